@@ -1,0 +1,176 @@
+"""OCI platforms: parse, normalise, match.
+
+A platform is written `os/architecture[/variant]`. The aliases, defaults and compatibility rules are those of
+containerd's `platforms` package, which BuildKit and docker buildx share, so that a name means the same to all
+three. Reference: OCI image-spec, image-index, "platform"; Go's GOOS, GOARCH.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+__all__ = ["Platform", "PlatformError", "format_platforms", "parse_platform", "parse_platforms"]
+
+_PART = re.compile(r"[A-Za-z0-9_.-]+\Z")
+_OS_ALIASES = {"macos": "darwin"}
+_KNOWN_OS = frozenset(
+    [
+        "aix",
+        "android",
+        "darwin",
+        "dragonfly",
+        "freebsd",
+        "hurd",
+        "illumos",
+        "ios",
+        "js",
+        "linux",
+        "nacl",
+        "netbsd",
+        "openbsd",
+        "plan9",
+        "solaris",
+        "wasip1",
+        "windows",
+        "zos",
+    ]
+)
+_KNOWN_ARCH = frozenset(
+    [
+        "386",
+        "amd64",
+        "amd64p32",
+        "arm",
+        "armbe",
+        "arm64",
+        "arm64be",
+        "loong64",
+        "mips",
+        "mipsle",
+        "mips64",
+        "mips64le",
+        "mips64p32",
+        "mips64p32le",
+        "ppc",
+        "ppc64",
+        "ppc64le",
+        "riscv",
+        "riscv64",
+        "s390",
+        "s390x",
+        "sparc",
+        "sparc64",
+        "wasm",
+    ]
+)
+# alias -> (architecture, variant that the alias implies)
+_ARCH_ALIASES = {
+    "i386": ("386", ""),
+    "x86_64": ("amd64", ""),
+    "x86-64": ("amd64", ""),
+    "aarch64": ("arm64", ""),
+    "armhf": ("arm", "v7"),
+    "armel": ("arm", "v6"),
+}
+_ARM_VARIANT_ALIASES = {"5": "v5", "6": "v6", "7": "v7", "8": "v8"}
+# What one machine also runs, best first (containerd's compatibility vectors).
+_ARM_DESCENT = ("v8", "v7", "v6", "v5")
+
+
+class PlatformError(ValueError):
+    """A platform text that cannot be read; the message names the text and what is expected."""
+
+
+class Platform(NamedTuple):
+    """One normalised platform; compare and sort it as a tuple."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in self if part)
+
+    def runs(self, wanted: Platform, *, strict: bool = False) -> bool:
+        """Whether a machine of this platform executes `wanted` without emulation.
+
+        With `strict` only the same platform counts; otherwise older variants of the architecture and the
+        32-bit sibling do too (an arm64 machine runs arm/v7, amd64/v3 runs amd64 and 386).
+        """
+        if strict:
+            return self == wanted
+        return wanted in self.compatible()
+
+    def compatible(self) -> tuple[Platform, ...]:
+        """This platform and those it runs without emulation, best first."""
+        os, architecture, variant = self
+        if architecture == "amd64":
+            level = int(variant[1:]) if re.fullmatch(r"v[1-9]", variant) else 1
+            levels = [Platform(os, "amd64", f"v{n}" if n > 1 else "") for n in range(level, 0, -1)]
+            return (*levels, Platform(os, "386"))
+        if architecture == "arm64":
+            newer = [Platform(os, "arm64", variant), Platform(os, "arm64")] if variant else [self]
+            return (*newer, *(Platform(os, "arm", v) for v in _ARM_DESCENT))
+        if architecture == "arm" and variant in _ARM_DESCENT:
+            return tuple(Platform(os, "arm", v) for v in _ARM_DESCENT[_ARM_DESCENT.index(variant) :])
+        return (self,)
+
+    def to_json(self) -> dict[str, str]:
+        """The `platform` object of an OCI descriptor."""
+        value = {"architecture": self.architecture, "os": self.os}
+        if self.variant:
+            value["variant"] = self.variant
+        return value
+
+
+def parse_platform(text: str) -> Platform:
+    """Read `os/architecture[/variant]`, or one of the two alone (the other is then linux, or amd64).
+
+    Raises PlatformError for empty parts, more than three parts, characters outside `[A-Za-z0-9_.-]` and a
+    lone word that names neither an operating system nor an architecture.
+    """
+    parts = text.strip().split("/")
+    if not all(_PART.match(part) for part in parts) or len(parts) > 3:
+        raise PlatformError(f'platform "{text}" is not of the form os/architecture[/variant], such as linux/arm64')
+    lower = [part.lower() for part in parts]
+    if len(lower) == 1:
+        word = _OS_ALIASES.get(lower[0], lower[0])
+        if word in _KNOWN_OS:
+            return Platform(word, "amd64")
+        architecture, variant = _architecture(lower[0], "")
+        if architecture not in _KNOWN_ARCH:
+            raise PlatformError(
+                f'platform "{text}" is neither an operating system nor an architecture; write it as linux/arm64'
+            )
+        return Platform("linux", architecture, variant)
+    os = _OS_ALIASES.get(lower[0], lower[0])
+    return Platform(os, *_architecture(lower[1], lower[2] if len(lower) == 3 else ""))
+
+
+def parse_platforms(texts: Iterable[str]) -> tuple[Platform, ...]:
+    """Read several texts, each perhaps a comma-separated list; the first of equal platforms stays."""
+    found: dict[Platform, None] = {}
+    for text in texts:
+        for one in text.split(","):
+            if one.strip():
+                found[parse_platform(one)] = None
+    return tuple(found)
+
+
+def format_platforms(platforms: Iterable[Platform]) -> str:
+    """A comma-separated list, as BuildKit's `platform` attribute takes it."""
+    return ",".join(map(str, platforms))
+
+
+def _architecture(name: str, variant: str) -> tuple[str, str]:
+    architecture, implied = _ARCH_ALIASES.get(name, (name, ""))
+    variant = variant or implied
+    if architecture == "arm":
+        return architecture, _ARM_VARIANT_ALIASES.get(variant, variant) or "v7"
+    if architecture == "arm64" and variant in ("8", "v8", "8.0", "v8.0"):
+        return architecture, ""
+    if architecture == "amd64" and variant == "v1":
+        return architecture, ""
+    return architecture, variant
