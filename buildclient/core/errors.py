@@ -1,0 +1,67 @@
+"""What can go wrong, by whose fault it is and with which exit status the command ends.
+
+Only `buildclient.cli` exits; everything else raises one of these. The message is one or two lines: what was
+wrong, where, and what to do. Exit statuses: those of docker buildx (1, 100, 102, 130), and 2 and 125.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BuildFailed",
+    "Cancelled",
+    "ClientError",
+    "InternalFailure",
+    "ResourceExhausted",
+    "UnreachableError",
+    "UsageError",
+]
+
+
+class ClientError(Exception):
+    """The root of all errors that users see; `str(error)` is the text for them."""
+
+    exit_status = 1
+
+
+class UsageError(ClientError):
+    """The caller's fault: a flag, a file or a value that cannot be used."""
+
+    exit_status = 2
+
+
+class UnreachableError(ClientError):
+    """No way to a builder: no output, no cluster, no ready pod, no connection.
+
+    The message names context, namespace, pod and container as far as they are known.
+    """
+
+    exit_status = 125
+
+
+class BuildFailed(ClientError):
+    """The build itself failed; the message is the daemon's own text, as docker buildx prints it after `ERROR: `."""
+
+    def __init__(self, message: str, *, sources: tuple[str, ...] = (), vertex: str = "") -> None:
+        super().__init__(message)
+        self.sources = sources
+        """Excerpts of the Dockerfile with the failing lines marked, ready to print."""
+        self.vertex = vertex
+        """Digest of the step that failed, if the daemon named one."""
+
+
+class InternalFailure(BuildFailed):
+    """The daemon failed inside (gRPC INTERNAL)."""
+
+    exit_status = 100
+
+
+class ResourceExhausted(BuildFailed):
+    """The daemon ran out of something (gRPC RESOURCE_EXHAUSTED)."""
+
+    exit_status = 102
+
+
+class Cancelled(ClientError):
+    """The user, or the deadline, ended the build."""
+
+    exit_status = 130

@@ -1,0 +1,68 @@
+"""One gRPC call that the daemon makes on the session, as a service's handler sees it.
+
+A service is one file with a function that returns a table `{"/package.Service/Method": handler}`; the tables
+of a build are put together and both served and advertised (`x-docker-expose-session-grpc-method`). A handler
+returns for status OK and raises Status for any other; any other exception becomes INTERNAL with its text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Protocol
+
+__all__ = ["Call", "Code", "Handler", "Handlers", "Status"]
+
+
+class Code:
+    """The gRPC status codes in use (grpc/doc/statuscodes.md)."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+
+
+class Status(Exception):
+    """Ends a call with a code and a message for the daemon."""
+
+    def __init__(self, code: int, message: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Call(Protocol):
+    """A stream of messages both ways; messages are serialised protobuf, without gRPC's five-byte prefix.
+
+    Unary methods read one message and write one.
+    """
+
+    @property
+    def method(self) -> str:
+        """`/package.Service/Method`, as the daemon wrote it."""
+
+    @property
+    def metadata(self) -> Mapping[str, tuple[str, ...]]:
+        """Request headers by lower-case name, every value in order; `-bin` values are not decoded."""
+
+    async def read(self) -> bytes | None:
+        """The next message, or None once the daemon half-closed. Raises Status(CANCELLED) if the call is gone."""
+
+    async def read_batch(self) -> list[bytes]:
+        """All messages that have come, waiting for at least one; empty once the daemon half-closed."""
+
+    async def write(self, *parts: bytes | memoryview) -> None:
+        """Sends one message made of `parts`; waits while too much is in flight."""
+
+    async def write_batch(self, messages: Iterable[bytes]) -> None:
+        """Sends many small messages, packed together."""
+
+
+Handler = Callable[[Call], Awaitable[None]]
+Handlers = Mapping[str, Handler]
