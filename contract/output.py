@@ -141,7 +141,7 @@ class BuilderOutput(NamedTuple):
             raise OutputError(f"builder output: version must be {VERSION}, not {version!r}")
         if version > VERSION or version < 1:
             raise OutputError(
-                f"builder output: version {int(version)} is not known here (newest known: {VERSION}); update buildclient"
+                f"builder output: version {int(version)} is newer than this reader ({VERSION}); update buildclient"
             )
         cluster = reader.mapping(top.get("kubernetes") or {}, "kubernetes")
         loadbalance = reader.choice(top, "loadbalance", LOADBALANCE, "", default="sticky")

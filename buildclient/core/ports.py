@@ -15,8 +15,8 @@ from contract.platform import Platform
 __all__ = [
     "Connection",
     "Control",
-    "Credentials",
     "CredentialSource",
+    "Credentials",
     "Endpoint",
     "EventSink",
     "Pod",
