@@ -1,0 +1,24 @@
+# Thin on purpose: each target is one line of real work.
+PYTHON ?= python3
+CLUSTER ?= local
+BIN := .venv/bin
+
+.PHONY: demo test check bench down venv
+
+demo: ## from a bare machine to a two-platform image (CLUSTER=current: on your kubectl context)
+	@$(PYTHON) -m localcluster.demo --cluster $(CLUSTER)
+
+test: venv ## all tests, on the real parts
+	@$(BIN)/python -m localcluster up && $(BIN)/python -m pytest
+
+check: venv ## format, types, import arrows, fast tests
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/python -m pytest -q -n 2 -m "not cluster and not slow" tests
+
+bench: venv ## side by side with docker buildx
+	@$(BIN)/python -m localcluster up && $(BIN)/python -m bench
+
+down: ## undoes what demo and test started
+	@$(PYTHON) -m localcluster.bootstrap && $(BIN)/python -m localcluster down
+
+venv:
+	@$(PYTHON) -m localcluster.bootstrap

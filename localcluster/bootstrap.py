@@ -1,0 +1,116 @@
+"""Makes the virtual environment of a clone: `python3 -m localcluster.bootstrap`.
+
+Standard library only, since it runs before anything is installed. The environment is keyed by the lock file
+and the project's metadata: unchanged, a second call does nothing. It is usable or absent: the mark is written
+last, so an interrupted installation is taken up again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+__all__ = ["BootstrapError", "ensure", "main", "missing"]
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+_MARK = VENV / ".installed"
+_KEYED_BY = ("requirements.lock", "pyproject.toml")
+_TIMEOUT = 1200
+"""Seconds for one installation step; a slow index is slow, a hanging one is an error."""
+
+
+class BootstrapError(Exception):
+    """The environment cannot be made; the message says why and what to do."""
+
+
+def missing() -> str:
+    """What stops the environment from being made, as one line; empty when nothing does."""
+    if sys.version_info < (3, 11):
+        return f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: set PYTHON=python3.11 (or newer)"
+    if importlib.util.find_spec("ensurepip") is None and not _can_apt():
+        return "Python's venv module is missing: install the package python3-venv"
+    return ""
+
+
+def ensure() -> bool:
+    """Makes or completes `.venv`; returns whether there was anything to do. Raises BootstrapError."""
+    key = _key()
+    if _MARK.exists() and _MARK.read_text() == key:
+        return False
+    if problem := missing():
+        raise BootstrapError(problem)
+    python = VENV / "bin" / "python"
+    if not python.exists() or _run([str(python), "-m", "pip", "--version"], quiet=True) != 0:
+        shutil.rmtree(VENV, ignore_errors=True)
+        _install_ensurepip()
+        _checked([sys.executable, "-m", "venv", str(VENV)], "making the virtual environment")
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    _checked([*pip, "--requirement", str(ROOT / "requirements.lock")], "installing what the project builds on")
+    # The lock file names every version; the project itself is linked, so that edits count at once.
+    _checked([*pip, "--no-deps", "--editable", str(ROOT)], "installing the project")
+    _MARK.write_text(key)
+    return True
+
+
+def main() -> int:
+    """Runs `ensure` and says what it did; the exit status is 1 with one line when it cannot."""
+    start = time.monotonic()
+    try:
+        if ensure():
+            print(f"virtual environment {VENV} ready after {time.monotonic() - start:.0f} s", file=sys.stderr)
+    except BootstrapError as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _key() -> str:
+    digest = hashlib.sha256(f"{sys.version_info[:2]} {VENV}".encode())
+    for name in _KEYED_BY:
+        digest.update((ROOT / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _can_apt() -> bool:
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def _install_ensurepip() -> None:
+    """Debian keeps `ensurepip` in a package of its own."""
+    if importlib.util.find_spec("ensurepip") is not None:
+        return
+    package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", package]
+    if _run(install, environment, quiet=True) != 0:
+        _run(["apt-get", "update", "-q"], environment, quiet=True)
+        _checked(install, f"installing {package}", environment)
+
+
+def _checked(command: list[str], doing: str, environment: dict[str, str] | None = None) -> None:
+    print(f"  {doing} …", file=sys.stderr, flush=True)
+    if status := _run(command, environment):
+        raise BootstrapError(f"{doing} failed with status {status}: {' '.join(command)}")
+
+
+def _run(command: list[str], environment: dict[str, str] | None = None, *, quiet: bool = False) -> int:
+    output = subprocess.DEVNULL if quiet else None
+    try:
+        return subprocess.run(
+            command, env=environment, stdout=output, stderr=output, timeout=_TIMEOUT, check=False
+        ).returncode
+    except subprocess.TimeoutExpired:
+        return 124
+    except OSError as error:
+        raise BootstrapError(f"cannot run {command[0]}: {error.strerror}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""`python3 -m localcluster.demo [--cluster local|current]`, called by `make demo`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from localcluster.demo import current, local
+from localcluster.demo.steps import DemoError, Shell, fail, run_steps
+
+_PLANS = {"local": local.steps, "current": current.steps}
+
+
+def main() -> int:
+    """Runs the demo; the exit status is 0, 1 with one line saying why, or 130 when interrupted."""
+    parser = argparse.ArgumentParser(
+        prog="make demo", description="From a machine or a cluster to a two-platform image."
+    )
+    parser.add_argument("--cluster", choices=sorted(_PLANS), default="local")
+    chosen = parser.parse_args().cluster
+    try:
+        run_steps(_PLANS[chosen](Shell()))
+    except DemoError as error:
+        return fail(error)
+    except KeyboardInterrupt:
+        print("\nInterrupted; `make demo` goes on from here.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""The demo on a bare machine: the local cluster, stack `local`, a push into the local registry."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from localcluster.demo.image import images_of, run_image
+from localcluster.demo.steps import ROOT, DemoError, Shell, Step
+
+__all__ = ["steps"]
+
+REPOSITORY = "hello"
+TAG = "latest"
+PLATFORMS = "linux/amd64,linux/arm64"
+_BIN = ROOT / ".venv" / "bin"
+_UP_TIMEOUT = 3600
+"""Seconds for `localcluster up`: cold, it builds Kubernetes, BuildKit and Pulumi from source."""
+
+
+def steps(shell: Shell) -> list[Step]:
+    """The steps of `make demo`; each is safe to run again after an interruption."""
+    demo = _Local(shell)
+    return [
+        Step("Looking whether this machine has what is needed", demo.preflight),
+        Step("Python environment with the project in it (.venv)", demo.environment),
+        Step("Tools, and a Kubernetes of two nodes: one amd64, one arm64", demo.cluster),
+        Step("What Pulumi would do (pulumi preview)", demo.preview),
+        Step("Two BuildKit builders, one a node (pulumi up)", demo.up),
+        Step("What the build client sees (buildclient ls)", demo.ls),
+        Step("One build for two platforms, each on its own node", demo.build),
+        Step("What the registry holds", demo.show),
+        Step("Each image, run on its own architecture", demo.prove),
+        Step("Three things to try next", demo.next),
+    ]
+
+
+class _Local:
+    def __init__(self, shell: Shell) -> None:
+        self.shell = shell
+        self.registry = ""
+        self.base_image = ""
+
+    def preflight(self) -> None:
+        from localcluster.machine.preflight import problems
+
+        if found := problems():
+            raise DemoError(found[0])
+
+    def environment(self) -> None:
+        from localcluster import bootstrap
+
+        try:
+            bootstrap.ensure()
+        except bootstrap.BootstrapError as error:
+            raise DemoError(str(error)) from None
+
+    def cluster(self) -> None:
+        self.shell.run(str(_BIN / "python"), "-m", "localcluster", "up", timeout=_UP_TIMEOUT)
+        found = json.loads(self.shell.read(str(_BIN / "python"), "-m", "localcluster", "env", "--json"))
+        self.shell.environment.update(found)
+        self.registry, self.base_image = found["REGISTRY"], found["BASE_IMAGE"]
+
+    def preview(self) -> None:
+        self.shell.run("pulumi", "stack", "select", "--create", "local", timeout=60)
+        self.shell.run("pulumi", "preview", "--stack", "local", "--non-interactive", timeout=180)
+
+    def up(self) -> None:
+        self.shell.run("pulumi", "up", "--stack", "local", "--yes", "--skip-preview", "--non-interactive", timeout=300)
+
+    def ls(self) -> None:
+        self.shell.run("buildclient", "ls", "--stack", "local", timeout=60)
+
+    def build(self) -> None:
+        self.shell.run(
+            "buildclient", "build", "--stack", "local", "--platform", PLATFORMS, "--push",
+            "--build-arg", f"BASE_IMAGE={self.base_image}", "-t", f"{self.registry}/{REPOSITORY}:{TAG}",
+            "examples/hello", timeout=600,
+        )  # fmt: skip
+
+    def show(self) -> None:
+        digest, images = images_of(self.registry, REPOSITORY, TAG)
+        print(f"  {self.registry}/{REPOSITORY}:{TAG}\n  index {digest}")
+        for image in images:
+            print(f"    {image.platform:<12} {image.digest}  {image.size / 1e6:.1f} MB")
+        if {image.platform for image in images} != set(PLATFORMS.split(",")):
+            raise DemoError(f"the index should hold {PLATFORMS}")
+
+    def prove(self) -> None:
+        kubectl = shutil.which("kubectl", path=self.shell.environment["PATH"]) or "kubectl"
+        _, images = images_of(self.registry, REPOSITORY, TAG)
+        for image in images:
+            architecture = image.platform.split("/")[1]
+            output = run_image(self.shell, kubectl, f"{self.registry}/{REPOSITORY}@{image.digest}", architecture)
+            print(f"  {image.platform}:")
+            print("".join(f"    {line}\n" for line in output.splitlines()), end="")
+
+    def next(self) -> None:
+        python = Path(".venv") / "bin" / "python"
+        print(f'  eval "$({python} -m localcluster env)"   # PATH, KUBECONFIG and Pulumi for work by hand; then:')
+        print("  1. scale a node: set `replicas: 2` in stacks/Pulumi.local.yaml, then pulumi preview, pulumi up")
+        print(f"  2. build your own: buildclient build --platform {PLATFORMS} --push -t $REGISTRY/mine <folder>")
+        print("  3. take it all away: pulumi destroy --yes --stack local; make down")

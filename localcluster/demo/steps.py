@@ -1,0 +1,101 @@
+"""Numbered steps with their times, and the commands that they run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["DemoError", "Shell", "Step", "fail", "run_steps"]
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message says why and what to do, in one or two lines."""
+
+
+class Step(NamedTuple):
+    """One step: what it does, in the words a newcomer reads, and the function that does it."""
+
+    title: str
+    act: Callable[[], None]
+
+
+class Shell:
+    """Runs commands in the clone with the demo's environment."""
+
+    def __init__(self, environment: dict[str, str] | None = None) -> None:
+        self.environment = dict(environment or os.environ)
+
+    def run(self, *command: str, timeout: float, show: bool = True) -> None:
+        """Runs a command with its output on the terminal. Raises DemoError when it fails or takes `timeout` s."""
+        if show:
+            _print(f"  $ {shlex.join(_short(command))}")
+        try:
+            status = subprocess.run(
+                command, cwd=ROOT, env=self.environment, timeout=timeout, check=False, stdin=subprocess.DEVNULL
+            ).returncode
+        except subprocess.TimeoutExpired:
+            raise DemoError(f"{shlex.join(_short(command))} did not end within {timeout:.0f} s") from None
+        except OSError as error:
+            raise DemoError(f"cannot run {command[0]}: {error.strerror}") from None
+        if status:
+            raise DemoError(f"{shlex.join(_short(command))} ended with status {status}; its own message is above")
+
+    def read(self, *command: str, timeout: float = 60) -> str:
+        """A command's standard output. Raises DemoError with its last error line when it fails."""
+        try:
+            done = subprocess.run(
+                command,
+                cwd=ROOT,
+                env=self.environment,
+                timeout=timeout,
+                check=False,
+                capture_output=True,
+                text=True,
+                stdin=subprocess.DEVNULL,
+            )
+        except subprocess.TimeoutExpired:
+            raise DemoError(f"{shlex.join(_short(command))} did not end within {timeout:.0f} s") from None
+        except OSError as error:
+            raise DemoError(f"cannot run {command[0]}: {error.strerror}") from None
+        if done.returncode:
+            lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"status {done.returncode}"]
+            raise DemoError(f"{shlex.join(_short(command))} failed: {lines[-1].strip()}")
+        return done.stdout
+
+
+def run_steps(steps: Sequence[Step]) -> None:
+    """Runs the steps in order, saying which of how many, what it does and how long it took."""
+    started = time.monotonic()
+    for number, step in enumerate(steps, 1):
+        _print(f"\n[{number}/{len(steps)}] {step.title}")
+        before = time.monotonic()
+        try:
+            step.act()
+        except DemoError as error:
+            raise DemoError(f"step {number} of {len(steps)} ({step.title}): {error}") from None
+        _print(f"[{number}/{len(steps)}] done in {time.monotonic() - before:.1f} s")
+    _print(f"\nAll {len(steps)} steps done in {time.monotonic() - started:.0f} s.")
+
+
+def _print(text: str) -> None:
+    print(text, flush=True)
+
+
+def _short(command: Sequence[str]) -> list[str]:
+    """The command as one would type it: without the folders of the environment's own tools."""
+    first = Path(command[0])
+    return [first.name if first.is_absolute() else command[0], *command[1:]]
+
+
+def fail(error: DemoError) -> int:
+    """Prints the error as the last line and gives the exit status."""
+    print(f"\nERROR: {error}", file=sys.stderr, flush=True)
+    return 1
