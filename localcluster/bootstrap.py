@@ -32,7 +32,7 @@ class BootstrapError(Exception):
 
 def missing() -> str:
     """What stops the environment from being made, as one line; empty when nothing does."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - it runs on whatever python3 the machine has
         return f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: set PYTHON=python3.11 (or newer)"
     if importlib.util.find_spec("ensurepip") is None and not _can_apt():
         return "Python's venv module is missing: install the package python3-venv"

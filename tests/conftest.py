@@ -1,0 +1,53 @@
+"""Fixtures that tests of several areas share: the local cluster's environment and a namespace of one's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def cluster() -> dict[str, str]:
+    """The environment of the local cluster (started if need be): PATH, KUBECONFIG, Pulumi's variables, REGISTRY…"""
+    up = subprocess.run(
+        [sys.executable, "-m", "localcluster", "up"], cwd=ROOT, timeout=3000, capture_output=True, text=True
+    )
+    assert up.returncode == 0, up.stderr[-2000:]
+    found = subprocess.run(
+        [sys.executable, "-m", "localcluster", "env", "--json"],
+        cwd=ROOT,
+        timeout=60,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return {**os.environ, **json.loads(found.stdout)}
+
+
+@pytest.fixture
+def namespace(cluster: dict[str, str]) -> Iterator[str]:
+    """A Kubernetes namespace of one's own, deleted afterwards."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    kubectl(cluster, "create", "namespace", name)
+    try:
+        yield name
+    finally:
+        kubectl(cluster, "delete", "namespace", name, "--wait=false")
+
+
+def kubectl(environment: dict[str, str], *arguments: str, timeout: float = 60) -> str:
+    """Standard output of kubectl; fails the test with its message."""
+    done = subprocess.run(
+        ["kubectl", *arguments], env=environment, timeout=timeout, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+    return done.stdout
