@@ -1,0 +1,94 @@
+"""Long-running processes that outlive the command that started them.
+
+A record holds pid and start time; a process counts as the recorded one only if both agree and it is no zombie,
+so that a pid file left by a killed run, or a pid that the kernel gave to somebody else, is never trusted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from localcluster.machine.files import write_text
+
+__all__ = ["Record", "alive", "kill", "load", "remove", "start"]
+
+
+class Record(NamedTuple):
+    """Which process was started under a name."""
+
+    name: str
+    pid: int
+    started: int
+    """Clock ticks after boot (field 22 of /proc/PID/stat)."""
+
+
+def start(name: str, command: Sequence[str], log: Path, folder: Path, *, namespace: str = "") -> Record:
+    """Starts a command in a session of its own, in a network namespace if one is named, logging to a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    prefix = ["nsenter", f"--net=/run/netns/{namespace}", "--"] if namespace else []
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            [*prefix, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+        )
+    record = Record(name, child.pid, _stat(child.pid)[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / f"{name}.json", json.dumps(record._asdict()))
+    return record
+
+
+def load(folder: Path, name: str) -> Record | None:
+    """The record of a name, or None if there is none that can be read."""
+    try:
+        value = json.loads((folder / f"{name}.json").read_text())
+        return Record(str(value["name"]), int(value["pid"]), int(value["started"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def remove(folder: Path, name: str) -> None:
+    """Forgets a record."""
+    (folder / f"{name}.json").unlink(missing_ok=True)
+
+
+def alive(record: Record | None) -> bool:
+    """Whether the recorded process still runs."""
+    if record is None:
+        return False
+    state, started = _stat(record.pid)
+    return state not in ("", "Z", "X") and started == record.started
+
+
+def kill(records: Iterable[Record], timeout: float = 20) -> list[Record]:
+    """Kills processes with SIGKILL and waits until they are gone; gives those that are not after `timeout` s."""
+    waiting = [record for record in records if alive(record)]
+    for record in waiting:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(record.pid, signal.SIGKILL)
+    deadline = time.monotonic() + timeout
+    while waiting and time.monotonic() < deadline:
+        waiting = [record for record in waiting if alive(record)]
+        time.sleep(0.02)
+    return waiting
+
+
+def _stat(pid: int) -> tuple[str, int]:
+    """State and start time of a process; empty state when there is none."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return "", 0
+    fields = text.rpartition(")")[2].split()
+    return fields[0], int(fields[19])

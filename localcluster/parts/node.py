@@ -1,0 +1,190 @@
+"""A node: a box of its own mount, process and network namespace with containerd and a kubelet inside.
+
+One pid to record and to kill; every process and mount of the node, its pods included, ends with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from localcluster.instance import Instance, NodeSpec
+from localcluster.machine.files import write_text
+from localcluster.parts.control import Part, api
+
+__all__ = ["node_part", "policy_objects", "prepare", "ready_nodes"]
+
+_BINFMT = "/usr/lib/binfmt.d/qemu-aarch64.conf"
+"""Debian's own line with flags POF: with F alone argv[0] would be lost, and busybox's applets with it."""
+_FOLDERS = ("var-lib-containerd", "var-lib-kubelet", "var-lib-cni", "var-log", "etc", "cni", "certs.d")
+ARCH_LABEL = "kubernetes.io/arch"
+
+
+def node_part(instance: Instance, node: NodeSpec, hyper: Path) -> Part:
+    """The process that is the node."""
+    folder = instance.node_folder(node)
+    kubelet = [
+        "--config", f"{folder}/etc/kubelet.yaml", "--kubeconfig", f"{instance.pki}/node-{node.name}.kubeconfig",
+        "--node-ip", instance.node_address(node), "--hostname-override", node.name,
+    ]  # fmt: skip
+    environment = {
+        "NODE": node.name,
+        "FOLDER": str(folder),
+        "LOGS": str(instance.logs),
+        "BINFMT": _BINFMT if node.architecture != "amd64" else "",
+        "HYPER": str(hyper),
+        "KUBELET_ARGS": " ".join(kubelet),
+        "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin",
+    }
+    command = (
+        "env", "-i", *(f"{name}={value}" for name, value in environment.items()),
+        "unshare", "--mount", "--pid", "--fork", "--uts", "--mount-proc", "--kill-child=SIGKILL",
+        "bash", str(Path(__file__).with_name("init.sh")),
+    )  # fmt: skip
+    return Part(f"node-{node.name}", command, instance.node_namespace(node), lambda: True)
+
+
+def prepare(instance: Instance, node: NodeSpec) -> None:
+    """Writes the node's configuration files."""
+    folder = instance.node_folder(node)
+    for name in _FOLDERS:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    write_text(folder / "etc" / "containerd.toml", _containerd(instance, node))
+    write_text(folder / "etc" / "kubelet.yaml", json.dumps(_kubelet(instance, node), indent=1))
+    write_text(folder / "cni" / "10-local.conflist", json.dumps(_cni(instance, node), indent=1))
+    for host in ("docker.io", instance.registry):
+        write_text(folder / "certs.d" / host / "hosts.toml", _hosts(instance, node))
+
+
+def ready_nodes(instance: Instance) -> dict[str, str]:
+    """Node name -> its architecture label, of the nodes that are Ready (and whose heartbeat is not stale)."""
+    status, body = api(instance, "GET", "/api/v1/nodes")
+    if status != 200:
+        return {}
+    return {
+        item["metadata"]["name"]: item["metadata"].get("labels", {}).get(ARCH_LABEL, "")
+        for item in json.loads(body)["items"]
+        if any(c["type"] == "Ready" and c["status"] == "True" for c in item["status"].get("conditions", []))
+    }
+
+
+def policy_objects(node: NodeSpec) -> tuple[tuple[str, dict[str, object]], ...]:
+    """The admission policy, and its binding, that keep a node's architecture label: (API path, object) each.
+
+    The kubelet resets the label to its own GOARCH at every status update; neither --node-labels nor kubectl last.
+    """
+    name = f"{node.architecture}-node"
+    value = f"[JSONPatch{{op: 'add', path: '/metadata/labels/' + jsonpatch.escapeKey('{ARCH_LABEL}'), value: '{node.architecture}'}}]"
+    rule = {
+        "apiGroups": [""],
+        "apiVersions": ["v1"],
+        "operations": ["CREATE", "UPDATE"],
+        "resources": ["nodes", "nodes/status"],
+    }
+    group = "admissionregistration.k8s.io/v1"
+    policy = {
+        "apiVersion": group,
+        "kind": "MutatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {"resourceRules": [rule]},
+            "matchConditions": [{"name": "by-name", "expression": f"object.metadata.name == '{node.name}'"}],
+            "reinvocationPolicy": "Never",
+            "failurePolicy": "Fail",
+            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": value}}],
+        },
+    }
+    binding = {
+        "apiVersion": group,
+        "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {"policyName": name},
+    }
+    return (
+        (f"/apis/{group}/mutatingadmissionpolicies/{name}", policy),
+        (f"/apis/{group}/mutatingadmissionpolicybindings/{name}", binding),
+    )
+
+
+def _containerd(instance: Instance, node: NodeSpec) -> str:
+    folder = instance.node_folder(node)
+    unused = ", ".join(f'"io.containerd.snapshotter.v1.{name}"' for name in ("aufs", "btrfs", "devmapper", "zfs"))
+    return f"""\
+version = 2
+root = "/var/lib/containerd"
+state = "/run/containerd"
+disabled_plugins = [{unused}]
+[grpc]
+  address = "/run/containerd/containerd.sock"
+[plugins."io.containerd.grpc.v1.cri"]
+  # Root may lack CAP_SYS_RESOURCE, and then no sandbox could lower its OOM score.
+  restrict_oom_score_adj = true
+  sandbox_image = "{instance.registry}/pause:1"
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "overlayfs"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "{folder}/cni"
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "{folder}/certs.d"
+"""
+
+
+def _hosts(instance: Instance, node: NodeSpec) -> str:
+    """Where a node looks for images: the registry; on a foreign node first below its architecture's own prefix.
+
+    containerd runs as an amd64 program there and would take the amd64 half of an index.
+    """
+    registry = f"http://{instance.registry}"
+    own = ""
+    if node.architecture != "amd64":
+        own = f"""\
+[host."{registry}/v2/{node.architecture}"]
+  capabilities = ["pull", "resolve"]
+  override_path = true
+"""
+    return f"""\
+server = "{registry}"
+{own}[host."{registry}"]
+  capabilities = ["pull", "resolve"]
+"""
+
+
+def _cni(instance: Instance, node: NodeSpec) -> dict[str, object]:
+    ipam = {
+        "type": "host-local",
+        "dataDir": "/run/cni-ipam",
+        "ranges": [[{"subnet": instance.pod_subnet(node)}]],
+        "routes": [{"dst": "0.0.0.0/0"}],
+    }
+    bridge = {"type": "bridge", "bridge": "cni0", "isGateway": True, "ipMasq": False, "hairpinMode": True, "ipam": ipam}
+    return {"cniVersion": "0.4.0", "name": "local", "plugins": [bridge]}
+
+
+def _kubelet(instance: Instance, node: NodeSpec) -> dict[str, object]:
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "failCgroupV1": False,
+        "cgroupDriver": "cgroupfs",
+        # Two kubelets in one cgroup tree would end each other's pods.
+        "cgroupRoot": f"/{instance.node_cgroup(node)}",
+        "address": instance.node_address(node),
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": False},
+            "x509": {"clientCAFile": f"{instance.pki}/ca.crt"},
+        },
+        "authorization": {"mode": "AlwaysAllow"},
+        "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
+        "failSwapOn": False,
+        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        "imageGCHighThresholdPercent": 100,
+        "makeIPTablesUtilChains": False,
+        "nodeStatusUpdateFrequency": "5s",
+        "resolvConf": "",
+        "serializeImagePulls": False,
+    }
