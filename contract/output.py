@@ -175,7 +175,7 @@ class BuilderOutput(NamedTuple):
 
 def config_map_name(builder: str) -> str:
     """The name of the ConfigMap in which builder `builder` keeps its output."""
-    return f"{builder}-builder"
+    return f"{builder.replace('_', '-')}-builder"
 
 
 def _node(reader: _Reader, raw: Mapping[str, Any], where: str, namespace: str, loadbalance: str) -> NodeOutput:

@@ -1,0 +1,100 @@
+"""What is wrong with options or config, gathered so that one error can say it all.
+
+`Refused` is what one value's parser raises; `Problem` adds which option it was and what was given; `OptionErrors`
+carries every problem of one reading.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+__all__ = ["OptionErrors", "Problem", "Problems", "Refused", "nearest", "show"]
+
+_SHOWN = 60
+
+
+class Refused(ValueError):
+    """One value that an option does not take: `allowed` says what it takes, `hint` what may have been meant."""
+
+    def __init__(self, allowed: str, hint: str = "", given: object = None) -> None:
+        super().__init__(allowed)
+        self.allowed = allowed
+        self.hint = hint
+        self.given = given
+        """The part at fault, where a value has several; None for all of it."""
+
+
+class Problem(NamedTuple):
+    """One thing wrong: where it stands, what was given there, what is allowed, and perhaps what was meant."""
+
+    option: str
+    """The option's name, or the path of a config key, such as `nodes[1].driver-opts.replicas`."""
+    given: str
+    allowed: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        given = f"{self.given} is refused: " if self.given else ""
+        return f"{self.option}: {given}{self.allowed}" + (f" ({self.hint})" if self.hint else "")
+
+
+class OptionErrors(ValueError):
+    """Everything that is wrong with the options that were given, one line a problem."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class Problems:
+    """Collects problems on the way through a structure; `raise_any` ends it."""
+
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+
+    def add(self, option: str, given: object, allowed: str, hint: str = "") -> None:
+        """Note a problem; `given` is shown as it would be written, and a text `""` in `given` as empty."""
+        self.found.append(Problem(option, show(given), allowed, hint))
+
+    def refused(self, option: str, given: object, error: Refused) -> None:
+        """Note what a value's parser refused."""
+        self.add(option, given if error.given is None else error.given, error.allowed, error.hint)
+
+    def unknown(self, option: str, name: str, known: Sequence[str], what: str, hint: str = "") -> None:
+        """Note a name that is not among the `known` ones, with the nearest of them."""
+        near = nearest(name, known)
+        best = hint or (f'did you mean "{near}"?' if near else f"known: {', '.join(known)}")
+        self.found.append(Problem(option, "", f"there is no {what} {show(name)}", best))
+
+    def raise_any(self) -> None:
+        """Raise OptionErrors if anything was noted."""
+        if self.found:
+            raise OptionErrors(self.found)
+
+
+def show(value: object) -> str:
+    """A value as a user would recognise it, in one line and not too long."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, Problem):
+        return value.given
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except (TypeError, ValueError, RecursionError):
+        text = f"a {type(value).__name__}"
+    text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` was probably meant to be, if one is near enough."""
+
+    def plain(text: str) -> str:
+        return "".join(c for c in text.lower() if c.isalnum())
+
+    by_plain = {plain(one): one for one in known}
+    close = difflib.get_close_matches(plain(name[:100]), by_plain, n=1, cutoff=0.7)
+    return by_plain[close[0]] if close else None
