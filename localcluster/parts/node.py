@@ -75,7 +75,8 @@ def policy_objects(node: NodeSpec) -> tuple[tuple[str, dict[str, object]], ...]:
     The kubelet resets the label to its own GOARCH at every status update; neither --node-labels nor kubectl last.
     """
     name = f"{node.architecture}-node"
-    value = f"[JSONPatch{{op: 'add', path: '/metadata/labels/' + jsonpatch.escapeKey('{ARCH_LABEL}'), value: '{node.architecture}'}}]"
+    path = f"'/metadata/labels/' + jsonpatch.escapeKey('{ARCH_LABEL}')"
+    value = f"[JSONPatch{{op: 'add', path: {path}, value: '{node.architecture}'}}]"
     rule = {
         "apiGroups": [""],
         "apiVersions": ["v1"],
