@@ -1,0 +1,136 @@
+"""The tools of the local cluster: from PATH where they are new enough, else made once into the cache.
+
+The cache is the machine's user's, not a clone's: a second clone pays nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from localcluster.errors import ClusterError
+from localcluster.instance import cache_folder
+from localcluster.tools import debian, gobuild
+from localcluster.tools.cache import made_once
+from localcluster.tools.emulators import registration as emulator
+from localcluster.tools.find import on_path
+from localcluster.tools.table import TOOLS, DebianPackages, GoModule, Tool, tool_of
+
+__all__ = ["cni_folder", "emulator", "ensure", "folders", "missing", "prepare", "search_path"]
+
+NEEDED = ("kubernetes", "buildkit", "containerd", "runc", "registry", "busybox", "pulumi")
+"""What a cluster and work with it need; the rest is had when asked for."""
+
+_PLUGINS = ("bridge", "host-local", "loopback")
+_PLUGIN_FOLDERS = ("/usr/lib/cni", "/opt/cni/bin")
+
+Report = Callable[[str], None]
+
+
+def ensure(name: str, report: Report | None = None) -> Path:
+    """The file of a program (a tool's name gives its first program), made if need be.
+
+    `report` is told in one line what is being made and how long that may take. Raises ClusterError.
+    """
+    try:
+        tool = tool_of(name)
+    except KeyError:
+        known = ", ".join(sorted({tool.name for tool in TOOLS}))
+        raise ClusterError(f'there is no tool "{name}"; there are {known}') from None
+    programs = [program.name for program in tool.programs]
+    return _files(tool.name, report or _to_stderr)[name if name in programs else programs[0]]
+
+
+def prepare(report: Report | None = None) -> None:
+    """Makes all that a cluster needs, one after the other. Raises ClusterError."""
+    for name in NEEDED:
+        ensure(name, report)
+    cni_folder(report)
+    emulator("aarch64")
+
+
+def missing() -> list[str]:
+    """Names of needed tools that PATH and the cache lack, without making any."""
+    return [name for name in NEEDED if on_path(tool_of(name), cache_folder()) is None and not _cached(tool_of(name))]
+
+
+def folders() -> list[Path]:
+    """The folders that PATH needs for the tools: those of the cache, since the others are on it already."""
+    cache = cache_folder()
+    files = [ensure(program.name) for name in NEEDED for program in tool_of(name).programs]
+    return list(dict.fromkeys(file.parent for file in files if file.is_relative_to(cache)))
+
+
+def search_path() -> str:
+    """PATH with the tools' folders first and root's own folders last; each folder once."""
+    given = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(dict.fromkeys([*map(str, folders()), *given, "/usr/sbin", "/sbin"]))
+
+
+@functools.cache
+def cni_folder(report: Report | None = None) -> Path:
+    """The folder with the network plugins that a node uses. Raises ClusterError."""
+    for folder in map(Path, _PLUGIN_FOLDERS):
+        if all((folder / name).exists() for name in _PLUGINS):
+            return folder
+    package = "containernetworking-plugins"
+    (report or _to_stderr)(f"unpacking Debian's {package}")
+    root = made_once(
+        cache_folder() / f"{package}-{debian.candidate(package)}",
+        lambda beside: debian.unpack((package,), ("usr/lib/cni/*",), beside),
+    )
+    return root / "usr/lib/cni"
+
+
+@functools.cache
+def _files(name: str, report: Report) -> dict[str, Path]:
+    tool = tool_of(name)
+    if found := on_path(tool, cache_folder()):
+        return found
+    if isinstance(tool.source, GoModule):
+        return _built(tool, tool.source, report)
+    return _unpacked(tool, tool.source, report)
+
+
+def _built(tool: Tool, module: GoModule, report: Report) -> dict[str, Path]:
+    folder = cache_folder() / gobuild.cache_name(tool, module)
+    if not folder.is_dir():
+        report(f"building {tool.name} {module.version} from source, once (about {module.minutes:.0f} min on two cores)")
+    made_once(folder, lambda beside: gobuild.build(module, beside))
+    return {program.name: folder / program.name for program in tool.programs}
+
+
+def _unpacked(tool: Tool, source: DebianPackages, report: Report) -> dict[str, Path]:
+    folder = next(iter(_unpacked_folders(tool)), None)
+    if folder is None:
+        version = debian.candidate(source.packages[0])
+        report(f"unpacking Debian's {', '.join(source.packages)} {version}")
+        folder = cache_folder() / f"{tool.name}-deb-{version}"
+        made_once(folder, lambda beside: _unpack(source, beside))
+    return {program.name: folder / "bin" / program.name for program in tool.programs}
+
+
+def _unpack(source: DebianPackages, folder: Path) -> None:
+    debian.unpack(source.packages, source.keep, folder)
+    (folder / "bin").mkdir(exist_ok=True)
+    for name, file in source.programs.items():
+        if not (folder / "bin" / name).exists():
+            shutil.copy2(folder / file, folder / "bin" / name)
+
+
+def _cached(tool: Tool) -> bool:
+    if isinstance(tool.source, GoModule):
+        return (cache_folder() / gobuild.cache_name(tool, tool.source)).is_dir()
+    return bool(_unpacked_folders(tool))
+
+
+def _unpacked_folders(tool: Tool) -> list[Path]:
+    return sorted(cache_folder().glob(f"{tool.name}-deb-*"), reverse=True)
+
+
+def _to_stderr(text: str) -> None:
+    print(f"  {text} …", file=sys.stderr, flush=True)

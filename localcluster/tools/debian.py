@@ -1,0 +1,99 @@
+"""Files of Debian packages, for this machine's architecture or another, without installing anything.
+
+apt works on a state of its own in the cache, with the machine's sources and keys: no list, no status and no
+configuration of the machine is changed, and packages of a foreign architecture need no `dpkg --add-architecture`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from localcluster.errors import ClusterError
+from localcluster.instance import cache_folder
+from localcluster.tools.cache import locked
+
+__all__ = ["ARCHITECTURES", "candidate", "unpack"]
+
+ARCHITECTURES = ("amd64", "arm64", "s390x")
+"""Of which packages are wanted: the nodes' two, and a third for what only emulation can run."""
+
+_FRESH = 24 * 3600
+"""Seconds that the lists of packages are taken for current."""
+_TIMEOUT = 300
+
+
+def candidate(package: str, architecture: str = "amd64") -> str:
+    """The version that would be taken. Raises ClusterError when the machine's sources do not have the package."""
+    text = _apt("apt-cache", "show", "--no-all-versions", f"{package}:{architecture}")
+    for line in text.splitlines():
+        if line.startswith("Version: "):
+            return line.removeprefix("Version: ").strip()
+    raise ClusterError(f"the package {package}:{architecture} is not in this machine's apt sources")
+
+
+def unpack(packages: Sequence[str], keep: Sequence[str], folder: Path, architecture: str = "amd64") -> None:
+    """Downloads packages and puts those of their files that match a pattern into `folder`. Raises ClusterError."""
+    with tempfile.TemporaryDirectory(prefix="debian-") as work:
+        _apt("apt-get", "download", "-q", *(f"{package}:{architecture}" for package in packages), cwd=Path(work))
+        whole = Path(work, "root")
+        for file in sorted(Path(work).glob("*.deb")):
+            _run(["dpkg-deb", "-x", str(file), str(whole)])
+        for pattern in keep:
+            for found in whole.glob(pattern):
+                target = folder / found.relative_to(whole)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(found, target, follow_symlinks=False)
+
+
+def _apt(*command: str, cwd: Path | None = None) -> str:
+    root = cache_folder() / "apt"
+    configuration = _configuration(root)
+    mark = root / "updated"
+    environment = {**os.environ, "APT_CONFIG": str(configuration), "LC_ALL": "C"}
+    with locked(root / "lock"):
+        if not mark.exists() or time.time() - mark.stat().st_mtime > _FRESH:
+            _run(["apt-get", "update", "-q"], environment)
+            mark.touch()
+    return _run(list(command), environment, cwd)
+
+
+def _configuration(root: Path) -> Path:
+    for folder in ("state/lists/partial", "cache/archives/partial"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / "state/status").touch()
+    names = " ".join(f'"{name}";' for name in ARCHITECTURES)
+    file = root / "apt.conf"
+    file.write_text(
+        'APT::Architecture "amd64";\n'
+        "#clear APT::Architectures;\n"
+        f"APT::Architectures {{ {names} }};\n"
+        f'Dir::State "{root}/state";\n'
+        f'Dir::State::status "{root}/state/status";\n'
+        f'Dir::Cache "{root}/cache";\n'
+        'Acquire::Languages "none";\n'
+        # The private folders are root's alone; apt's own user could not write there.
+        'APT::Sandbox::User "root";\n'
+    )
+    return file
+
+
+def _run(command: list[str], environment: dict[str, str] | None = None, cwd: Path | None = None) -> str:
+    try:
+        done = subprocess.run(
+            command, env=environment, cwd=cwd, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=_TIMEOUT, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise ClusterError(f"{command[0]} did not end within {_TIMEOUT} s") from None
+    except OSError as error:
+        raise ClusterError(f"cannot run {command[0]}: {error.strerror}; Debian's packages are needed") from None
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"status {done.returncode}"]
+        raise ClusterError(f"{' '.join(command[:4])} failed: {lines[-1].strip()}")
+    return done.stdout

@@ -1,0 +1,48 @@
+"""QEMU's user-mode emulators and the lines that register them with the kernel, as Debian ships both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from localcluster.instance import cache_folder
+from localcluster.tools import debian
+from localcluster.tools.cache import made_once
+
+__all__ = ["EMULATED", "emulator_file", "registration"]
+
+EMULATED = ("aarch64", "arm", "ppc64le", "riscv64", "s390x")
+"""QEMU's names of the architectures that can be emulated here."""
+
+_PACKAGE = "qemu-user-static"
+_KEEP = tuple(
+    pattern
+    for name in EMULATED
+    for pattern in (
+        f"usr/bin/qemu-{name}-static",
+        f"usr/libexec/qemu-binfmt/{name}-binfmt-P",
+        f"usr/lib/binfmt.d/qemu-{name}.conf",
+    )
+)
+
+
+def registration(name: str) -> str:
+    """The line for `binfmt_misc/register`: Debian's own, with the path where the interpreter is on this machine.
+
+    Debian's flags are POF, and the interpreter's name ends in `-binfmt-P`: together they keep argv[0], without
+    which a multi-call program such as busybox does not know which of its programs it should be.
+    """
+    root = _root()
+    line = (root / f"usr/lib/binfmt.d/qemu-{name}.conf").read_text().strip()
+    return line.replace("/usr/libexec/", f"{root}/usr/libexec/".replace("//", "/"))
+
+
+def emulator_file(name: str) -> Path:
+    """The emulator's static program."""
+    return _root() / f"usr/bin/qemu-{name}-static"
+
+
+def _root() -> Path:
+    if all(Path("/", file).exists() for file in _KEEP):
+        return Path("/")
+    folder = cache_folder() / f"{_PACKAGE}-{debian.candidate(_PACKAGE)}"
+    return made_once(folder, lambda beside: debian.unpack((_PACKAGE,), _KEEP, beside))
