@@ -1,0 +1,20 @@
+"""grpc.health.v1.Health: the daemon asks every five seconds and ends a session that does not answer."""
+
+from __future__ import annotations
+
+from buildclient.session.call import Call, Handlers
+
+__all__ = ["health"]
+
+_SERVING = b"\x08\x01"
+"""HealthCheckResponse{status: SERVING}."""
+
+
+def health() -> Handlers:
+    """The service that says SERVING."""
+    return {"/grpc.health.v1.Health/Check": _check}
+
+
+async def _check(call: Call) -> None:
+    await call.read()
+    await call.write(_SERVING)

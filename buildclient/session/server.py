@@ -1,0 +1,301 @@
+"""Serves the session's gRPC services straight on the bytes of a `Control.Session` stream.
+
+The daemon is the HTTP/2 client inside that stream, we are the server (h2, sans I/O). Rules:
+
+* One loop, no threads: `receive` takes what came, one writer task sends what is due.
+* Many small messages leave in one DATA frame and one piece of at most `_PIECE` bytes, and streams take turns,
+  so that an answer to Health never waits behind more than one piece.
+* What handlers write is bounded (`_HIGH`), and so is what the daemon may send unread (the windows).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+import h2.exceptions
+import h2.settings
+
+from buildclient.session.call import Code, Handler, Handlers, Status
+from buildclient.session.wire import MessageReader, WireError, frame, frames, percent_encode
+
+__all__ = ["SessionServer"]
+
+_WINDOW = 4 << 20
+"""Bytes that the daemon may send on one stream, and on the connection, before they are read."""
+_HIGH = 1 << 20
+"""Bytes of one call's answers that may wait to be sent."""
+_PIECE = 128 << 10
+"""Bytes handed to the transport at a time."""
+
+Send = Callable[[bytes], Awaitable[None]]
+
+
+class _Call:
+    """One stream of the session; fulfils `buildclient.session.call.Call`."""
+
+    def __init__(
+        self, server: SessionServer, stream: int, method: str, metadata: Mapping[str, tuple[str, ...]]
+    ) -> None:
+        self.method = method
+        self.metadata = metadata
+        self.stream = stream
+        self.task: asyncio.Task[None] | None = None
+        self.out = bytearray()
+        self.trailers: list[tuple[str, str]] | None = None
+        self.headers_sent = False
+        self._server = server
+        self._reader = MessageReader()
+        self._messages: deque[bytes] = deque()
+        self._unread = 0
+        self._half_closed = False
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self.gone = False
+
+    def feed(self, data: bytes, flow: int) -> None:
+        self._messages.extend(self._reader.feed(data))
+        self._unread += flow
+        self._arrived.set()
+
+    def half_close(self) -> None:
+        self._half_closed = True
+        self._arrived.set()
+
+    def end(self) -> None:
+        """The stream is gone: whoever waits on it must hear of it."""
+        self.gone = True
+        self._arrived.set()
+        self._room.set()
+        if self.task:
+            self.task.cancel()
+
+    async def read(self) -> bytes | None:
+        await self._wait()
+        return self._take() if self._messages else None
+
+    async def read_batch(self) -> list[bytes]:
+        await self._wait()
+        found = list(self._messages)
+        self._messages.clear()
+        self._acknowledge()
+        return found
+
+    async def write(self, *parts: bytes | memoryview) -> None:
+        await self._put(frame(*parts))
+
+    async def write_batch(self, messages: Iterable[bytes]) -> None:
+        await self._put(frames(list(messages)))
+
+    def taken(self, size: int) -> None:
+        """Forgets `size` bytes that were sent."""
+        del self.out[:size]
+        if len(self.out) < _HIGH:
+            self._room.set()
+
+    async def _wait(self) -> None:
+        while not self._messages and not self._half_closed:
+            if self.gone:
+                raise Status(Code.CANCELLED, "the daemon ended the call")
+            self._arrived.clear()
+            await self._arrived.wait()
+        if not self._messages and self._reader.partial:
+            raise Status(Code.INTERNAL, "the daemon's stream ends inside a message")
+
+    def _take(self) -> bytes:
+        message = self._messages.popleft()
+        if not self._messages:
+            self._acknowledge()
+        return message
+
+    def _acknowledge(self) -> None:
+        if self._unread:
+            self._server.acknowledge(self.stream, self._unread)
+            self._unread = 0
+
+    async def _put(self, data: bytes) -> None:
+        if self.gone:
+            raise Status(Code.CANCELLED, "the daemon ended the call")
+        self.out += data
+        self._server.wake()
+        if len(self.out) >= _HIGH:
+            self._room.clear()
+            await self._room.wait()
+
+
+class SessionServer:
+    """The server side of one session."""
+
+    def __init__(self, handlers: Handlers, send: Send) -> None:
+        """Serves `handlers`; `send` takes bytes for the daemon and waits while too much is in flight."""
+        self._handlers = dict(handlers)
+        self._send = send
+        self._wake = asyncio.Event()
+        self._calls: dict[int, _Call] = {}
+        config = h2.config.H2Configuration(
+            client_side=False, header_encoding="utf-8", validate_inbound_headers=False, validate_outbound_headers=False
+        )
+        self._h2 = h2.connection.H2Connection(config)
+        self._h2.initiate_connection()
+        # Changed before the preface was queued, the window would never reach the peer.
+        self._h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW})
+        self._h2.increment_flow_control_window(_WINDOW)
+
+    @property
+    def methods(self) -> list[str]:
+        """What is advertised in `x-docker-expose-session-grpc-method`."""
+        return list(self._handlers)
+
+    def wake(self) -> None:
+        """Says that there is something to send."""
+        self._wake.set()
+
+    def acknowledge(self, stream: int, size: int) -> None:
+        """Gives the daemon room for as many bytes as a handler has read."""
+        with contextlib.suppress(h2.exceptions.ProtocolError, KeyError):
+            self._h2.acknowledge_received_data(size, stream)
+        self.wake()
+
+    def receive(self, data: bytes) -> None:
+        """Takes bytes from the daemon. Raises WireError for what is no HTTP/2."""
+        try:
+            events = self._h2.receive_data(data)
+        except h2.exceptions.ProtocolError as error:
+            raise WireError(f"the session's stream is broken: {error}") from None
+        for event in events:
+            action = _ON.get(type(event))
+            if action:
+                action(self, event)
+        self.wake()
+
+    async def run(self) -> None:
+        """Sends what is due until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while piece := self._collect():
+                await self._send(piece)
+
+    async def close(self) -> None:
+        """Ends every call and waits for their handlers."""
+        tasks = [call.task for call in self._calls.values() if call.task]
+        for call in list(self._calls.values()):
+            call.end()
+        if tasks:
+            await asyncio.wait(tasks, timeout=5)
+
+    def _collect(self) -> bytes:
+        """The next piece: control frames, then each stream's share, in turns."""
+        connection = self._h2
+        budget = _PIECE
+        # Whoever has least to say goes first: Health before a context.
+        for call in sorted(self._calls.values(), key=lambda call: len(call.out)):
+            if call.gone:
+                continue
+            try:
+                budget -= self._push(call, budget)
+            except h2.exceptions.StreamClosedError:
+                self._drop(call)
+            if budget <= 0:
+                self._wake.set()
+                break
+        return connection.data_to_send()
+
+    def _push(self, call: _Call, budget: int) -> int:
+        """Moves a call's bytes into frames, as far as the peer's windows and the budget allow."""
+        connection = self._h2
+        if (call.out or call.trailers) and not call.headers_sent:
+            if call.trailers and not call.out:
+                connection.send_headers(call.stream, [*_HEADERS, *call.trailers], end_stream=True)
+                self._drop(call)
+                return 0
+            connection.send_headers(call.stream, _HEADERS)
+            call.headers_sent = True
+        moved = 0
+        if call.out:
+            room = min(budget, connection.local_flow_control_window(call.stream), len(call.out))
+            step = connection.max_outbound_frame_size
+            view = memoryview(call.out)
+            while moved < room:
+                size = min(step, room - moved)
+                connection.send_data(call.stream, bytes(view[moved : moved + size]))
+                moved += size
+            view.release()
+            call.taken(moved)
+        if call.trailers and not call.out:
+            connection.send_headers(call.stream, call.trailers, end_stream=True)
+            self._drop(call)
+        return moved
+
+    def _drop(self, call: _Call) -> None:
+        call.gone = True
+        self._calls.pop(call.stream, None)
+
+    def _on_request(self, event: h2.events.RequestReceived) -> None:
+        headers: dict[str, tuple[str, ...]] = {}
+        for name, value in event.headers or ():
+            headers[str(name)] = (*headers.get(str(name), ()), str(value))
+        method = headers.get(":path", ("",))[0]
+        call = _Call(self, event.stream_id or 0, method, headers)
+        self._calls[call.stream] = call
+        handler = self._handlers.get(method, _unimplemented)
+        call.task = asyncio.get_running_loop().create_task(self._serve(call, handler))
+
+    def _on_data(self, event: h2.events.DataReceived) -> None:
+        call = self._calls.get(event.stream_id or 0)
+        flow = event.flow_controlled_length or 0
+        if call is None:
+            # The handler has ended; what still comes must not eat the connection's window.
+            self._h2.acknowledge_received_data(flow, event.stream_id or 0)
+            return
+        call.feed(event.data or b"", flow)
+
+    def _on_end(self, event: h2.events.StreamEnded) -> None:
+        if call := self._calls.get(event.stream_id or 0):
+            call.half_close()
+
+    def _on_reset(self, event: h2.events.StreamReset) -> None:
+        if call := self._calls.pop(event.stream_id or 0, None):
+            call.end()
+
+    def _on_window(self, _: h2.events.Event) -> None:
+        self.wake()
+
+    async def _serve(self, call: _Call, handler: Handler) -> None:
+        code, message = Code.OK, ""
+        try:
+            await handler(call)
+        except Status as status:
+            code, message = status.code, status.message
+        except asyncio.CancelledError:
+            if call.gone:
+                return
+            code, message = Code.CANCELLED, "the client ended the build"
+        except Exception as error:
+            code, message = Code.INTERNAL, f"{type(error).__name__}: {error}"
+        call.trailers = [("grpc-status", str(code))]
+        if message:
+            call.trailers.append(("grpc-message", percent_encode(message)))
+        self.wake()
+
+
+async def _unimplemented(call: object) -> None:
+    raise Status(Code.UNIMPLEMENTED, "this client does not serve that method")
+
+
+_HEADERS = [(":status", "200"), ("content-type", "application/grpc")]
+_ON: dict[type[h2.events.Event], Callable[[SessionServer, h2.events.Event], None]] = {
+    h2.events.RequestReceived: SessionServer._on_request,  # type: ignore[dict-item]
+    h2.events.DataReceived: SessionServer._on_data,  # type: ignore[dict-item]
+    h2.events.StreamEnded: SessionServer._on_end,  # type: ignore[dict-item]
+    h2.events.StreamReset: SessionServer._on_reset,  # type: ignore[dict-item]
+    h2.events.WindowUpdated: SessionServer._on_window,
+    h2.events.RemoteSettingsChanged: SessionServer._on_window,
+}

@@ -1,0 +1,103 @@
+"""The two framings around a session's messages: gRPC's five-byte prefix and BuildKit's BytesMessage.
+
+Both are coded by hand since every byte of a context passes through them.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from urllib.parse import quote
+
+__all__ = ["MessageReader", "WireError", "bytes_message", "frame", "frames", "percent_encode", "read_bytes_message"]
+
+_PREFIX = struct.Struct(">BI")
+_MAX_MESSAGE = 64 << 20
+"""Bytes; no message of a session comes near it, so a longer one is a broken stream."""
+
+
+class WireError(Exception):
+    """Bytes that are no gRPC message or no BytesMessage."""
+
+
+def frame(*parts: bytes | memoryview) -> bytes:
+    """One message with gRPC's prefix (uncompressed, length in bytes)."""
+    return b"".join((_PREFIX.pack(0, sum(map(len, parts))), *parts))
+
+
+def frames(messages: list[bytes]) -> bytes:
+    """Many messages, each with its prefix."""
+    pack = _PREFIX.pack
+    return b"".join([part for message in messages for part in (pack(0, len(message)), message)])
+
+
+class MessageReader:
+    """Cuts a stream of bytes into gRPC messages."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The messages that are complete with `data`. Raises WireError."""
+        buffer = self._buffer
+        buffer += data
+        at = 0
+        while len(buffer) - at >= 5:
+            compressed, length = _PREFIX.unpack_from(buffer, at)
+            if compressed:
+                raise WireError("the daemon sent a compressed message, which was not agreed on")
+            if length > _MAX_MESSAGE:
+                raise WireError(f"a message of {length} bytes is longer than any of this protocol")
+            if len(buffer) - at - 5 < length:
+                break
+            yield bytes(buffer[at + 5 : at + 5 + length])
+            at += 5 + length
+        del buffer[:at]
+
+    @property
+    def partial(self) -> bool:
+        """Whether the stream stands in the middle of a message."""
+        return bool(self._buffer)
+
+
+def bytes_message(data: bytes | memoryview) -> bytes:
+    """`moby.buildkit.v1.BytesMessage{data}` (field 1)."""
+    return b"".join((b"\x0a", _varint(len(data)), data))
+
+
+def read_bytes_message(message: bytes) -> bytes | memoryview:
+    """The data of a BytesMessage. Raises WireError."""
+    if not message:
+        return b""
+    if message[0] != 0x0A:
+        raise WireError("a session message has a field that BytesMessage does not have")
+    length, at = _read_varint(message, 1)
+    if at + length != len(message):
+        raise WireError("a session message's length is wrong")
+    return memoryview(message)[at:]
+
+
+def percent_encode(text: str) -> str:
+    """`grpc-message` as the gRPC over HTTP/2 specification writes it."""
+    return quote(text.encode(errors="replace"), safe=" !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~")
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < len(data) and shift < 64:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    raise WireError("a session message ends in the middle of a number")
