@@ -1,0 +1,177 @@
+"""BuildKit's Control service over one connection: workers, and a solve with its session and its progress.
+
+Reference: api/services/control/control.proto; session headers in session/session.go of BuildKit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import grpc
+
+from buildclient.adapters.bridge import Bridge
+from buildclient.adapters.status import events, failure, workers
+from buildclient.core.errors import ClientError
+from buildclient.core.ports import Connection, Endpoint, EventSink, Worker
+from buildclient.core.solve import SolveRequest
+from buildclient.proto import control_pb2 as pb
+from buildclient.session.call import Handlers
+from buildclient.session.health import health
+from buildclient.session.server import SessionServer
+from buildclient.session.wire import bytes_message, read_bytes_message
+
+__all__ = ["GrpcControl"]
+
+_SERVICE = "/moby.buildkit.v1.Control/"
+_STATUS_IDLE = 5.0
+"""Seconds without progress after the solve has ended, until the rest of it is given up."""
+_OPTIONS = [
+    # An error's details may be larger than gRPC's default limits, and would be lost with the build error in them.
+    ("grpc.max_metadata_size", 16 << 20),
+    ("grpc.absolute_max_metadata_size", 16 << 20),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.enable_retries", 0),
+    # A proxy variable of the environment has no business with a private socket.
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.default_authority", "localhost"),
+]
+
+
+class GrpcControl:
+    """One daemon; fulfils `buildclient.core.ports.Control`. Made by `open`, ended by `close`."""
+
+    def __init__(self, endpoint: Endpoint, bridge: Bridge, channel: grpc.aio.Channel) -> None:
+        self._endpoint = endpoint
+        self._bridge = bridge
+        self._channel = channel
+
+    @classmethod
+    async def open(cls, endpoint: Endpoint, deadline: float, *, connection: Connection | None = None) -> GrpcControl:
+        """Connects now, so that what is wrong with the way is said here. Raises UnreachableError.
+
+        `connection` is one that was opened ahead of time; else the endpoint is asked for one.
+        """
+        bridge = Bridge(endpoint, connection or await endpoint.connect(deadline))
+        target = await bridge.open()
+        return cls(endpoint, bridge, grpc.aio.insecure_channel(target, options=_OPTIONS))
+
+    async def close(self) -> None:
+        """Ends the connection."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._channel.close(None), 2)
+        await self._bridge.close()
+
+    async def workers(self, deadline: float) -> Sequence[Worker]:
+        """The daemon's workers, with its version. Raises UnreachableError."""
+        call = self._unary("ListWorkers", pb.ListWorkersRequest, pb.ListWorkersResponse)
+        timeout = max(0.1, deadline - asyncio.get_running_loop().time())
+        try:
+            return workers(await call(pb.ListWorkersRequest(), timeout=timeout))
+        except grpc.aio.AioRpcError as error:
+            raise self._failure(error) from None
+
+    async def solve(self, request: SolveRequest, handlers: Handlers, sink: EventSink) -> dict[str, str]:
+        """Runs one solve with a session that serves `handlers`; progress goes to `sink`.
+
+        Gives the exporter's response. Raises BuildFailed and its kin, or UnreachableError.
+        """
+        session = secrets.token_hex(13)
+        async with self._session(session, request.shared_key, handlers):
+            progress = asyncio.ensure_future(self._status(request.ref, sink))
+            try:
+                call = self._unary("Solve", pb.SolveRequest, pb.SolveResponse)
+                response = await call(_solve_message(request, session))
+            except grpc.aio.AioRpcError as error:
+                await _drain(progress)
+                raise self._failure(error) from None
+            except BaseException:
+                progress.cancel()
+                raise
+            await _drain(progress)
+        return dict(response.exporter_response)
+
+    def _failure(self, error: grpc.aio.AioRpcError) -> ClientError:
+        if error.code() == grpc.StatusCode.UNAVAILABLE and self._bridge.error:
+            return self._bridge.error
+        return failure(error, self._endpoint.description)
+
+    async def _status(self, ref: str, sink: EventSink) -> None:
+        call = self._channel.unary_stream(
+            f"{_SERVICE}Status",
+            request_serializer=pb.StatusRequest.SerializeToString,
+            response_deserializer=pb.StatusResponse.FromString,
+        )(pb.StatusRequest(ref=ref))
+        # The solve itself tells what went wrong; its progress may just end.
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            async for response in call:
+                for event in events(response):
+                    sink(event)
+
+    @contextlib.asynccontextmanager
+    async def _session(self, session: str, shared_key: str, handlers: Handlers) -> AsyncIterator[None]:
+        every = {**health(), **handlers}
+        metadata = [
+            ("x-docker-expose-session-uuid", session),
+            ("x-docker-expose-session-sharedkey", shared_key),
+            *(("x-docker-expose-session-grpc-method", method) for method in every),
+        ]
+        stream = self._channel.stream_stream(f"{_SERVICE}Session")(metadata=metadata)
+
+        async def send(data: bytes) -> None:
+            await stream.write(bytes_message(data))
+
+        server = SessionServer(every, send)
+
+        async def receive() -> None:
+            while (message := await stream.read()) is not grpc.aio.EOF:
+                server.receive(bytes(read_bytes_message(message)))
+
+        server.wake()
+        tasks = [asyncio.ensure_future(receive()), asyncio.ensure_future(server.run())]
+        try:
+            yield
+        finally:
+            await server.close()
+            for task in tasks:
+                task.cancel()
+            stream.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _unary(self, method: str, request: Any, response: Any) -> Callable[..., Any]:
+        return self._channel.unary_unary(  # type: ignore[no-any-return]
+            _SERVICE + method, request_serializer=request.SerializeToString, response_deserializer=response.FromString
+        )
+
+
+def _solve_message(request: SolveRequest, session: str) -> pb.SolveRequest:
+    first = request.exporters[0] if request.exporters else None
+    return pb.SolveRequest(
+        ref=request.ref,
+        session=session,
+        frontend=request.frontend,
+        frontend_attrs=dict(request.frontend_attrs),
+        # Daemons before 0.13 know the first exporter by these fields alone.
+        exporter_deprecated=first.type if first else "",
+        exporter_attrs_deprecated=dict(first.attrs) if first else {},
+        exporters=[pb.Exporter(type=exporter.type, attrs=dict(exporter.attrs)) for exporter in request.exporters],
+        cache=pb.CacheOptions(
+            exports=[pb.CacheEntry(type=entry.type, attrs=dict(entry.attrs)) for entry in request.cache_exports],
+            imports=[pb.CacheEntry(type=entry.type, attrs=dict(entry.attrs)) for entry in request.cache_imports],
+        ),
+        entitlements=list(request.entitlements),
+        internal=request.internal,
+    )
+
+
+async def _drain(progress: asyncio.Future[None]) -> None:
+    """Lets the last progress arrive, within bounds."""
+    done, _ = await asyncio.wait([progress], timeout=_STATUS_IDLE)
+    if not done:
+        progress.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await progress

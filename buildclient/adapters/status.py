@@ -1,0 +1,156 @@
+"""BuildKit's answers (protobuf) as the client's own values: progress events, workers, errors."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+
+import grpc
+
+from buildclient.core.errors import (
+    BuildFailed,
+    Cancelled,
+    ClientError,
+    InternalFailure,
+    ResourceExhausted,
+    UnreachableError,
+)
+from buildclient.core.events import Event, Log, SourceRange, Vertex, VertexStatus, Warned
+from buildclient.core.excerpt import excerpt
+from buildclient.core.ports import Worker
+from buildclient.proto import control_pb2 as pb
+from contract.platform import parse_platform
+
+__all__ = ["events", "failure", "workers"]
+
+_TYPE_PREFIX = "github.com/moby/buildkit/"
+
+
+def events(response: pb.StatusResponse) -> Iterator[Event]:
+    """What one message of `Control.Status` tells, vertices first."""
+    for v in response.vertexes:
+        group = v.progress_group
+        yield Vertex(
+            digest=v.digest,
+            name=v.name,
+            inputs=tuple(v.inputs),
+            cached=v.cached,
+            started=_time(v, "started"),
+            completed=_time(v, "completed"),
+            error=v.error,
+            group=group.id,
+            group_name=group.name,
+            group_weak=group.weak,
+        )
+    for s in response.statuses:
+        yield VertexStatus(
+            vertex=s.vertex,
+            id=s.id,
+            name=s.name,
+            current=s.current,
+            total=s.total,
+            timestamp=_time(s, "timestamp"),
+            started=_time(s, "started"),
+            completed=_time(s, "completed"),
+        )
+    for log in response.logs:
+        yield Log(vertex=log.vertex, stream=log.stream, data=log.msg, timestamp=_time(log, "timestamp"))
+    for w in response.warnings:
+        yield Warned(
+            vertex=w.vertex,
+            level=w.level,
+            short=w.short.decode(errors="replace"),
+            detail=tuple(line.decode(errors="replace") for line in w.detail),
+            url=w.url,
+            filename=w.info.filename,
+            source=w.info.data,
+            ranges=tuple(SourceRange(r.start.line, r.end.line) for r in w.ranges),
+        )
+
+
+def workers(response: pb.ListWorkersResponse) -> Sequence[Worker]:
+    """The workers of `Control.ListWorkers`."""
+    return tuple(_worker(record) for record in response.record)
+
+
+def failure(error: grpc.aio.AioRpcError, where: str) -> ClientError:
+    """A failed call as an error for users: the daemon's own text, with the lines of the Dockerfile it names.
+
+    `where` describes the endpoint, for a connection that broke.
+    """
+    code, text = error.code(), error.details() or ""
+    if code == grpc.StatusCode.UNAVAILABLE:
+        return UnreachableError(f"lost the connection to {where}: {text}")
+    if code == grpc.StatusCode.CANCELLED:
+        return Cancelled(text or "the build was cancelled")
+    kind = {
+        grpc.StatusCode.INTERNAL: InternalFailure,
+        grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted,
+    }.get(code, BuildFailed)
+    sources, vertex = _details(error)
+    return kind(f"failed to solve: {text}", sources=sources, vertex=vertex)
+
+
+def _worker(record: pb.WorkerRecord) -> Worker:
+    return Worker(
+        id=record.id,
+        labels=dict(record.labels),
+        platforms=tuple(
+            parse_platform("/".join(part for part in (p.os, p.architecture, p.variant) if part))
+            for p in record.platforms
+        ),
+        buildkit_version=record.buildkit_version.version,
+        gc_policies=tuple(
+            {
+                "all": policy.all,
+                "filters": list(policy.filters),
+                "keepDuration": policy.keep_duration,
+                "reservedSpace": policy.reserved_space,
+                "maxUsedSpace": policy.max_used_space,
+                "minFreeSpace": policy.min_free_space,
+            }
+            for policy in record.gc_policy
+        ),
+        devices=tuple(device.name for device in record.devices),
+    )
+
+
+def _details(error: grpc.aio.AioRpcError) -> tuple[tuple[str, ...], str]:
+    """Excerpts of the sources and the digest of the vertex in `grpc-status-details-bin` (JSON in google.rpc.Any)."""
+    sources: list[str] = []
+    vertex = ""
+    for key, value in error.trailing_metadata() or ():
+        if key != "grpc-status-details-bin":
+            continue
+        status = pb.Status.FromString(value if isinstance(value, bytes) else value.encode())
+        for detail in status.details:
+            name = detail.type_url.removeprefix(_TYPE_PREFIX).removesuffix("+json")
+            try:
+                body = json.loads(detail.value)
+            except ValueError:
+                continue
+            if name == "errdefs.Source" and (text := _source(body)) and text not in sources:
+                sources.append(text)
+            elif name == "errdefs.Vertex":
+                vertex = str(body.get("digest", ""))
+    return tuple(sources), vertex
+
+
+def _source(body: dict[str, object]) -> str:
+    info, ranges = body.get("info"), body.get("ranges")
+    if not isinstance(info, dict) or not isinstance(ranges, list):
+        return ""
+    lines = [
+        SourceRange(int(r.get("start", {}).get("line", 0)), int(r.get("end", {}).get("line", 0)))
+        for r in ranges
+        if isinstance(r, dict)
+    ]
+    return excerpt(str(info.get("filename", "")), base64.b64decode(info.get("data", "")), lines)
+
+
+def _time(message: object, field: str) -> float | None:
+    if not message.HasField(field):  # type: ignore[attr-defined]
+        return None
+    stamp = getattr(message, field)
+    return float(stamp.seconds + stamp.nanos / 1e9)
