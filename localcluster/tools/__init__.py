@@ -20,9 +20,22 @@ from localcluster.tools.emulators import registration as emulator
 from localcluster.tools.find import on_path
 from localcluster.tools.table import TOOLS, DebianPackages, GoModule, Tool, tool_of
 
-__all__ = ["cni_folder", "emulator", "ensure", "folders", "missing", "prepare", "search_path"]
+__all__ = [
+    "ALL",
+    "FOR_CLUSTER",
+    "cni_folder",
+    "emulator",
+    "ensure",
+    "folders",
+    "missing_packages",
+    "missing_sources",
+    "prepare",
+    "search_path",
+]
 
-NEEDED = ("kubernetes", "buildkit", "containerd", "runc", "registry", "busybox", "pulumi")
+ALL = tuple(tool.name for tool in TOOLS)
+"""Every tool's name."""
+FOR_CLUSTER = tuple(name for name in ALL if name != "buildx")
 """What a cluster and work with it need; the rest is had when asked for."""
 
 _PLUGINS = ("bridge", "host-local", "loopback")
@@ -41,27 +54,32 @@ def ensure(name: str, report: Report | None = None) -> Path:
     except KeyError:
         known = ", ".join(sorted({tool.name for tool in TOOLS}))
         raise ClusterError(f'there is no tool "{name}"; there are {known}') from None
-    programs = [program.name for program in tool.programs]
-    return _files(tool.name, report or _to_stderr)[name if name in programs else programs[0]]
+    files = _files(tool.name, report or _to_stderr)
+    return files[name if name in files else tool.programs[0].name]
 
 
 def prepare(report: Report | None = None) -> None:
     """Makes all that a cluster needs, one after the other. Raises ClusterError."""
-    for name in NEEDED:
+    for name in FOR_CLUSTER:
         ensure(name, report)
     cni_folder(report)
     emulator("aarch64")
 
 
-def missing() -> list[str]:
-    """Names of needed tools that PATH and the cache lack, without making any."""
-    return [name for name in NEEDED if on_path(tool_of(name), cache_folder()) is None and not _cached(tool_of(name))]
+def missing_sources() -> list[str]:
+    """Names of the needed tools that would have to be built with Go, without building any."""
+    return [tool.name for tool in _missing() if isinstance(tool.source, GoModule)]
+
+
+def missing_packages() -> list[str]:
+    """Names of the needed tools that would have to come from Debian packages, without fetching any."""
+    return [tool.name for tool in _missing() if isinstance(tool.source, DebianPackages)]
 
 
 def folders() -> list[Path]:
     """The folders that PATH needs for the tools: those of the cache, since the others are on it already."""
     cache = cache_folder()
-    files = [ensure(program.name) for name in NEEDED for program in tool_of(name).programs]
+    files = [ensure(program.name) for name in FOR_CLUSTER for program in tool_of(name).programs]
     return list(dict.fromkeys(file.parent for file in files if file.is_relative_to(cache)))
 
 
@@ -120,6 +138,11 @@ def _unpack(source: DebianPackages, folder: Path) -> None:
     for name, file in source.programs.items():
         if not (folder / "bin" / name).exists():
             shutil.copy2(folder / file, folder / "bin" / name)
+
+
+def _missing() -> list[Tool]:
+    wanted = (tool_of(name) for name in FOR_CLUSTER)
+    return [tool for tool in wanted if not _cached(tool) and on_path(tool, cache_folder()) is None]
 
 
 def _cached(tool: Tool) -> bool:

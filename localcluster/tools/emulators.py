@@ -8,7 +8,7 @@ from localcluster.instance import cache_folder
 from localcluster.tools import debian
 from localcluster.tools.cache import made_once
 
-__all__ = ["EMULATED", "emulator_file", "registration"]
+__all__ = ["EMULATED", "emulator_file", "registration", "registration_in"]
 
 EMULATED = ("aarch64", "arm", "ppc64le", "riscv64", "s390x")
 """QEMU's names of the architectures that can be emulated here."""
@@ -26,14 +26,19 @@ _KEEP = tuple(
 
 
 def registration(name: str) -> str:
-    """The line for `binfmt_misc/register`: Debian's own, with the path where the interpreter is on this machine.
+    """The line for `binfmt_misc/register`, with the path where the interpreter is on this machine."""
+    return registration_in(name, str(_root() / f"usr/libexec/qemu-binfmt/{name}-binfmt-P"))
+
+
+def registration_in(name: str, interpreter: str) -> str:
+    """Debian's own line with an interpreter of that path.
 
     Debian's flags are POF, and the interpreter's name ends in `-binfmt-P`: together they keep argv[0], without
     which a multi-call program such as busybox does not know which of its programs it should be.
     """
-    root = _root()
-    line = (root / f"usr/lib/binfmt.d/qemu-{name}.conf").read_text().strip()
-    return line.replace("/usr/libexec/", f"{root}/usr/libexec/".replace("//", "/"))
+    line = (_root() / f"usr/lib/binfmt.d/qemu-{name}.conf").read_text().strip()
+    before, _, flags = line.rpartition(":")
+    return f"{before.rpartition(':')[0]}:{interpreter}:{flags}"
 
 
 def emulator_file(name: str) -> Path:

@@ -1,0 +1,141 @@
+"""What stops a local cluster on this machine, each in one line, found before any work starts.
+
+Standard library only and quick: it also runs before the virtual environment is there.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from localcluster.instance import Instance, cache_folder, current_instance
+
+__all__ = ["GO_WANTED", "problems"]
+
+GO_WANTED = (1, 26)
+"""What go.mod of the tools asks for."""
+
+_OTHER_WAY = "or use a cluster you have: make demo CLUSTER=current"
+_DISK = 6 * 2**30
+_DISK_COLD = 20 * 2**30
+_MEMORY = 3 * 2**30
+_CGROUPS = ("cpu", "cpuset", "memory", "pids")
+_COMMANDS = {"nsenter": "util-linux", "unshare": "util-linux", "mount": "mount", "ip": "iproute2", "bash": "bash"}
+
+
+def problems(instance: Instance | None = None) -> list[str]:
+    """Everything that is in the way, the first the most basic; each line names the other way. Empty: go ahead."""
+    chosen = instance or current_instance()
+    return [f"{text}; {_OTHER_WAY}" for check in _CHECKS if (text := check(chosen))]
+
+
+def _system(_: Instance) -> str:
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        return f"the local cluster runs on Linux on amd64 only, this is {platform.system()} on {platform.machine()}"
+    return ""
+
+
+def _root(_: Instance) -> str:
+    return "" if os.geteuid() == 0 else "the local cluster must be started as root (namespaces, mounts, cgroups)"
+
+
+def _commands(_: Instance) -> str:
+    lacking = {name: package for name, package in _COMMANDS.items() if not _which(name)}
+    if not lacking or (_which("apt-get") and set(lacking.values()) <= {"iproute2"}):
+        return ""
+    return f"{', '.join(lacking)} not found: install {', '.join(sorted(set(lacking.values())))}"
+
+
+def _go(_: Instance) -> str:
+    from localcluster.tools import missing_sources
+
+    built = missing_sources()
+    if not built:
+        return ""
+    go = _which("go")
+    wanted = ".".join(map(str, GO_WANTED))
+    if go is None:
+        return f"Go {wanted} or newer is needed to build {', '.join(built)}, and there is no go on PATH"
+    found = _go_version(go)
+    if found and found < GO_WANTED:
+        return f"Go {wanted} or newer is needed to build {', '.join(built)}, {go} is {'.'.join(map(str, found))}"
+    return ""
+
+
+def _packages(_: Instance) -> str:
+    from localcluster.tools import missing_packages
+
+    lacking = missing_packages()
+    if lacking and not (_which("apt-get") and _which("dpkg-deb")):
+        return f"{', '.join(lacking)} not found on PATH, and this is no Debian whose packages could be taken"
+    return ""
+
+
+def _addresses(instance: Instance) -> str:
+    """Somebody else's address or route inside the cluster's subnet."""
+    try:
+        lines = Path("/proc/net/route").read_text().splitlines()[1:]
+    except OSError:
+        return ""
+    for line in lines:
+        device, destination, *rest = line.split()
+        mask = int(rest[5], 16)
+        octets = int(destination, 16).to_bytes(4, "little")
+        inside = octets[0] == 10 and octets[1] == instance.octet
+        if mask and inside and device != instance.host_link:
+            return f"the subnet {instance.subnet} is taken: device {device} has a route into it"
+    return ""
+
+
+def _cgroups(_: Instance) -> str:
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    if any(kind == "cgroup2" and where == "/sys/fs/cgroup" for _, where, kind, *_ in mounts):
+        return ""
+    first = {option for _, _, kind, options, *_ in mounts if kind == "cgroup" for option in options.split(",")}
+    if lacking := [name for name in _CGROUPS if name not in first]:
+        return f"no cgroup hierarchy is mounted for {', '.join(lacking)}"
+    return ""
+
+
+def _disk(instance: Instance) -> str:
+    from localcluster.tools import missing_sources
+
+    wanted = _DISK_COLD if missing_sources() else _DISK
+    for folder in (instance.state, cache_folder()):
+        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        free = shutil.disk_usage(there).free
+        if free < wanted:
+            return f"{there} has {free / 2**30:.1f} GiB free, {wanted / 2**30:.0f} GiB are needed"
+    return ""
+
+
+def _memory(_: Instance) -> str:
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    free = int(found[1]) * 1024 if found else _MEMORY
+    return "" if free >= _MEMORY else f"{free / 2**30:.1f} GiB of memory are free, {_MEMORY / 2**30:.0f} GiB are needed"
+
+
+_CHECKS: tuple[Callable[[Instance], str], ...] = (
+    _system, _root, _commands, _go, _packages, _addresses, _cgroups, _disk, _memory,
+)  # fmt: skip
+
+
+def _which(name: str) -> str | None:
+    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]))
+
+
+def _go_version(go: str) -> tuple[int, ...]:
+    environment = {**os.environ, "GOTOOLCHAIN": "local"}
+    try:
+        done = subprocess.run(
+            [go, "env", "GOVERSION"], env=environment, capture_output=True, text=True, timeout=20, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    found = re.search(r"go(\d+)\.(\d+)", done.stdout)
+    return (int(found[1]), int(found[2])) if found else ()
