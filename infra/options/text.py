@@ -36,7 +36,7 @@ def _read_line(line: str, where: str, found: dict[str, object], problems: Proble
         name, equals, value = field.partition("=")
         name = name.strip()
         if not equals:
-            problems.add(where, field, "each option is written name=value", _lost_comma(last, field) or _meant(name))
+            problems.add(where, field, "each option is written name=value", _meant(name) or _lost_comma(last, field))
         elif name not in NAMES and last in _LISTS and "." not in name and not nearest(name, NAMES):
             problems.unknown(where, name, NAMES, "option", _lost_comma(last, field))
         else:
@@ -47,7 +47,7 @@ def _read_line(line: str, where: str, found: dict[str, object], problems: Proble
 def _lost_comma(last: str, field: str) -> str:
     """What to say of a part that was cut off an option whose value has commas of its own."""
     if last not in _LISTS:
-        return ""
+        return f"the comma before it ended {last}" if last else ""
     return f'if {field} belongs to {last}, quote the whole option: "{last}=…,{field}"'
 
 
