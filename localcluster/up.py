@@ -25,9 +25,7 @@ _APISERVER_TIMEOUT = 60
 
 def parts(instance: Instance) -> tuple[Part, ...]:
     """Every process of the cluster, in the order in which they start. Raises ClusterError without the tools."""
-    hyper, registry = tools.ensure("hyper"), tools.ensure("docker-registry")
-    nodes = (node_part(instance, node, hyper) for node in NODES)
-    return (*control_parts(instance, hyper, registry), *nodes)
+    return (*control_parts(instance), *(node_part(instance, node) for node in NODES))
 
 
 def up(instance: Instance) -> None:
@@ -144,9 +142,7 @@ def _runs(instance: Instance, part: Part) -> bool:
 
 def _start(instance: Instance, part: Part, say: Callable[[str], None]) -> None:
     say(f"starting {part.name}")
-    process.start(
-        part.name, part.command, instance.logs / f"{part.name}.log", instance.run, namespace=part.namespace
-    )
+    process.start(part.name, part.command, instance.logs / f"{part.name}.log", instance.run, namespace=part.namespace)
 
 
 def _stop(instance: Instance, names: list[str]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from localcluster import tools
 from localcluster.instance import API_PORT, Instance
 from localcluster.machine.files import write_text
 
@@ -28,22 +29,22 @@ class Part(NamedTuple):
     """Whether it answers as it should, asked over its own port."""
 
 
-def control_parts(instance: Instance, hyper: Path, registry: Path) -> tuple[Part, ...]:
+def control_parts(instance: Instance) -> tuple[Part, ...]:
     """Registry, etcd, apiserver, controller-manager, scheduler, in the order in which they are started.
 
-    `hyper` is the binary that holds etcd and the Kubernetes daemons, chosen by the first argument.
+    Raises ClusterError when a tool cannot be had.
     """
     where = instance.control_namespace
     pki = instance.pki
     config = _registry_config(instance)
     return (
-        Part("registry", (str(registry), "serve", str(config)), where, lambda: _registry_serves(instance)),
-        Part("etcd", _etcd(instance, hyper), where, lambda: True),
-        Part("apiserver", _apiserver(instance, hyper), where, lambda: api(instance, "GET", "/readyz")[0] == 200),
+        Part("registry", (_tool("docker-registry"), "serve", str(config)), where, lambda: _registry_serves(instance)),
+        Part("etcd", _etcd(instance), where, lambda: True),
+        Part("apiserver", _apiserver(instance), where, lambda: api(instance, "GET", "/readyz")[0] == 200),
         Part(
             "controller-manager",
             (
-                str(hyper), "kube-controller-manager", "--kubeconfig", f"{pki}/controller-manager.kubeconfig",
+                _tool("kube-controller-manager"), "--kubeconfig", f"{pki}/controller-manager.kubeconfig",
                 "--leader-elect=false", "--service-account-private-key-file", f"{pki}/sa.key",
                 "--root-ca-file", f"{pki}/ca.crt", "--bind-address", "127.0.0.1",
             ),
@@ -53,7 +54,7 @@ def control_parts(instance: Instance, hyper: Path, registry: Path) -> tuple[Part
         Part(
             "scheduler",
             (
-                str(hyper), "kube-scheduler", "--kubeconfig", f"{pki}/scheduler.kubeconfig",
+                _tool("kube-scheduler"), "--kubeconfig", f"{pki}/scheduler.kubeconfig",
                 "--leader-elect=false", "--bind-address", "127.0.0.1",
             ),
             where,
@@ -109,18 +110,22 @@ def _registry_serves(instance: Instance) -> bool:
         return False
 
 
-def _etcd(instance: Instance, hyper: Path) -> tuple[str, ...]:
+def _tool(name: str) -> str:
+    return str(tools.ensure(name))
+
+
+def _etcd(instance: Instance) -> tuple[str, ...]:
     # Without fsync: killing the process loses nothing, and after a crash of the machine the data is thrown away.
     return (
-        str(hyper), "etcd", "--data-dir", str(instance.state / "etcd"), "--unsafe-no-fsync", "--log-level", "warn",
+        _tool("etcd"), "--data-dir", str(instance.state / "etcd"), "--unsafe-no-fsync", "--log-level", "warn",
         "--listen-peer-urls", "http://127.0.0.1:2380",
     )  # fmt: skip
 
 
-def _apiserver(instance: Instance, hyper: Path) -> tuple[str, ...]:
+def _apiserver(instance: Instance) -> tuple[str, ...]:
     pki = instance.pki
     return (
-        str(hyper), "kube-apiserver",
+        _tool("kube-apiserver"),
         "--advertise-address", instance.control_address, "--bind-address", "0.0.0.0", "--secure-port", str(API_PORT),
         "--etcd-servers", "http://127.0.0.1:2379", "--service-cluster-ip-range", "10.96.0.0/16",
         "--authorization-mode", "Node,RBAC", "--allow-privileged",

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Pid 1 of a node: makes the node's own view of the file system, then runs containerd and the kubelet.
-# Environment: NODE, FOLDER (the node's disk), LOGS, BINFMT (lines to register, may be empty), HYPER, KUBELET_ARGS.
+# Environment: NODE, FOLDER (the node's disk), LOGS, BINFMT (a line to register, may be empty),
+# CONTAINERD, KUBELET (programs), KUBELET_ARGS.
 # Ends when either daemon ends, and the whole node with it: the next `up` sees one dead part and starts it again.
 set -eu
 hostname "$NODE"
@@ -19,17 +20,15 @@ mount --rbind /run/cg /sys/fs/cgroup
 umount -l /run/cg
 if [ -n "$BINFMT" ]; then
   mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
-  for file in $BINFMT; do
-    name=$(basename "$file" .conf)
-    [ -e "/proc/sys/fs/binfmt_misc/$name" ] || cat "$file" > /proc/sys/fs/binfmt_misc/register
-  done
+  name=${BINFMT#:}
+  [ -e "/proc/sys/fs/binfmt_misc/${name%%:*}" ] || printf '%s\n' "$BINFMT" > /proc/sys/fs/binfmt_misc/register
 fi
 # Only now: done earlier, the unmounting above would reach the copies too.
 mount --make-rshared /
-containerd -c "$FOLDER/etc/containerd.toml" >> "$LOGS/$NODE-containerd.log" 2>&1 &
+"$CONTAINERD" -c "$FOLDER/etc/containerd.toml" >> "$LOGS/$NODE-containerd.log" 2>&1 &
 containerd=$!
 # shellcheck disable=SC2086 # the arguments are words
-"$HYPER" kubelet $KUBELET_ARGS >> "$LOGS/$NODE-kubelet.log" 2>&1 &
+"$KUBELET" $KUBELET_ARGS >> "$LOGS/$NODE-kubelet.log" 2>&1 &
 kubelet=$!
 wait -n "$containerd" "$kubelet" || true
 exit 1

@@ -6,23 +6,23 @@ One pid to record and to kill; every process and mount of the node, its pods inc
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
+from localcluster import tools
 from localcluster.instance import Instance, NodeSpec
 from localcluster.machine.files import write_text
 from localcluster.parts.control import Part, api
 
 __all__ = ["node_part", "policy_objects", "prepare", "ready_nodes"]
 
-_BINFMT = "/usr/lib/binfmt.d/qemu-aarch64.conf"
-"""Debian's own line with flags POF: with F alone argv[0] would be lost, and busybox's applets with it."""
+_EMULATOR = {"arm64": "aarch64"}
+"""QEMU's name of the architecture that a foreign node executes."""
 _FOLDERS = ("var-lib-containerd", "var-lib-kubelet", "var-lib-cni", "var-log", "etc", "cni", "certs.d")
 ARCH_LABEL = "kubernetes.io/arch"
 
 
-def node_part(instance: Instance, node: NodeSpec, hyper: Path) -> Part:
-    """The process that is the node."""
+def node_part(instance: Instance, node: NodeSpec) -> Part:
+    """The process that is the node. Raises ClusterError when a tool cannot be had."""
     folder = instance.node_folder(node)
     kubelet = [
         "--config", f"{folder}/etc/kubelet.yaml", "--kubeconfig", f"{instance.pki}/node-{node.name}.kubeconfig",
@@ -32,10 +32,12 @@ def node_part(instance: Instance, node: NodeSpec, hyper: Path) -> Part:
         "NODE": node.name,
         "FOLDER": str(folder),
         "LOGS": str(instance.logs),
-        "BINFMT": _BINFMT if node.architecture != "amd64" else "",
-        "HYPER": str(hyper),
+        "BINFMT": tools.emulator(_EMULATOR[node.architecture]) if node.architecture in _EMULATOR else "",
+        "CONTAINERD": str(tools.ensure("containerd")),
+        "KUBELET": str(tools.ensure("kubelet")),
         "KUBELET_ARGS": " ".join(kubelet),
-        "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin",
+        # containerd looks for its shim, and the shim for runc, on PATH.
+        "PATH": tools.search_path(),
     }
     command = (
         "env", "-i", *(f"{name}={value}" for name, value in environment.items()),
@@ -127,7 +129,7 @@ disabled_plugins = [{unused}]
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
       runtime_type = "io.containerd.runc.v2"
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/lib/cni"
+    bin_dir = "{tools.cni_folder()}"
     conf_dir = "{folder}/cni"
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = "{folder}/certs.d"
