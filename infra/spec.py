@@ -11,6 +11,7 @@ from contract.output import BuilderOutput, Cluster, NodeOutput, Workload, config
 from contract.platform import Platform, PlatformError, parse_platforms
 from infra.options.check import Options, build_options, read_given, read_values
 from infra.options.problems import Problems, Refused
+from infra.options.table import NAMES
 from infra.options.values import boolean, dns_label, dns_subdomain
 
 __all__ = ["BUILDER_KEYS", "NODE_KEYS", "BuilderSpec", "NodeSpec", "check_builder"]
@@ -113,11 +114,7 @@ def check_builder(raw: Mapping[str, Any], default_namespace: str, problems: Prob
     for key in raw:
         if key not in BUILDER_KEYS:
             problems.unknown(where.rstrip(":") or "builder", str(key), BUILDER_KEYS, "key", _misplaced(str(key)))
-    name = _name(raw.get("name"), f"{where}name", problems) if raw.get("name") not in (None, "") else ""
-    if not name:
-        problems.add(f"{where}name", raw.get("name"), "a builder needs a name, such as kube") if not raw.get(
-            "name"
-        ) else None
+    name = _name(raw.get("name"), f"{where}name", problems)
     base = _options(raw, where, problems)
     nodes = _nodes(raw.get("nodes"), name or "builder", base, where, problems)
     own = base.get("namespace") or next((n.namespace for n in nodes if n.namespace), "") or default_namespace
@@ -139,8 +136,6 @@ def check_builder(raw: Mapping[str, Any], default_namespace: str, problems: Prob
 
 
 def _misplaced(key: str) -> str:
-    from infra.options.table import NAMES
-
     return f"{key} is an option: put it under driver-opts" if key in NAMES else ""
 
 
@@ -200,7 +195,7 @@ def _platforms(raw: Any, where: str, problems: Problems) -> tuple[Platform, ...]
         try:
             found += parse_platforms([text])
         except PlatformError as error:
-            problems.add(where, text, str(error).removeprefix("platform ").removeprefix(f'"{text}" '))
+            problems.add(where, text, "it " + str(error).removeprefix(f'platform "{text}" '))
     return tuple(dict.fromkeys(found))
 
 

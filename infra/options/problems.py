@@ -56,8 +56,8 @@ class Problems:
         self.found: list[Problem] = []
 
     def add(self, option: str, given: object, allowed: str, hint: str = "") -> None:
-        """Note a problem; `given` is shown as it would be written, and a text `""` in `given` as empty."""
-        self.found.append(Problem(option, show(given), allowed, hint))
+        """Note a problem; `given` is shown as it would be written, None (nothing given) not at all."""
+        self.found.append(Problem(option, "" if given is None else show(given), allowed, hint))
 
     def refused(self, option: str, given: object, error: Refused) -> None:
         """Note what a value's parser refused."""
@@ -77,10 +77,6 @@ class Problems:
 
 def show(value: object) -> str:
     """A value as a user would recognise it, in one line and not too long."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, Problem):
-        return value.given
     try:
         text = json.dumps(value, ensure_ascii=False, default=str)
     except (TypeError, ValueError, RecursionError):

@@ -1,0 +1,37 @@
+"""Never run: type-checked only, so that the public types of the Pulumi side cannot change unnoticed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import assert_type
+
+import pulumi
+
+from contract.output import BuilderOutput
+from infra import Builder, BuilderArgs, BuilderNode
+from infra.automation import Preview, Project, Stack, Update
+from infra.options import Options, parse_driver_opts
+
+
+def components() -> None:
+    args: BuilderArgs = {
+        "namespace": "buildkit",
+        "nodes": [{"name": "a", "platforms": ["linux/amd64"], "driver-opts": {"replicas": 2, "requests.cpu": "2"}}],
+        "driver-opts": "rootless=true",
+    }
+    builder = Builder("kube", args, pulumi.ResourceOptions(protect=True))
+    assert_type(builder.nodes, list[BuilderNode])
+
+
+def options() -> None:
+    assert_type(parse_driver_opts("replicas=2"), Options)
+    assert_type(parse_driver_opts({"replicas": 2}).replicas, int)
+
+
+def automation() -> None:
+    stack = Project(".").stack("dev")
+    assert_type(stack, Stack)
+    assert_type(stack.preview(), Preview)
+    assert_type(stack.preview().changes, Mapping[str, int])
+    assert_type(stack.up(), Update)
+    assert_type(stack.up().builder, BuilderOutput)
