@@ -1,0 +1,76 @@
+"""Which proxy a server is reached through: the kubeconfig's, else the environment's by Go's rules.
+
+Go's rules (golang.org/x/net/http/httpproxy): HTTPS_PROXY or HTTP_PROXY by the server's scheme, in either case, unless
+NO_PROXY matches: `*`, a host or domain (with its subdomains), an address, a network in CIDR form, each with an
+optional port. Loopback addresses never go through a proxy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+__all__ = ["proxy_for"]
+
+
+def proxy_for(server: str, configured: str, environ: Mapping[str, str]) -> str:
+    """The proxy's URL for a server's URL; empty for a direct way. `configured` is the kubeconfig's `proxy-url`."""
+    if configured:
+        return configured
+    parts = urlsplit(server)
+    name = "https_proxy" if parts.scheme == "https" else "http_proxy"
+    proxy = environ.get(name.upper()) or environ.get(name) or ""
+    if not proxy:
+        return ""
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    if _exempt(host, port, environ.get("NO_PROXY") or environ.get("no_proxy") or ""):
+        return ""
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _exempt(host: str, port: int, rules: str) -> bool:
+    address = _address(host)
+    if host == "localhost" or (address is not None and address.is_loopback):
+        return True
+    return any(_matches(rule.strip().lower(), host.lower(), port) for rule in rules.split(",") if rule.strip())
+
+
+def _matches(rule: str, host: str, port: int) -> bool:
+    if rule == "*":
+        return True
+    address = _address(host)
+    if "/" in rule:
+        network = _network(rule)
+        return address is not None and network is not None and address in network
+    name, colon, number = rule.rpartition(":")
+    if colon and number.isdigit() and (":" not in name or name.startswith("[")):
+        if int(number) != port:
+            return False
+        rule = name
+    rule = rule.strip("[]")
+    if address is not None:
+        return address == _address(rule)
+    if rule.startswith("*."):
+        rule = rule[1:]
+    if rule.startswith("."):
+        return host.endswith(rule)
+    return host == rule or host.endswith(f".{rule}")
+
+
+def _address(text: str):  # type: ignore[no-untyped-def]
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _network(text: str):  # type: ignore[no-untyped-def]
+    import ipaddress
+
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
