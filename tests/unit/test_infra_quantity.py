@@ -38,7 +38,6 @@ CANONICAL = {
     "129e6": "129e6",
     "129M": "129M",
     "123Mi": "123Mi",
-    "+1Gi": "1Gi",
     "7Ei": "7Ei",
 }
 
@@ -82,3 +81,9 @@ def test_half_a_byte_gets_a_hint() -> None:
     with pytest.raises(Refused) as caught:
         read_quantity("500m", BYTES)
     assert "500Mi" in caught.value.hint
+
+
+def test_a_sign_is_read_and_not_written() -> None:
+    """`+` says nothing; an apiserver that is given it keeps it, so it is never sent."""
+    assert parse_quantity("+1Gi").text == "1Gi"
+    assert parse_quantity("-1Gi").value == -(2**30)

@@ -1,0 +1,90 @@
+"""What the manifests say is what a real apiserver takes and stores."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract.output import Cluster
+from infra import manifests
+from infra.options.problems import Problems
+from infra.options.quantity import parse_quantity
+from infra.options.table import TABLE
+from infra.options.text import as_text
+from infra.spec import BuilderSpec, check_builder
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
+
+pytestmark = pytest.mark.cluster
+NAMESPACE = "default"  # there always; nothing is made in it
+
+
+def _spec(**config: Any) -> BuilderSpec:
+    problems = Problems()
+    found = check_builder({"name": "kube", "namespace": NAMESPACE, **config}, "default", problems)
+    problems.raise_any()
+    return found
+
+
+def _dry_run(environment: dict[str, str], *objects: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the apiserver would store. Fails the test with its words if it refuses."""
+    listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+    done = subprocess.run(
+        ["kubectl", "apply", "--server-side", "--dry-run=server", "--validate=strict", "-o", "json", "-f", "-"],
+        input=json.dumps(listed), env=environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    return list(found["items"]) if found["kind"] == "List" else [found]
+
+
+def _holds(stored: Any, wanted: Any, where: str = "") -> None:
+    """Everything wanted is stored as it was wanted; the apiserver may add to it."""
+    if isinstance(wanted, dict):
+        for key, value in wanted.items():
+            assert key in stored, f"{where}.{key}"
+            _holds(stored[key], value, f"{where}.{key}")
+    elif isinstance(wanted, list):
+        assert len(stored) == len(wanted), where
+        for index, value in enumerate(wanted):
+            _holds(stored[index], value, f"{where}[{index}]")
+    else:
+        assert stored == wanted, where
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+def test_each_option_is_stored_as_it_is_written(row: Any, cluster: dict[str, str]) -> None:
+    """No option's field is unknown to the apiserver, refused by it or changed: a second update has nothing to do."""
+    text = as_text({row.name: NAMESPACE if row.name == "namespace" else row.example})
+    opts: Any = [text, "rootless=true"] if row.name == "buildkit-root-volume-memory" else text
+    (node,) = _spec(**{"driver-opts": opts}).nodes
+    wanted = manifests.deployment(node)
+    (stored,) = _dry_run(cluster, wanted)
+    _holds(stored, wanted)
+
+
+def test_access_and_output_are_stored_as_they_are_written(cluster: dict[str, str]) -> None:
+    """Roles, bindings, ServiceAccount and ConfigMap come back unchanged."""
+    spec = _spec(clientServiceAccount="ci")
+    wanted = [*manifests.client_access(spec), manifests.output_config_map(spec.output(Cluster("", "https://x")))]
+    for stored, one in zip(_dry_run(cluster, *wanted), wanted, strict=True):
+        _holds(stored, one)
+
+
+def test_quantities_are_canonical_as_the_apiserver_has_it(cluster: dict[str, str]) -> None:
+    """Every text of the table of quantities is stored as our canonical form of it."""
+    from test_infra_quantity import CANONICAL
+
+    texts = list(CANONICAL)
+    containers = [
+        {"name": f"c{n}", "image": "x", "resources": {"limits": {"memory": text}}} for n, text in enumerate(texts)
+    ]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": NAMESPACE}}
+    (stored,) = _dry_run(cluster, {**pod, "spec": {"containers": containers}})
+    found = {t: c["resources"]["limits"]["memory"] for t, c in zip(texts, stored["spec"]["containers"], strict=True)}
+    assert found == {text: parse_quantity(text).text for text in texts}
