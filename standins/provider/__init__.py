@@ -1,0 +1,1 @@
+"""Stand-in for Pulumi's Kubernetes provider (v4, server-side apply)."""
