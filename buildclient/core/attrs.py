@@ -1,0 +1,186 @@
+"""From a request to the solve of one node: exactly the attributes that docker buildx 0.38 would send.
+
+Pure; what lies on disk (context, Dockerfile, Git) was looked at before and comes in as attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from buildclient.core.annotations import annotation_attrs
+from buildclient.core.errors import UsageError
+from buildclient.core.flags import is_bool, parse_bool
+from buildclient.core.reference import InvalidReference, parse_reference, parse_tag
+from buildclient.core.request import BuildRequest, Output
+from buildclient.core.solve import CacheEntry, Exporter, SolveRequest
+from contract.platform import Platform, format_platforms
+
+__all__ = ["check_request", "provenance_by_default", "pushes", "repositories", "solve_request"]
+
+_PREFIX = "failed to build: "
+_NAMED = ("image", "oci", "docker")
+
+
+def check_request(request: BuildRequest) -> None:
+    """Raises UsageError for what can be told without a builder, in the order and words of docker buildx."""
+    if request.no_cache and request.no_cache_filter:
+        raise UsageError(f"{_PREFIX}--no-cache and --no-cache-filter cannot currently be used together")
+    annotation_attrs(request.annotations)
+    for tag in request.tags:
+        try:
+            parse_tag(tag)
+        except InvalidReference as error:
+            raise UsageError(f'{_PREFIX}invalid tag "{tag}": {error}') from None
+    if not request.tags and any(output.push and not output.attrs.get("name") for output in request.outputs):
+        raise UsageError(f"{_PREFIX}tag is needed when pushing to registry")
+    if request.network not in ("", "default", "host", "none"):
+        raise UsageError(f'{_PREFIX}network mode "{request.network}" not supported by buildkit: use host or none')
+    if any(output.type == "docker" for output in request.outputs) and (
+        len(request.platforms) > 1 or any(value is not None for value in request.attests.values())
+    ):
+        raise UsageError(
+            f"{_PREFIX}docker exporter does not support exporting manifest lists, use the oci exporter instead"
+        )
+    for host in request.add_hosts:
+        _host(host)
+
+
+def solve_request(
+    request: BuildRequest,
+    platforms: Sequence[Platform],
+    *,
+    ref: str,
+    context_attrs: Mapping[str, str],
+    shared_key: str = "",
+    several_nodes: bool = False,
+    default_provenance: bool = True,
+) -> SolveRequest:
+    """One node's share of a build.
+
+    `context_attrs` say what the context and the Dockerfile are. With `several_nodes` each node makes an index and
+    pushes by digest, without tags. Raises UsageError.
+    """
+    check_request(request)
+    frontend, attrs = "dockerfile.v0", dict(context_attrs)
+    syntax = request.build_args.get("BUILDKIT_SYNTAX")
+    if syntax is not None:
+        if not syntax.strip():
+            raise UsageError(
+                f"{_PREFIX}empty BUILDKIT_SYNTAX build-arg is invalid, "
+                "use --build-arg BUILDKIT_SYNTAX without '=' for optional behavior"
+            )
+        frontend = "gateway.v0"
+        attrs["source"] = syntax.strip().split(" ", 1)[0]
+        attrs["cmdline"] = syntax
+    if several_nodes or parse_bool(request.build_args.get("BUILDKIT_MULTI_PLATFORM", "")):
+        attrs["multi-platform"] = "true"
+    for kind, parameters in request.attests.items():
+        if parameters is not None:
+            attrs[f"attest:{kind}"] = parameters
+    if "provenance" not in request.attests and default_provenance:
+        attrs["attest:provenance"] = "mode=min,inline-only=true"
+    attrs.update(_build_attrs(request))
+    if platforms:
+        attrs["platform"] = format_platforms(platforms)
+    entitlements = list(request.allow)
+    if request.network == "host":
+        entitlements.append("network.host")
+    exports = [_cache(entry) for entry in request.cache_to]
+    if parse_bool(request.build_args.get("BUILDKIT_INLINE_CACHE", "")):
+        exports.append(CacheEntry("inline"))
+    imports = tuple(_cache(entry) for entry in request.cache_from)
+    if imports:
+        import json
+
+        attrs["cache-imports"] = json.dumps([{"Type": e.type, "Attrs": dict(e.attrs)} for e in imports])
+    return SolveRequest(
+        ref=ref,
+        frontend=frontend,
+        frontend_attrs=attrs,
+        exporters=_exporters(request, several_nodes=several_nodes),
+        cache_exports=tuple(exports),
+        cache_imports=imports,
+        entitlements=tuple(entitlements),
+        shared_key=shared_key,
+    )
+
+
+def _build_attrs(request: BuildRequest) -> dict[str, str]:
+    arguments = dict(request.build_args)
+    if request.source_date_epoch:
+        arguments.setdefault("SOURCE_DATE_EPOCH", request.source_date_epoch)
+    attrs = {f"build-arg:{key}": value for key, value in arguments.items()}
+    attrs.update({f"label:{key}": value for key, value in request.labels.items()})
+    optional = {
+        "image-resolve-mode": "pull" if request.pull else "",
+        "target": request.target,
+        "no-cache": ",".join(request.no_cache_filter),
+        "cgroup-parent": request.cgroup_parent,
+        "force-network-mode": request.network if request.network in ("host", "none") else "",
+        "add-hosts": ",".join(_host(host) for host in request.add_hosts),
+        "shm-size": str(request.shm_size or ""),
+        "ulimit": ",".join(request.ulimits),
+    }
+    attrs.update({key: value for key, value in optional.items() if value})
+    if request.no_cache:
+        attrs["no-cache"] = ""
+    return attrs
+
+
+def _exporters(request: BuildRequest, *, several_nodes: bool) -> tuple[Exporter, ...]:
+    annotations = annotation_attrs(request.annotations)
+    exporters = []
+    pushed = False
+    for output in request.outputs:
+        if output.type == "cacheonly":
+            continue
+        attrs = {**output.attrs, **annotations}
+        if request.tags and output.type in _NAMED:
+            attrs["name"] = ",".join(request.tags)
+        if "BUILDKIT_INLINE_BUILDINFO_ATTRS" in request.build_args and output.type in _NAMED:
+            attrs["buildinfo-attrs"] = request.build_args["BUILDKIT_INLINE_BUILDINFO_ATTRS"]
+        if several_nodes and output.push and not pushed:
+            # Tag and digest cannot both be pushed: the tags are put on the merged index alone.
+            attrs["name"] = ",".join(repositories(attrs.get("name", "").split(",")))
+            attrs["push-by-digest"] = "true"
+            pushed = True
+        exporters.append(Exporter(output.type, attrs))
+    return tuple(exporters)
+
+
+def repositories(names: Sequence[str]) -> tuple[str, ...]:
+    """The repositories of image names, without tags, each once. Raises UsageError."""
+    found: dict[str, None] = {}
+    for name in names:
+        try:
+            found[parse_reference(name).name] = None
+        except InvalidReference as error:
+            raise UsageError(f'{_PREFIX}invalid tag "{name}": {error}') from None
+    return tuple(found)
+
+
+def _cache(entry: Mapping[str, str]) -> CacheEntry:
+    return CacheEntry(entry["type"], {key: value for key, value in entry.items() if key != "type"})
+
+
+def _host(text: str) -> str:
+    """`host:ip` or `host=ip` as BuildKit's `host=ip`. Raises UsageError."""
+    for sign in "=:":
+        host, found, address = text.partition(sign)
+        if found and host and address:
+            return f"{host}={address.strip('[]')}"
+    raise UsageError(f"{_PREFIX}invalid host {text}")
+
+
+def pushes(outputs: Sequence[Output]) -> bool:
+    """Whether any output goes to a registry."""
+    return any(output.push for output in outputs)
+
+
+def provenance_by_default(value: str | None) -> bool:
+    """Whether BUILDX_NO_DEFAULT_ATTESTATIONS leaves the default provenance on. Raises UsageError."""
+    if value is None:
+        return True
+    if not is_bool(value):
+        raise UsageError(f'{_PREFIX}invalid BUILDX_NO_DEFAULT_ATTESTATIONS: "{value}" is no boolean')
+    return not parse_bool(value)

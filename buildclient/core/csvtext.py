@@ -1,0 +1,63 @@
+"""Go's CSV for one line: the syntax of `--output`, `--cache-from`, `--attest` and their kin.
+
+It differs from Python's `csv` in what it refuses (encoding/csv), and users see its messages.
+"""
+
+from __future__ import annotations
+
+__all__ = ["CsvError", "csv_fields", "csv_line"]
+
+
+class CsvError(ValueError):
+    """A line that is no CSV; the text is encoding/csv's own."""
+
+
+def csv_fields(line: str) -> list[str]:
+    """The fields of one line. Raises CsvError for a quote inside a bare field and one that does not end."""
+    fields: list[str] = []
+    at = 0
+    while True:
+        if line[at : at + 1] == '"':
+            text, at = _quoted(line, at + 1)
+        else:
+            end = line.find(",", at)
+            text, at = (line[at:], len(line)) if end < 0 else (line[at:end], end)
+            if '"' in text:
+                column = at - len(text) + text.index('"') + 1
+                raise CsvError(f'parse error on line 1, column {column}: bare " in non-quoted-field')
+        fields.append(text)
+        if at >= len(line):
+            return fields
+        at += 1
+        if at == len(line):
+            return [*fields, ""]
+
+
+def csv_line(pairs: list[tuple[str, str]]) -> str:
+    """`key=value` pairs as one line; those with a comma or a quote are quoted."""
+    return ",".join(_field(f"{key}={value}") for key, value in pairs)
+
+
+def _field(text: str) -> str:
+    if "," not in text and '"' not in text:
+        return text
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _quoted(line: str, at: int) -> tuple[str, int]:
+    """The field whose opening quote stands before `at`, and where it ends."""
+    parts: list[str] = []
+    while True:
+        end = line.find('"', at)
+        if end < 0:
+            column = len(line) + 1
+            raise CsvError(f'parse error on line 1, column {column}: extraneous or missing " in quoted-field')
+        parts.append(line[at:end])
+        follows = line[end + 1 : end + 2]
+        if follows == '"':
+            parts.append('"')
+            at = end + 2
+        elif follows in (",", ""):
+            return "".join(parts), end + 1
+        else:
+            raise CsvError(f'parse error on line 1, column {end + 1}: extraneous or missing " in quoted-field')
