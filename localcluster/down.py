@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
+
 from localcluster.errors import ClusterError
 from localcluster.instance import NODES, Instance
-from localcluster.machine import cgroups, network, process, sysctls
+from localcluster.machine import cgroups, network, sysctls
 from localcluster.machine.files import remove_tree
-from localcluster.machine.lock import locked
+from localcluster.machine.lock import lock_file, locked
+from localcluster.parts.run import stop_all
 from localcluster.progress import Progress
 
 __all__ = ["down"]
@@ -20,18 +24,23 @@ def down(instance: Instance) -> None:
     progress = Progress(3)
     with locked(instance, progress.say):
         with progress.step("ending every process"):
-            names = sorted(path.stem for path in instance.run.glob("*.json") if path.stem != "sysctls")
-            left = process.kill(record for name in names if (record := process.load(instance.run, name)))
-            if left:
-                raise ClusterError(f"{left[0].name} (pid {left[0].pid}) does not end")
+            stop_all(instance)
         with progress.step("removing network, cgroups and settings"):
             network.down(instance)
             for node in NODES:
                 if busy := cgroups.remove(instance.node_cgroup(node)):
                     raise ClusterError(f"{busy[0]} is still in use; run down again")
+            network.forget_mount(instance)
             sysctls.restore(instance.run / "sysctls.json")
         with progress.step("removing the cluster's state"):
-            remove_tree(instance.run)
-            remove_tree(instance.state)
-    (instance.run.parent / f"{instance.name}.lock").unlink(missing_ok=True)
+            for folder in (instance.run, instance.state):
+                remove_tree(folder)
+                _remove_if_empty(folder.parent)
+        lock_file(instance).unlink(missing_ok=True)
+        _remove_if_empty(lock_file(instance).parent)
     progress.finish("nothing left")
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()

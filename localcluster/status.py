@@ -7,7 +7,7 @@ from typing import NamedTuple
 from localcluster.instance import NODES, Instance
 from localcluster.machine import network, process
 from localcluster.parts.node import ready_nodes
-from localcluster.up import parts
+from localcluster.parts.run import parts
 
 __all__ = ["Line", "status"]
 
@@ -32,7 +32,7 @@ def status(instance: Instance) -> list[Line]:
             lines.append(Line(part.name, serves, f"pid {record.pid}" + ("" if serves else ", does not answer")))
     ready = ready_nodes(instance)
     for node in NODES:
-        label = ready.get(node.name)
-        well = label == node.architecture
-        lines.append(Line(f"{node.name} ready", well, f"linux/{label}" if label else "not ready"))
+        found = ready.get(node.name)
+        well = found is not None and found.architecture == node.architecture
+        lines.append(Line(f"{node.name} ready", well, f"linux/{found.architecture}" if found else "not ready"))
     return lines

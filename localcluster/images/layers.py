@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from localcluster.images import oci
@@ -11,7 +12,7 @@ from localcluster.tools.cache import made_once
 
 __all__ = ["cached_layer"]
 
-_FORMAT = 1
+_FORMAT = 2
 """Counts changes of how archives are written, which no tree's key can show."""
 
 
@@ -22,9 +23,9 @@ def cached_layer(tree: Tree, *, compress: bool) -> oci.Layer:
     def make(folder: Path) -> None:
         made = oci.layer(tree.archive(), compress=compress)
         (folder / "blob").write_bytes(made.blob.data)
-        (folder / "kind").write_text(made.blob.kind)
-        (folder / "diff-id").write_text(made.diff_id)
+        facts = {"kind": made.blob.kind, "digest": made.blob.digest, "size": made.blob.size, "diff_id": made.diff_id}
+        (folder / "facts.json").write_text(json.dumps(facts))
 
     folder = made_once(cache_folder() / "layers" / name, make)
-    blob = oci.Blob((folder / "kind").read_text(), (folder / "blob").read_bytes())
-    return oci.Layer(blob, (folder / "diff-id").read_text())
+    facts = json.loads((folder / "facts.json").read_text())
+    return oci.Layer(oci.Blob(facts["kind"], facts["digest"], facts["size"], folder / "blob"), facts["diff_id"])

@@ -1,4 +1,4 @@
-"""OCI image layers, configs, manifests and indexes as bytes (image-spec 1.1). Pure but for reading a layer's tree."""
+"""OCI image layers, configs, manifests and indexes (image-spec 1.1). Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Layer",
     "Platform",
     "Settings",
+    "blob_of",
     "digest_of",
     "image",
     "index",
@@ -34,14 +36,23 @@ _CREATED = "1970-01-01T00:00:00Z"
 
 
 class Blob(NamedTuple):
-    """Bytes with their media type."""
+    """Content of a registry, in memory or in a file of the cache."""
 
     kind: str
-    data: bytes
+    """Media type."""
+    digest: str
+    size: int
+    source: bytes | Path
+
+    @property
+    def data(self) -> bytes:
+        """The bytes."""
+        return self.source.read_bytes() if isinstance(self.source, Path) else self.source
 
     @property
     def descriptor(self) -> dict[str, object]:
-        return {"mediaType": self.kind, "digest": digest_of(self.data), "size": len(self.data)}
+        """As manifests and indexes point at it."""
+        return {"mediaType": self.kind, "digest": self.digest, "size": self.size}
 
 
 class Layer(NamedTuple):
@@ -101,10 +112,15 @@ def digest_of(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
+def blob_of(kind: str, data: bytes) -> Blob:
+    """A blob of bytes."""
+    return Blob(kind, digest_of(data), len(data), data)
+
+
 def layer(archive: bytes, *, compress: bool) -> Layer:
     """A layer of a tar archive. Uncompressed it is larger to store and sooner unpacked."""
     data = gzip.compress(archive, 6, mtime=0) if compress else archive
-    return Layer(Blob(_GZIP if compress else _TAR, data), digest_of(archive))
+    return Layer(blob_of(_GZIP if compress else _TAR, data), digest_of(archive))
 
 
 def image(platform: Platform, layers: Sequence[Layer], settings: Settings) -> Image:
@@ -132,4 +148,4 @@ def index(images: Sequence[Image]) -> Blob:
 
 
 def _json(kind: str, value: object) -> Blob:
-    return Blob(kind, json.dumps(value, separators=(",", ":")).encode())
+    return blob_of(kind, json.dumps(value, separators=(",", ":")).encode())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 
 from localcluster.errors import ClusterError
-from localcluster.images.oci import Blob, Image, digest_of
+from localcluster.images.oci import Blob, Image
 
 __all__ = ["Pusher"]
 
@@ -24,13 +24,13 @@ class Pusher:
     def has(self, repository: str, tag: str, manifest: Blob) -> bool:
         """Whether the tag is this very manifest."""
         status, digest = self._head(f"/v2/{repository}/manifests/{tag}", {"Accept": manifest.kind})
-        return status == 200 and digest == digest_of(manifest.data)
+        return status == 200 and digest == manifest.digest
 
     def image(self, repository: str, image: Image, tag: str = "") -> None:
         """Pushes an image, under a tag or by its digest only. Raises ClusterError."""
         for blob in image.blobs:
             self._blob(repository, blob)
-        self.manifest(repository, image.manifest, tag or digest_of(image.manifest.data))
+        self.manifest(repository, image.manifest, tag or image.manifest.digest)
 
     def manifest(self, repository: str, manifest: Blob, reference: str) -> None:
         """Pushes a manifest or index whose parts are there. Raises ClusterError."""
@@ -42,7 +42,7 @@ class Pusher:
         self._connection.close()
 
     def _blob(self, repository: str, blob: Blob) -> None:
-        digest = digest_of(blob.data)
+        digest = blob.digest
         if self._head(f"/v2/{repository}/blobs/{digest}", {})[0] != 200:
             known = self._where.get(digest)
             start = f"/v2/{repository}/blobs/uploads/" + (f"?mount={digest}&from={known}" if known else "")

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
 
 from localcluster.errors import ClusterError
 from localcluster.instance import Instance
 
-__all__ = ["locked"]
+__all__ = ["lock_file", "locked"]
+
+
+def lock_file(instance: Instance) -> Path:
+    """The file whose lock is the instance's."""
+    return instance.run.parent / f"{instance.name}.lock"
 
 
 @contextlib.contextmanager
@@ -19,20 +27,31 @@ def locked(instance: Instance, say: Callable[[str], None], timeout: float = 1800
 
     The lock is the kernel's: it ends with the process that holds it, however that ends.
     """
-    path = instance.run.parent / f"{instance.name}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = lock_file(instance)
     deadline = time.monotonic() + timeout
-    with path.open("w") as file:
-        waited = False
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise ClusterError(f"another localcluster command holds {path} for {timeout:.0f} s") from None
-                if not waited:
-                    say("waiting for another localcluster command to end")
-                    waited = True
-                time.sleep(0.2)
+    waited = False
+    while (file := _try(path)) is None:
+        if time.monotonic() > deadline:
+            raise ClusterError(f"another localcluster command holds {path} for {timeout:.0f} s")
+        if not waited:
+            say("waiting for another localcluster command to end")
+            waited = True
+        time.sleep(0.2)
+    with file:
         yield
+
+
+def _try(path: Path) -> IO[str] | None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # `down` removes the file: a lock on a file that is no longer there holds nobody off.
+        if os.path.sameopenfile(file.fileno(), (again := path.open()).fileno()):
+            again.close()
+            return file
+        again.close()
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    file.close()
+    return None

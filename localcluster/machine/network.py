@@ -6,13 +6,17 @@ The bridge is in the control namespace, so the machine sees a single device, `<i
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 from localcluster.errors import ClusterError
 from localcluster.instance import NODES, Instance
 from localcluster.machine.command import run, succeeds
+from localcluster.machine.files import write_text
 
-__all__ = ["down", "is_up", "up"]
+__all__ = ["down", "forget_mount", "is_up", "up"]
+
+_NAMESPACES = Path("/run/netns")
 
 
 def is_up(instance: Instance) -> bool:
@@ -30,6 +34,7 @@ def is_up(instance: Instance) -> bool:
 def up(instance: Instance) -> None:
     """Makes the network; whatever a killed run left of it is removed first. Raises ClusterError."""
     down(instance)
+    _remember_mount(instance)
     control = instance.control_namespace
     for name in instance.namespaces:
         run("ip", "netns", "add", name)
@@ -52,7 +57,8 @@ def up(instance: Instance) -> None:
         _batch(name, f"link add eth0 type veth peer name {node.name} netns {control}")
         _batch(control, f"link set {node.name} master lcbr up")
         _batch(name, f"addr add {instance.node_address(node)}/24 dev eth0", "link set eth0 up")
-        run("ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        forward = "echo 1 > /proc/sys/net/ipv4/ip_forward"
+        run("nsenter", f"--net={_NAMESPACES / name}", "--", "sh", "-c", forward)
     for node in NODES:
         route = f"route add {instance.pod_subnet(node)} via {instance.node_address(node)}"
         _batch(control, route)
@@ -71,13 +77,36 @@ def down(instance: Instance) -> None:
     if Path(f"/sys/class/net/{instance.host_link}").exists():
         run("ip", "link", "del", instance.host_link)
     for name in instance.namespaces:
-        if Path(f"/run/netns/{name}").exists() and not succeeds("ip", "netns", "del", name):
+        if (_NAMESPACES / name).exists() and not succeeds("ip", "netns", "del", name):
             # A killed `ip netns add` leaves a plain file that is not mounted.
-            Path(f"/run/netns/{name}").unlink(missing_ok=True)
+            (_NAMESPACES / name).unlink(missing_ok=True)
+
+
+def forget_mount(instance: Instance) -> None:
+    """Undoes the mount of /run/netns on itself, which the first `ip netns add` of a machine makes, if it was ours.
+
+    Not while somebody's namespace is in it.
+    """
+    mark = _mark(instance)
+    if mark.exists() and _NAMESPACES.is_dir() and not any(_NAMESPACES.iterdir()):
+        if os.path.ismount(_NAMESPACES):
+            run("umount", str(_NAMESPACES))
+        if mark.read_text() == "folder":
+            _NAMESPACES.rmdir()
+    mark.unlink(missing_ok=True)
+
+
+def _remember_mount(instance: Instance) -> None:
+    if not os.path.ismount(_NAMESPACES):
+        write_text(_mark(instance), "mount" if _NAMESPACES.exists() else "folder")
+
+
+def _mark(instance: Instance) -> Path:
+    return instance.run / "netns-mount"
 
 
 def _is_namespace(name: str) -> bool:
-    return Path(f"/run/netns/{name}").exists() and succeeds("ip", "-n", name, "link", "show", "lo")
+    return (_NAMESPACES / name).exists() and succeeds("ip", "-n", name, "link", "show", "lo")
 
 
 def _batch(namespace: str, *lines: str) -> None:

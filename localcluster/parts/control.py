@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from localcluster import tools
-from localcluster.instance import API_PORT, Instance
+from localcluster.instance import API_PORT, REGISTRY_PORT, Instance
 from localcluster.machine.files import write_text
+from localcluster.parts.probe import answers
 
-__all__ = ["Part", "api", "control_parts"]
+__all__ = ["Part", "control_parts"]
 
-_TIMEOUT = 5
+_ETCD_HEALTH, _MANAGER_PORT, _SCHEDULER_PORT = 2381, 10257, 10259
 
 
 class Part(NamedTuple):
@@ -27,6 +26,8 @@ class Part(NamedTuple):
     """Network namespace in which it runs."""
     serves: Callable[[], bool]
     """Whether it answers as it should, asked over its own port."""
+    after: tuple[str, ...] = ()
+    """Parts that must serve before this one is started."""
 
 
 def control_parts(instance: Instance) -> tuple[Part, ...]:
@@ -34,56 +35,24 @@ def control_parts(instance: Instance) -> tuple[Part, ...]:
 
     Raises ClusterError when a tool cannot be had.
     """
-    where = instance.control_namespace
-    pki = instance.pki
-    config = _registry_config(instance)
+    address = instance.control_address
+
+    def part(name: str, command: tuple[str, ...], port: int, path: str, *, tls: bool = True, after: str = "") -> Part:
+        def serves() -> bool:
+            return answers(instance, address, port, path, tls=tls)
+
+        return Part(name, command, instance.control_namespace, serves, (after,) if after else ())
+
     return (
-        Part("registry", (_tool("docker-registry"), "serve", str(config)), where, lambda: _registry_serves(instance)),
-        Part("etcd", _etcd(instance), where, lambda: True),
-        Part("apiserver", _apiserver(instance), where, lambda: api(instance, "GET", "/readyz")[0] == 200),
-        Part(
-            "controller-manager",
-            (
-                _tool("kube-controller-manager"), "--kubeconfig", f"{pki}/controller-manager.kubeconfig",
-                "--leader-elect=false", "--service-account-private-key-file", f"{pki}/sa.key",
-                "--root-ca-file", f"{pki}/ca.crt", "--bind-address", "127.0.0.1",
-            ),
-            where,
-            lambda: True,
-        ),
-        Part(
-            "scheduler",
-            (
-                _tool("kube-scheduler"), "--kubeconfig", f"{pki}/scheduler.kubeconfig",
-                "--leader-elect=false", "--bind-address", "127.0.0.1",
-            ),
-            where,
-            lambda: True,
-        ),
-    )  # fmt: skip
+        part("registry", _registry(instance), REGISTRY_PORT, "/v2/", tls=False),
+        part("etcd", _etcd(instance), _ETCD_HEALTH, "/health", tls=False),
+        part("apiserver", _apiserver(instance), API_PORT, "/readyz"),
+        part("controller-manager", _manager(instance), _MANAGER_PORT, "/healthz", after="apiserver"),
+        part("scheduler", _scheduler(instance), _SCHEDULER_PORT, "/healthz", after="apiserver"),
+    )
 
 
-def api(
-    instance: Instance, method: str, path: str, body: object = None, kind: str = "application/json"
-) -> tuple[int, bytes]:
-    """One request to the apiserver as administrator; status 0 when it cannot be reached."""
-    pki = instance.pki
-    try:
-        context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
-        context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
-        connection = http.client.HTTPSConnection(instance.control_address, API_PORT, context=context, timeout=_TIMEOUT)
-        try:
-            data = None if body is None else json.dumps(body)
-            connection.request(method, path, data, {"Content-Type": kind, "Accept": "application/json"})
-            response = connection.getresponse()
-            return response.status, response.read()
-        finally:
-            connection.close()
-    except (OSError, http.client.HTTPException):
-        return 0, b""
-
-
-def _registry_config(instance: Instance) -> Path:
+def _registry(instance: Instance) -> tuple[str, ...]:
     path = instance.state / "registry.yml"
     config = {
         "version": 0.1,
@@ -91,23 +60,13 @@ def _registry_config(instance: Instance) -> Path:
         "storage": {"filesystem": {"rootdirectory": str(instance.state / "registry")}, "delete": {"enabled": True}},
         "http": {"addr": instance.registry},
     }
-    text = json.dumps(config, indent=1)
+    _write_if_new(path, json.dumps(config, indent=1))
+    return _tool("docker-registry"), "serve", str(path)
+
+
+def _write_if_new(path: Path, text: str) -> None:
     if not path.exists() or path.read_text() != text:
         write_text(path, text)
-    return path
-
-
-def _registry_serves(instance: Instance) -> bool:
-    host, port = instance.registry.split(":")
-    try:
-        connection = http.client.HTTPConnection(host, int(port), timeout=_TIMEOUT)
-        try:
-            connection.request("GET", "/v2/")
-            return connection.getresponse().status == 200
-        finally:
-            connection.close()
-    except (OSError, http.client.HTTPException):
-        return False
 
 
 def _tool(name: str) -> str:
@@ -119,6 +78,7 @@ def _etcd(instance: Instance) -> tuple[str, ...]:
     return (
         _tool("etcd"), "--data-dir", str(instance.state / "etcd"), "--unsafe-no-fsync", "--log-level", "warn",
         "--listen-peer-urls", "http://127.0.0.1:2380",
+        "--listen-metrics-urls", f"http://{instance.control_address}:{_ETCD_HEALTH}",
     )  # fmt: skip
 
 
@@ -137,4 +97,20 @@ def _apiserver(instance: Instance) -> tuple[str, ...]:
         "--kubelet-client-key", f"{pki}/kubelet-client.key",
         "--service-account-issuer", "https://kubernetes.default.svc",
         "--service-account-key-file", f"{pki}/sa.key", "--service-account-signing-key-file", f"{pki}/sa.key",
+    )  # fmt: skip
+
+
+def _manager(instance: Instance) -> tuple[str, ...]:
+    pki = instance.pki
+    return (
+        _tool("kube-controller-manager"), "--kubeconfig", f"{pki}/controller-manager.kubeconfig",
+        "--leader-elect=false", "--service-account-private-key-file", f"{pki}/sa.key",
+        "--root-ca-file", f"{pki}/ca.crt", "--bind-address", instance.control_address,
+    )  # fmt: skip
+
+
+def _scheduler(instance: Instance) -> tuple[str, ...]:
+    return (
+        _tool("kube-scheduler"), "--kubeconfig", f"{instance.pki}/scheduler.kubeconfig",
+        "--leader-elect=false", "--bind-address", instance.control_address,
     )  # fmt: skip

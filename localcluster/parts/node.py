@@ -6,18 +6,26 @@ One pid to record and to kill; every process and mount of the node, its pods inc
 from __future__ import annotations
 
 import json
+import os
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from localcluster import tools
 from localcluster.instance import Instance, NodeSpec
+from localcluster.machine import process
+from localcluster.machine.command import succeeds
 from localcluster.machine.files import write_text
-from localcluster.parts.control import Part, api
+from localcluster.parts.control import Part
+from localcluster.parts.probe import answers, api
 
-__all__ = ["node_part", "policy_objects", "prepare", "ready_nodes"]
+__all__ = ["Ready", "node_part", "policy_objects", "prepare", "ready_nodes"]
 
 _EMULATOR = {"arm64": "aarch64"}
 """QEMU's name of the architecture that a foreign node executes."""
 _FOLDERS = ("var-lib-containerd", "var-lib-kubelet", "var-lib-cni", "var-log", "etc", "cni", "certs.d")
+_SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+_KUBELET_PORT = 10250
 ARCH_LABEL = "kubernetes.io/arch"
 
 
@@ -37,14 +45,27 @@ def node_part(instance: Instance, node: NodeSpec) -> Part:
         "KUBELET": str(tools.ensure("kubelet")),
         "KUBELET_ARGS": " ".join(kubelet),
         # containerd looks for its shim, and the shim for runc, on PATH.
-        "PATH": tools.search_path(),
+        "PATH": os.pathsep.join(dict.fromkeys([*_tool_folders(), *_SYSTEM_PATH])),
     }
     command = (
         "env", "-i", *(f"{name}={value}" for name, value in environment.items()),
         "unshare", "--mount", "--pid", "--fork", "--uts", "--mount-proc", "--kill-child=SIGKILL",
         "bash", str(Path(__file__).with_name("init.sh")),
     )  # fmt: skip
-    return Part(f"node-{node.name}", command, instance.node_namespace(node), lambda: True)
+    return Part(f"node-{node.name}", command, instance.node_namespace(node), lambda: _serves(instance, node))
+
+
+def _tool_folders() -> list[str]:
+    return [str(tools.ensure(name).parent) for name in ("containerd", "containerd-shim-runc-v2", "runc")]
+
+
+def _serves(instance: Instance, node: NodeSpec) -> bool:
+    """Whether the kubelet answers on its port, and containerd on its socket, seen through the box's own root."""
+    record = process.load(instance.run, f"node-{node.name}")
+    if record is None or not answers(instance, instance.node_address(node), _KUBELET_PORT, "/healthz", tls=True):
+        return False
+    socket = f"/proc/{record.pid}/root/run/containerd/containerd.sock"
+    return succeeds(str(tools.ensure("ctr")), "--address", socket, "version", timeout=5)
 
 
 def prepare(instance: Instance, node: NodeSpec) -> None:
@@ -59,16 +80,27 @@ def prepare(instance: Instance, node: NodeSpec) -> None:
         write_text(folder / "certs.d" / host / "hosts.toml", _hosts(instance, node))
 
 
-def ready_nodes(instance: Instance) -> dict[str, str]:
-    """Node name -> its architecture label, of the nodes that are Ready (and whose heartbeat is not stale)."""
+class Ready(NamedTuple):
+    """What a Ready node says of itself."""
+
+    architecture: str
+    heard: float
+    """When it last said so, in seconds since the epoch: a Ready condition may be a dead kubelet's last word."""
+
+
+def ready_nodes(instance: Instance) -> dict[str, Ready]:
+    """The nodes that are Ready, by name."""
     status, body = api(instance, "GET", "/api/v1/nodes")
     if status != 200:
         return {}
-    return {
-        item["metadata"]["name"]: item["metadata"].get("labels", {}).get(ARCH_LABEL, "")
-        for item in json.loads(body)["items"]
-        if any(c["type"] == "Ready" and c["status"] == "True" for c in item["status"].get("conditions", []))
-    }
+    found = {}
+    for item in json.loads(body)["items"]:
+        for condition in item["status"].get("conditions", []):
+            if condition["type"] == "Ready" and condition["status"] == "True":
+                heard = datetime.fromisoformat(condition["lastHeartbeatTime"]).timestamp()
+                label = item["metadata"].get("labels", {}).get(ARCH_LABEL, "")
+                found[item["metadata"]["name"]] = Ready(label, heard)
+    return found
 
 
 def policy_objects(node: NodeSpec) -> tuple[tuple[str, dict[str, object]], ...]:
@@ -79,14 +111,14 @@ def policy_objects(node: NodeSpec) -> tuple[tuple[str, dict[str, object]], ...]:
     name = f"{node.architecture}-node"
     path = f"'/metadata/labels/' + jsonpatch.escapeKey('{ARCH_LABEL}')"
     value = f"[JSONPatch{{op: 'add', path: {path}, value: '{node.architecture}'}}]"
-    rule = {
+    rule: dict[str, object] = {
         "apiGroups": [""],
         "apiVersions": ["v1"],
         "operations": ["CREATE", "UPDATE"],
         "resources": ["nodes", "nodes/status"],
     }
     group = "admissionregistration.k8s.io/v1"
-    policy = {
+    policy: dict[str, object] = {
         "apiVersion": group,
         "kind": "MutatingAdmissionPolicy",
         "metadata": {"name": name},
@@ -98,15 +130,16 @@ def policy_objects(node: NodeSpec) -> tuple[tuple[str, dict[str, object]], ...]:
             "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": value}}],
         },
     }
-    binding = {
+    binding: dict[str, object] = {
         "apiVersion": group,
         "kind": "MutatingAdmissionPolicyBinding",
         "metadata": {"name": name},
         "spec": {"policyName": name},
     }
+    root = f"/apis/{group}"
     return (
-        (f"/apis/{group}/mutatingadmissionpolicies/{name}", policy),
-        (f"/apis/{group}/mutatingadmissionpolicybindings/{name}", binding),
+        (f"{root}/mutatingadmissionpolicies/{name}", policy),
+        (f"{root}/mutatingadmissionpolicybindings/{name}", binding),
     )
 
 

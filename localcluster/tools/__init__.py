@@ -89,7 +89,6 @@ def search_path() -> str:
     return os.pathsep.join(dict.fromkeys([*map(str, folders()), *given, "/usr/sbin", "/sbin"]))
 
 
-@functools.cache
 def cni_folder(report: Report | None = None) -> Path:
     """The folder with the network plugins that a node uses. Raises ClusterError."""
     for folder in map(Path, _PLUGIN_FOLDERS):
