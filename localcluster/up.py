@@ -95,11 +95,13 @@ def _images(instance: Instance, say: Say) -> None:
 
 
 def _nodes(instance: Instance, say: Say) -> None:
-    """Starts the nodes; those that do not get ready on what is on their disk, once more with an empty one."""
-    unready = start_nodes(instance, say)
-    for node in unready:
+    """Starts the nodes; those that do not get ready once more, and then once more with an empty disk."""
+    if not start_nodes(instance, say):
+        return
+    say("once more")
+    for node in start_nodes(instance, say):
         say(f"node {node.name} does not get ready; beginning with an empty one")
         stop(instance, [f"node-{node.name}"])
         remove_tree(instance.node_folder(node))
-    if unready and (still := start_nodes(instance, say)):
+    if still := start_nodes(instance, say):
         raise ClusterError(f"node {still[0].name} does not get ready; the logs are in {instance.logs}")

@@ -15,13 +15,24 @@ from localcluster.images.binfmt import binfmt_image
 from localcluster.images.buildkit import buildkit_image
 from localcluster.images.pause import pause_image
 from localcluster.images.push import Pusher
+from localcluster.images.rootless import rootless_image
 from localcluster.instance import NODES
 
-__all__ = ["BASE_IMAGE", "BINFMT_IMAGE", "BUILDKIT_IMAGE", "PAUSE_IMAGE", "Published", "catalogue", "push_all"]
+__all__ = [
+    "BASE_IMAGE",
+    "BINFMT_IMAGE",
+    "BUILDKIT_IMAGE",
+    "PAUSE_IMAGE",
+    "ROOTLESS_IMAGE",
+    "Published",
+    "catalogue",
+    "push_all",
+]
 
 BASE_IMAGE = "base:1"
 PAUSE_IMAGE = "pause:1"
 BUILDKIT_IMAGE = "moby/buildkit:buildx-stable-1"
+ROOTLESS_IMAGE = "moby/buildkit:buildx-stable-1-rootless"
 BINFMT_IMAGE = "tonistiigi/binfmt:latest"
 _BUSYBOX_NAMES = (BASE_IMAGE, "busybox:latest", "library/busybox:latest")
 
@@ -52,6 +63,7 @@ def catalogue(registry: str) -> list[Published]:
     for node in NODES:
         prefix = "" if node.architecture == _NATIVE else f"{node.architecture}/"
         found.append(Published(prefix + BUILDKIT_IMAGE, (buildkit_image(registry, node.architecture),)))
+        found.append(Published(prefix + ROOTLESS_IMAGE, (rootless_image(registry, node.architecture),)))
         found.append(Published(prefix + BINFMT_IMAGE, (binfmt_image(node.architecture),)))
         if prefix:
             own = tuple(image for image in base if image.platform.architecture == node.architecture)

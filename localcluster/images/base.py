@@ -14,11 +14,11 @@ from localcluster.machine.command import run
 from localcluster.tools import debian
 from localcluster.tools.cache import made_once
 
-__all__ = ["add_busybox", "base_images"]
+__all__ = ["GROUP", "PASSWD", "add_busybox", "base_images"]
 
 _PACKAGE = "busybox-static"
-_PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n"
-_GROUP = "root:x:0:\nnogroup:x:65534:\n"
+PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n"
+GROUP = "root:x:0:\nnogroup:x:65534:\n"
 _FOLDERS = (
     "bin",
     "dev",
@@ -40,7 +40,7 @@ def base_images() -> list[oci.Image]:
     return [_base_image(architecture) for architecture in debian.ARCHITECTURES]
 
 
-def add_busybox(tree: Tree, program: Path, *, passwd: str = _PASSWD, group: str = _GROUP) -> None:
+def add_busybox(tree: Tree, program: Path, *, passwd: str = PASSWD, group: str = GROUP) -> None:
     """Adds busybox with a link for each of its programs, and what a program expects of a root file system."""
     for folder in _FOLDERS:
         tree.folder(folder)

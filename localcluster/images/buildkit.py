@@ -11,7 +11,7 @@ from localcluster.images.layers import cached_layer
 from localcluster.images.libraries import add_program
 from localcluster.images.tree import Tree
 
-__all__ = ["buildkit_image", "daemon_config"]
+__all__ = ["add_certificates", "buildkit_image", "daemon_config", "daemon_layer"]
 
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _STATE = "/var/lib/buildkit"
@@ -26,7 +26,7 @@ def buildkit_image(registry: str, architecture: str) -> oci.Image:
     configured.file("etc/buildkit/buildkitd.toml", daemon_config(registry, architecture).encode())
     layers = [
         cached_layer(_system(), compress=False),
-        cached_layer(_daemon(), compress=False),
+        daemon_layer(),
         oci.layer(configured.archive(), compress=False),
     ]
     settings = oci.Settings(entrypoint=("buildkitd",), volumes=(_STATE,))
@@ -51,18 +51,24 @@ def daemon_config(registry: str, architecture: str) -> str:
     )
 
 
+def add_certificates(tree: Tree) -> None:
+    """Adds the authorities that this machine trusts, for registries that speak TLS."""
+    if _CERTIFICATES.exists():
+        tree.file("etc/ssl/certs/ca-certificates.crt", _CERTIFICATES)
+
+
 def _system() -> Tree:
     tree = Tree()
     add_busybox(tree, tools.ensure("busybox"))
     add_program(tree, "usr/bin/buildkit-runc", tools.ensure("runc"))
+    add_certificates(tree)
     tree.folder("var/lib/buildkit", 0o700)
-    if _CERTIFICATES.exists():
-        tree.file("etc/ssl/certs/ca-certificates.crt", _CERTIFICATES)
     return tree
 
 
-def _daemon() -> Tree:
+def daemon_layer() -> oci.Layer:
+    """buildkitd and buildctl; one layer for every flavour, uncompressed since it is unpacked on every node."""
     tree = Tree()
     for name in ("buildkitd", "buildctl"):
         tree.program(f"usr/bin/{name}", tools.ensure(name))
-    return tree
+    return cached_layer(tree, compress=False)

@@ -13,9 +13,9 @@ __all__ = ["add_program", "libraries_in"]
 _LOADED = re.compile(r"^\s*(?:\S+ => )?(/\S+) \(0x[0-9a-f]+\)$", re.MULTILINE)
 
 
-def add_program(tree: Tree, path: str, program: Path) -> None:
+def add_program(tree: Tree, path: str, program: Path, capability: int | None = None) -> None:
     """Adds a program at `path`, and each library where the program will look for it. Raises ClusterError."""
-    tree.program(path, program)
+    tree.program(path, program, capability)
     for library in libraries_in(run("ldd", str(program))):
         tree.program(library.lstrip("/"), Path(library).resolve())
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 __all__ = ["Tree"]
+
+_CAPABILITY = "SCHILY.xattr.security.capability"
 
 
 @dataclass
@@ -25,9 +28,13 @@ class Tree:
         """Adds a file with given bytes, or with those of a file of this machine."""
         self._add(path, tarfile.REGTYPE, mode, content, owner)
 
-    def program(self, path: str, content: Path | bytes, mode: int = 0o755) -> None:
-        """Adds an executable file."""
-        self.file(path, content, mode)
+    def program(self, path: str, content: Path | bytes, capability: int | None = None) -> None:
+        """Adds an executable file, with one capability that whoever runs it has (capabilities(7)), if given."""
+        self.file(path, content, 0o755)
+        if capability is not None:
+            # struct vfs_cap_data of linux/capability.h: revision 2 with the effective bit, then permitted.
+            data = struct.pack("<5I", 0x02000001, 1 << capability, 0, 0, 0)
+            self.entries[path][0].pax_headers = {_CAPABILITY: data.decode("utf-8", "surrogateescape")}
 
     def link(self, path: str, target: str) -> None:
         """Adds a symbolic link."""
@@ -44,7 +51,7 @@ class Tree:
                 seen = f"{content.resolve()} {status.st_size} {status.st_mtime_ns}".encode()
             else:
                 seen = hashlib.sha256(content).digest()
-            digest.update(repr((path, info.type, info.mode, info.uid, info.linkname, seen)).encode())
+            digest.update(repr((path, info.type, info.mode, info.uid, info.linkname, info.pax_headers, seen)).encode())
         return digest.hexdigest()
 
     def archive(self) -> bytes:

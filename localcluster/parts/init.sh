@@ -27,6 +27,12 @@ fi
 mount --make-rshared /
 "$CONTAINERD" -c "$FOLDER/etc/containerd.toml" >> "$LOGS/$NODE-containerd.log" 2>&1 &
 containerd=$!
+# A kubelet that finds no socket ends at once.
+for _ in $(seq 300); do
+  [ -S /run/containerd/containerd.sock ] && break
+  kill -0 "$containerd" 2> /dev/null || exit 1
+  sleep 0.1
+done
 # shellcheck disable=SC2086 # the arguments are words
 "$KUBELET" $KUBELET_ARGS >> "$LOGS/$NODE-kubelet.log" 2>&1 &
 kubelet=$!

@@ -55,7 +55,7 @@ def start_control(instance: Instance, say: Say) -> None:
 
 
 def start_nodes(instance: Instance, say: Say) -> list[NodeSpec]:
-    """Starts nodes that do not serve and gives those that do not get Ready in time. Raises ClusterError."""
+    """Starts nodes that do not serve and gives those that do not get Ready in time, or end. Raises ClusterError."""
     since = dict.fromkeys((node.name for node in NODES), 0.0)
     for node in NODES:
         part = node_part(instance, node)
@@ -68,7 +68,7 @@ def start_nodes(instance: Instance, say: Say) -> list[NodeSpec]:
         cgroups.create(instance.node_cgroup(node))
         since[node.name] = time.time()
         _start(instance, part, say)
-    _wait(lambda: not _unready(instance, since), _READY_TIMEOUT)
+    _wait(lambda: not _unready(instance, since) or _ended(instance), _READY_TIMEOUT)
     return _unready(instance, since)
 
 
@@ -85,6 +85,10 @@ def stop_all(instance: Instance) -> None:
     stop(instance, [record.name for record in process.records(instance.run)])
     if left := process.kill(process.strays(instance.namespaces, ())):
         raise ClusterError(f"process {left[0].pid} does not end")
+
+
+def _ended(instance: Instance) -> bool:
+    return not all(process.alive(process.load(instance.run, f"node-{node.name}")) for node in NODES)
 
 
 def _unready(instance: Instance, since: dict[str, float]) -> list[NodeSpec]:

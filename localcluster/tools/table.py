@@ -158,6 +158,20 @@ TOOLS: tuple[Tool, ...] = (
         ),
     ),
     Tool(
+        "rootlesskit",
+        (Program("rootlesskit", least=(1, 0)),),
+        DebianPackages(("rootlesskit",), ("usr/bin/rootlesskit",), {"rootlesskit": "usr/bin/rootlesskit"}),
+    ),
+    Tool(
+        "uidmap",
+        (Program("newuidmap"), Program("newgidmap")),
+        DebianPackages(
+            ("uidmap",),
+            ("usr/bin/newuidmap", "usr/bin/newgidmap"),
+            {name: f"usr/bin/{name}" for name in ("newuidmap", "newgidmap")},
+        ),
+    ),
+    Tool(
         "busybox",
         (Program("busybox", (), least=(1, 30), static=True),),
         DebianPackages(("busybox-static",), ("bin/busybox", "usr/bin/busybox"), {"busybox": "bin/busybox"}),
