@@ -117,8 +117,8 @@ class Client:
     def watch(self, path: str, on_event: Callable[[str, Object], None], **query: Any) -> Watch:
         """Watches a collection from now on; `on_event` gets `ADDED`, `MODIFIED`, `DELETED` and the object.
 
-        First come `ADDED` events for what is there already, and again, after a `RESTARTED`, if the watch had to begin
-        anew. `FAILED` with an empty object says that it ended for good.
+        `CONNECTED`, without an object, says that from here on nothing is missed; `ADDED` events for what is there
+        already follow. Both come again if the watch had to begin anew. `FAILED` says that it ended for good.
         """
         return Watch(lambda: self._stream(path, query), on_event)
 
@@ -144,13 +144,11 @@ class Watch:
         self._thread.start()
 
     def _run(self) -> None:
-        first, failures = True, 0
+        failures = 0
         while not self._closed.is_set() and failures < 5:
-            if not first:
-                self._on_event("RESTARTED", {})
-            first = False
             try:
                 self._response = self._connect()
+                self._on_event("CONNECTED", {})
                 for event in _events(self._response):
                     failures = 0
                     if event["type"] == "ERROR":

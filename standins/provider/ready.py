@@ -12,6 +12,9 @@ from standins.provider.engine_log import StatusLine
 from standins.provider.errors import Cancelled, NotReady, StatusError, Unfinished, Unreachable
 from standins.provider.objects import Object, dig, name_of, namespace_of
 
+_LOOK_SECONDS = 10.0
+"""How often to look without an event: only a safety net, for a watch that ended for good."""
+
 __all__ = ["await_deletion", "await_ready", "check_ready"]
 
 
@@ -68,7 +71,7 @@ def await_deletion(cluster: Cluster, live: Object, line: StatusLine, seconds: fl
             if time.monotonic() >= deadline:
                 _say_finalizers(live, line)
                 raise Unfinished("timed out waiting for the condition", live)
-            found = events.next(deadline - time.monotonic())
+            found = events.next(min(deadline - time.monotonic(), _LOOK_SECONDS))
             look_again = found is None or found[0] not in ("ADDED", "MODIFIED")
             if found is not None and found[0] == "DELETED":
                 return
