@@ -240,10 +240,12 @@ def _absolute(document: dict[str, Any], folder: str) -> Mapping[str, Any]:
     for plural, (single, fields) in _FILES.items():
         for entry in _entries(document, plural):
             body = entry.get(single)
-            for field in fields if isinstance(body, dict) else ():
+            if not isinstance(body, dict):
+                continue
+            for field in fields:
                 if body.get(field):
                     body[field] = os.path.join(folder, str(body[field]))
-            plugin = body.get("exec") if isinstance(body, dict) else None
+            plugin = body.get("exec")
             # A command with a folder in it is a path relative to the kubeconfig; one without is found on PATH.
             if isinstance(plugin, dict) and os.sep in str(plugin.get("command") or ""):
                 plugin["command"] = os.path.join(folder, str(plugin["command"]))

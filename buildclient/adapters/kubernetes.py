@@ -126,9 +126,8 @@ class KubernetesPods:
                 "with replicas?"
             )
         ready = sum(pod.ready and not pod.terminating for pod in pods.values())
-        return (
-            f"{ready} of {count} pods with {wanted.labels} ready after {seconds:.0f} s ({where}): "
-            + describe_pods([pod for pod in pods.values() if not pod.ready or pod.terminating])
+        return f"{ready} of {count} pods with {wanted.labels} ready after {seconds:.0f} s ({where}): " + describe_pods(
+            [pod for pod in pods.values() if not pod.ready or pod.terminating]
         )
 
 

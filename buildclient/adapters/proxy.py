@@ -8,7 +8,11 @@ optional port. Loopback addresses never go through a proxy.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 __all__ = ["proxy_for"]
 
@@ -58,7 +62,7 @@ def _matches(rule: str, host: str, port: int) -> bool:
     return host == rule or host.endswith(f".{rule}")
 
 
-def _address(text: str):  # type: ignore[no-untyped-def]
+def _address(text: str) -> IPv4Address | IPv6Address | None:
     import ipaddress
 
     try:
@@ -67,7 +71,7 @@ def _address(text: str):  # type: ignore[no-untyped-def]
         return None
 
 
-def _network(text: str):  # type: ignore[no-untyped-def]
+def _network(text: str) -> IPv4Network | IPv6Network | None:
     import ipaddress
 
     try:

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from buildclient.adapters.kubeapi import KubeApi, api_failure
@@ -99,7 +99,9 @@ class ExecEndpoint:
         # An exec plugin may have to run first; that is no business of the loop's.
         context = await asyncio.to_thread(api.authority.context)
         headers = await asyncio.to_thread(api.authority.headers)
-        named = {"server_hostname": access.tls_server_name} if context and access.tls_server_name else {}
+        named: dict[str, Any] = (
+            {"server_hostname": access.tls_server_name} if context and access.tls_server_name else {}
+        )
         what = f"cannot exec into {self.description}"
         try:
             websocket = await connect(

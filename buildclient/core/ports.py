@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import NamedTuple, Protocol
 
 from buildclient.core.events import Event
+from buildclient.core.solve import SolveRequest
 from contract.platform import Platform
 
 __all__ = [
@@ -80,9 +81,18 @@ class Pods(Protocol):
         """All pods that carry the labels. Raises UnreachableError."""
 
     async def wait_ready(
-        self, namespace: str, selector: Mapping[str, str], container: str, count: int, deadline: float
+        self,
+        namespace: str,
+        selector: Mapping[str, str],
+        container: str,
+        count: int,
+        deadline: float,
+        report: Callable[[Sequence[Pod]], None] | None = None,
     ) -> Sequence[Pod]:
-        """Pods once `count` of them are ready. Raises UnreachableError with each pod's reason at the deadline."""
+        """All pods once `count` of them are ready; `report` is told the pods each time they change until then.
+
+        Raises UnreachableError with each pod's reason at the deadline.
+        """
 
     def endpoint(self, pod: Pod, container: str) -> Endpoint:
         """The daemon in a pod."""
@@ -107,9 +117,9 @@ class Control(Protocol):
         """The daemon's workers and version."""
 
     async def solve(
-        self, request: object, handlers: Mapping[str, Callable[..., Awaitable[None]]], sink: EventSink
+        self, request: SolveRequest, handlers: Mapping[str, Callable[..., Awaitable[None]]], sink: EventSink
     ) -> Mapping[str, str]:
-        """Runs one solve (a `core.solve.SolveRequest`) with a session that serves `handlers`.
+        """Runs one solve with a session that serves `handlers`.
 
         Gives the exporter's response. Raises BuildFailed and its kin, or UnreachableError.
         """

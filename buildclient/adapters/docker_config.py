@@ -1,0 +1,131 @@
+"""Registry credentials from Docker's configuration: `config.json`, credential stores and helpers.
+
+Reference: docker/cli `cli/config` and docker-credential-helpers' protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+from buildclient.core.errors import UsageError
+from buildclient.core.ports import Credentials
+
+__all__ = ["DockerConfig"]
+
+_HUB = "https://index.docker.io/v1/"
+"""The name under which Docker keeps Docker Hub's credentials."""
+_HUB_HOSTS = ("registry-1.docker.io", "docker.io", "index.docker.io")
+_HELPER_TIMEOUT = 60.0
+"""Seconds; a helper may ask its user."""
+_TOKEN_USER = "<token>"
+"""The user name by which helpers say that the secret is an identity token."""
+
+
+class DockerConfig:
+    """Fulfils `buildclient.core.ports.CredentialSource`; asks each helper once a host."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        """`environ`: DOCKER_CONFIG, HOME, and what helpers run with. Nothing is read before it is asked for."""
+        self._environ = dict(environ)
+        folder = environ.get("DOCKER_CONFIG") or os.path.join(environ.get("HOME") or "~", ".docker")
+        self.path = os.path.join(os.path.expanduser(folder), "config.json")
+        self._config: Mapping[str, Any] | None = None
+        self._known: dict[str, Credentials] = {}
+
+    async def get(self, host: str) -> Credentials:
+        """Credentials for a registry's host as BuildKit names it. Raises UsageError for an unreadable configuration."""
+        if host not in self._known:
+            self._known[host] = await asyncio.to_thread(self._find, host)
+        return self._known[host]
+
+    def _find(self, host: str) -> Credentials:
+        config = self._read()
+        key = _HUB if host in _HUB_HOSTS else host
+        helper = _table(config, "credHelpers").get(key) or config.get("credsStore")
+        if helper:
+            found = self._ask(str(helper), key)
+            if any(found):
+                return found
+        auths = _table(config, "auths")
+        for name in (key, *(name for name in auths if _hostname(name) == _hostname(key))):
+            entry = auths.get(name)
+            if isinstance(entry, dict) and any(credentials := self._entry(entry, name)):
+                return credentials
+        return Credentials()
+
+    def _read(self) -> Mapping[str, Any]:
+        if self._config is None:
+            try:
+                with open(self.path, "rb") as source:
+                    config = json.load(source)
+            except FileNotFoundError:
+                config = {}
+            except OSError as error:
+                raise UsageError(f"cannot read Docker's configuration {self.path}: {error.strerror}") from None
+            except ValueError as error:
+                raise UsageError(f"Docker's configuration {self.path} is not JSON: {error}") from None
+            if not isinstance(config, dict):
+                raise UsageError(f"Docker's configuration {self.path} is no object")
+            self._config = config
+        return self._config
+
+    def _entry(self, entry: Mapping[str, Any], name: str) -> Credentials:
+        username, secret = str(entry.get("username") or ""), str(entry.get("password") or "")
+        if entry.get("auth"):
+            try:
+                pair = base64.b64decode(str(entry["auth"]), validate=True).decode()
+            except (binascii.Error, ValueError):
+                raise UsageError(f"Docker's configuration {self.path}: auth of {name} is not base64") from None
+            username, colon, secret = pair.partition(":")
+            if not colon:
+                raise UsageError(f"Docker's configuration {self.path}: auth of {name} has no colon")
+            secret = secret.strip("\0")
+        return Credentials(
+            username, secret, str(entry.get("identitytoken") or ""), str(entry.get("registrytoken") or "")
+        )
+
+    def _ask(self, helper: str, key: str) -> Credentials:
+        program = f"docker-credential-{helper}"
+        try:
+            done = subprocess.run(
+                [program, "get"],
+                input=key.encode(),
+                env=self._environ,
+                capture_output=True,
+                timeout=_HELPER_TIMEOUT,
+                check=False,
+            )
+        except OSError as error:
+            raise UsageError(f"credential helper {program} cannot be run: {error.strerror}") from None
+        except subprocess.TimeoutExpired:
+            raise UsageError(f"credential helper {program} did not end within {_HELPER_TIMEOUT:.0f} s") from None
+        if done.returncode:
+            said = (done.stdout or done.stderr).decode(errors="replace").strip()
+            if "credentials not found" in said:
+                return Credentials()
+            raise UsageError(f"credential helper {program}: {said or f'ended with status {done.returncode}'}")
+        try:
+            answer = json.loads(done.stdout)
+            username, secret = str(answer.get("Username") or ""), str(answer.get("Secret") or "")
+        except (ValueError, AttributeError):
+            raise UsageError(f"credential helper {program} printed no JSON object") from None
+        if username == _TOKEN_USER:
+            return Credentials(identity_token=secret)
+        return Credentials(username, secret)
+
+
+def _table(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = config.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _hostname(name: str) -> str:
+    """A key of `auths` without scheme and path: old clients wrote URLs."""
+    return name.partition("://")[2].partition("/")[0] if "://" in name else name.partition("/")[0]

@@ -1,0 +1,299 @@
+"""What Python programs import: find a builder, build with it, look at it.
+
+    from buildclient.api import Client, Where
+    result = Client(Where(stack="dev")).build(request)
+
+Every call has an asynchronous form (`build_async`, …) and a plain one. This is the only module that constructs
+adapters; they are imported when they are needed, since a cached build is mostly start-up time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from buildclient.build import Exports, Node, Prepared, build
+from buildclient.core.errors import ClientError, UnreachableError
+from buildclient.core.events import Event
+from buildclient.core.ports import EventSink, Pod, Worker
+from buildclient.core.request import BuildRequest, BuildResult
+from buildclient.session.call import Handlers
+from contract.output import BuilderOutput, NodeOutput
+
+if TYPE_CHECKING:
+    from buildclient.adapters.kubernetes import KubernetesPods
+    from buildclient.adapters.node import BuilderNode
+
+__all__ = ["BuilderView", "Client", "NodeView", "PodView", "Where"]
+
+_T = TypeVar("_T")
+_LOOK = 15.0
+"""Seconds that one pod's daemon has to say what it is."""
+_REACH = 300.0
+"""Seconds at most until every node is connected; a node's own timeout for a ready pod is usually shorter."""
+
+
+class Where(NamedTuple):
+    """Which builder is meant, and where it is looked for; what is empty is not asked for."""
+
+    builder_file: str = ""
+    """A file with the builder output, `-` for standard input."""
+    from_cluster: str = ""
+    """`NAMESPACE/NAME` of a builder whose ConfigMap is in the cluster."""
+    builder: str = ""
+    """`NAMESPACE/NAME` in the cluster, or a builder's name among the project's stacks."""
+    stack: str = ""
+    project: str = ""
+    """Folder of the Pulumi project; empty is the working directory."""
+    context: str = ""
+    """Context of the kubeconfig."""
+
+
+class PodView(NamedTuple):
+    """A pod and what its daemon says of itself."""
+
+    pod: Pod
+    workers: tuple[Worker, ...] = ()
+    error: str = ""
+    """Why its daemon could not be asked."""
+
+
+class NodeView(NamedTuple):
+    """A node of the builder as it stands."""
+
+    node: NodeOutput
+    pods: tuple[PodView, ...] = ()
+    error: str = ""
+    """Why its pods could not be listed, or did not become ready."""
+
+
+class BuilderView(NamedTuple):
+    """A builder as it stands."""
+
+    output: BuilderOutput
+    context: str = ""
+    """The kubeconfig's context that it is reached by; empty without Kubernetes."""
+    nodes: tuple[NodeView, ...] = ()
+    error: str = ""
+
+
+def _ignore(event: Event) -> None:
+    return None
+
+
+class Client:
+    """One builder, wherever it is found."""
+
+    def __init__(
+        self,
+        where: Where | None = None,
+        *,
+        output: BuilderOutput | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        """`output` is a builder output that is already at hand; `environ` stands for the process's environment."""
+        self._where = where or Where()
+        self._environ = dict(os.environ if environ is None else environ)
+        self._output = output
+        self._pods: dict[tuple[str, str], KubernetesPods] = {}
+
+    def build(self, request: BuildRequest, sink: EventSink = _ignore) -> BuildResult:
+        """Builds; progress goes to `sink`. Raises ClientError's kin."""
+        return _run(self.build_async(request, sink))
+
+    def inspect(self, *, bootstrap: bool = False) -> BuilderView:
+        """The builder as it stands; with `bootstrap`, once each node has a ready pod. Raises ClientError's kin."""
+        return _run(self.inspect_async(bootstrap=bootstrap))
+
+    def ls(self) -> tuple[BuilderView, ...]:
+        """Every builder that can be found, as each stands. Raises ClientError's kin."""
+        return _run(self.ls_async())
+
+    async def output_async(self) -> BuilderOutput:
+        """The builder's output. Raises UnreachableError, UsageError."""
+        if self._output is None:
+            from buildclient.adapters.builder_output import find_output
+
+            self._output = await find_output(self._where, self._environ, self._config_map)
+        return self._output
+
+    async def build_async(self, request: BuildRequest, sink: EventSink = _ignore) -> BuildResult:
+        """Builds; progress goes to `sink`, from the loop's thread. Cancelling the task cancels the build."""
+        output = await self.output_async()
+        deadline = asyncio.get_running_loop().time() + _REACH
+        return await build(output, request, _Tools(self, sink), sink, deadline)
+
+    async def inspect_async(
+        self, *, bootstrap: bool = False, waiting: Callable[[str, Sequence[Pod]], None] | None = None
+    ) -> BuilderView:
+        """As `inspect`; `waiting` is told a node's name and pods while they are waited for."""
+        return await self._view(await self.output_async(), bootstrap, waiting)
+
+    async def ls_async(self) -> tuple[BuilderView, ...]:
+        """As `ls`."""
+        if self._output is not None or any(self._where[:4]):
+            outputs: Sequence[BuilderOutput] = [await self.output_async()]
+        else:
+            from buildclient.adapters.builder_output import find_outputs
+
+            outputs = await find_outputs(self._where, self._environ, self._config_map)
+        return tuple(await asyncio.gather(*(self._view(output, False, None) for output in outputs)))
+
+    def nodes_of(
+        self, output: BuilderOutput, waiting: Callable[[str, Sequence[Pod]], None] | None = None
+    ) -> list[BuilderNode]:
+        """The builder's nodes, not yet reached. Raises UnreachableError if its cluster is not to be found."""
+        from buildclient.adapters.node import BuilderNode
+
+        return [BuilderNode(node, None if node.address else self._cluster(output), waiting) for node in output.nodes]
+
+    async def _view(
+        self, output: BuilderOutput, bootstrap: bool, waiting: Callable[[str, Sequence[Pod]], None] | None
+    ) -> BuilderView:
+        try:
+            nodes = self.nodes_of(output, waiting)
+        except ClientError as error:
+            return BuilderView(output, nodes=tuple(NodeView(node) for node in output.nodes), error=str(error))
+        context = ""
+        if any(not node.node.address for node in nodes):
+            context = self._cluster(output).api.access.context
+        views = await asyncio.gather(*(_look(node, bootstrap) for node in nodes))
+        return BuilderView(output, context, tuple(views))
+
+    def _cluster(self, output: BuilderOutput) -> KubernetesPods:
+        return self._pods_of(output.cluster.context, output.cluster.server)
+
+    def _pods_of(self, context: str, server: str) -> KubernetesPods:
+        """The pods of a cluster; one object a cluster, so that its certificates are read once."""
+        key = (context, server)
+        if key not in self._pods:
+            from buildclient.adapters.kubeapi import KubeApi
+            from buildclient.adapters.kubeconfig import choose_access, in_cluster, load_kubeconfig
+            from buildclient.adapters.kubernetes import KubernetesPods
+            from contract.output import Cluster
+
+            access = choose_access(
+                load_kubeconfig(self._environ),
+                Cluster(context, server),
+                self._where.context,
+                in_cluster(self._environ),
+            )
+            self._pods[key] = KubernetesPods(KubeApi(access, self._environ))
+        return self._pods[key]
+
+    async def _config_map(self, namespace: str, name: str) -> Mapping[str, str]:
+        return await self._pods_of("", "").config_map(namespace, name)
+
+
+class _Tools:
+    """The real adapters; fulfils `buildclient.build.Tools`."""
+
+    def __init__(self, client: Client, sink: EventSink) -> None:
+        from buildclient.adapters.docker_config import DockerConfig
+
+        self._client = client
+        self._docker = DockerConfig(client._environ)
+        self._waiting = _Waiting(sink)
+
+    def nodes(self, output: BuilderOutput) -> Sequence[Node]:
+        return self._client.nodes_of(output, self._waiting)
+
+    def routing_key(self, request: BuildRequest) -> str:
+        from buildclient.adapters.checkout import find_checkout
+        from buildclient.core.routing import routing_key
+
+        local = os.path.isdir(request.context)
+        context = os.path.abspath(request.context) if local else request.context
+        checkout = find_checkout(context) if local else None
+        return routing_key(context, checkout, request.dockerfile, request.target, request.platforms)
+
+    def prepare(self, request: BuildRequest) -> AbstractContextManager[Prepared]:
+        from buildclient.adapters.context import prepare
+
+        return prepare(request)
+
+    def exports(self, request: BuildRequest, nodes: int) -> Exports:
+        from buildclient.adapters.export import Exports as Destinations
+
+        return Destinations(request.outputs, nodes)
+
+    def credentials(self) -> Handlers:
+        from buildclient.adapters.token import fetch_token
+        from buildclient.adapters.token_seed import TokenSeeds
+        from buildclient.session.auth import auth
+
+        return auth(self._docker, fetch_token, TokenSeeds(os.path.dirname(self._docker.path)))
+
+    async def merge(self, request: BuildRequest, responses: Sequence[Mapping[str, str]]) -> str:
+        from buildclient.adapters.registry import merge_pushed
+
+        return await merge_pushed(request, responses, self._docker)
+
+
+class _Waiting:
+    """Turns the wait for pods into a step of the progress."""
+
+    def __init__(self, sink: EventSink) -> None:
+        self._sink = sink
+        self._told: dict[str, str] = {}
+        self._started: dict[str, float] = {}
+
+    def __call__(self, node: str, pods: Sequence[Pod]) -> None:
+        import time
+
+        from buildclient.core.events import Log, Vertex
+
+        digest = f"client:wait:{node}"
+        ready = any(pod.ready and not pod.terminating for pod in pods)
+        now = time.time()
+        said = "; ".join(f"{pod.name}: {pod.reason or pod.phase}" for pod in pods) or "no pods yet"
+        name = f"[internal] waiting for a pod of {node}"
+        started = self._started.setdefault(node, now)
+        if started == now or ready:
+            self._sink(Vertex(digest, name, started=started, completed=now if ready else None))
+        if not ready and self._told.get(node) != said:
+            self._sink(Log(digest, 1, f"{said}\n".encode(), now))
+        self._told[node] = said
+
+
+async def _look(node: BuilderNode, bootstrap: bool) -> NodeView:
+    """One node: its pods, and what each ready one's daemon says."""
+    loop = asyncio.get_running_loop()
+    error = ""
+    try:
+        if bootstrap:
+            # All of them, as many as the workload was told to run.
+            await node.wait_ready(loop.time() + node.node.timeout_seconds, max(1, node.node.replicas))
+        pods = await node.list_pods()
+    except UnreachableError as problem:
+        error = str(problem)
+        try:
+            pods = await node.list_pods()
+        except UnreachableError:
+            return NodeView(node.node, (), error)
+    if node.node.address:
+        pods = (Pod(node.node.address, "", ready=True, terminating=False),)
+    views = await asyncio.gather(*(_ask(node, pod, loop.time() + _LOOK) for pod in pods))
+    return NodeView(node.node, tuple(views), error)
+
+
+async def _ask(node: BuilderNode, pod: Pod, deadline: float) -> PodView:
+    if not pod.ready or pod.terminating:
+        return PodView(pod)
+    try:
+        control = await node.connect_to(pod, deadline)
+    except UnreachableError as error:
+        return PodView(pod, (), str(error))
+    try:
+        return PodView(pod, tuple(await control.workers(deadline)))
+    except ClientError as error:
+        return PodView(pod, (), str(error))
+    finally:
+        await control.close()
+
+
+def _run(work: Coroutine[Any, Any, _T]) -> _T:
+    return asyncio.run(work)
