@@ -1,9 +1,10 @@
-"""`python -m localcluster up|down|status|env|tools`."""
+"""`python -m localcluster up|down|status|env|check|tools`."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 
 from localcluster.errors import ClusterError
@@ -16,18 +17,22 @@ def main() -> int:
         prog="python -m localcluster",
         description="A real Kubernetes of two nodes (amd64, arm64) with a registry, on this machine.",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="up|down|status|env|tools")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="up|down|status|env|check|tools")
     commands.add_parser("up", help="start what is not running; wait for two ready nodes")
     commands.add_parser("down", help="end and remove everything that up made")
     commands.add_parser("status", help="what runs and what does not")
     env = commands.add_parser("env", help='variables for a shell: eval "$(python -m localcluster env)"')
     env.add_argument("--json", action="store_true", help="as a JSON object")
+    commands.add_parser("check", help="what stops the cluster on this machine, without starting anything")
     tool = commands.add_parser("tools", help="get tools (all by default) and print where they are")
     tool.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()
     try:
         return int(_COMMANDS[arguments.command](current_instance(), arguments))
-    except (ClusterError, ValueError) as error:
+    except PermissionError as error:
+        print(f"ERROR: {error.filename}: {error.strerror}; the local cluster belongs to root", file=sys.stderr)
+        return 1
+    except (ClusterError, OSError, ValueError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -63,10 +68,18 @@ def _env(instance: Instance, arguments: argparse.Namespace) -> int:
     from localcluster.environment import environment, exports, needs_stand_in
 
     variables = environment(instance)
-    if missing := needs_stand_in(variables["PATH"]):
+    if missing := needs_stand_in(os.environ.get("PATH", "")):
         print(f"using this project's stand-ins for {', '.join(missing)}: the real ones are not here", file=sys.stderr)
     print(json.dumps(variables, indent=1) if arguments.json else exports(variables), end="\n" if arguments.json else "")
     return 0
+
+
+def _check(instance: Instance, _: argparse.Namespace) -> int:
+    from localcluster.machine.preflight import problems
+
+    found = problems(instance)
+    print("\n".join(found) or "nothing is in the way")
+    return 1 if found else 0
 
 
 def _tools(_: Instance, arguments: argparse.Namespace) -> int:
@@ -77,7 +90,7 @@ def _tools(_: Instance, arguments: argparse.Namespace) -> int:
     return 0
 
 
-_COMMANDS = {"up": _up, "down": _down, "status": _status, "env": _env, "tools": _tools}
+_COMMANDS = {"up": _up, "down": _down, "status": _status, "env": _env, "check": _check, "tools": _tools}
 
 if __name__ == "__main__":
     sys.exit(main())

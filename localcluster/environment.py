@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shlex
@@ -11,9 +12,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from localcluster import tools
+from localcluster.errors import ClusterError
 from localcluster.images import BASE_IMAGE
 from localcluster.instance import Instance
 from localcluster.machine.files import write_text
+from localcluster.machine.rootless import refusal
 
 __all__ = ["environment", "exports", "needs_stand_in"]
 
@@ -22,17 +25,24 @@ PLUGINS = ("pulumi-resource-kubernetes", "pulumi-language-python")
 
 
 def environment(instance: Instance) -> dict[str, str]:
-    """The variables: PATH, KUBECONFIG, Pulumi's backend, home and passphrase file, REGISTRY, BASE_IMAGE."""
+    """The variables: PATH, KUBECONFIG, Pulumi's backend, home and passphrase file, REGISTRY, BASE_IMAGE.
+
+    ROOTLESS is 1 where rootless BuildKit can run on this machine, else 0 (`status` says which check said no).
+    Raises ClusterError when the cluster was never started.
+    """
+    if not instance.kubeconfig.exists():
+        raise ClusterError("the local cluster is not there yet: python -m localcluster up")
     home = instance.state / "pulumi-home"
     backend = instance.state / "pulumi"
     passphrase = instance.state / "passphrase"
     home.mkdir(parents=True, exist_ok=True)
     backend.mkdir(parents=True, exist_ok=True)
+    _share_plugins(home / "plugins")
     if not passphrase.exists():
         write_text(passphrase, secrets.token_hex(16) + "\n", 0o600)
     path = [str(Path(sys.executable).parent), str(tools.ensure("pulumi").parent)]
-    if needs_stand_in(os.environ.get("PATH", "")):
-        path.append(str(STAND_INS))
+    if missing := needs_stand_in(os.environ.get("PATH", "")):
+        path.append(str(_stand_ins(instance.state / "stand-ins", missing)))
     return {
         "PATH": joined_path(path, os.environ.get("PATH", "")),
         "KUBECONFIG": str(instance.kubeconfig),
@@ -42,7 +52,28 @@ def environment(instance: Instance) -> dict[str, str]:
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "REGISTRY": instance.registry,
         "BASE_IMAGE": f"{instance.registry}/{BASE_IMAGE}",
+        "ROOTLESS": "0" if refusal() else "1",
     }
+
+
+def _stand_ins(folder: Path, missing: list[str]) -> Path:
+    """A folder for PATH with just the stand-ins that are missing, so that none hides a real plugin."""
+    if len(missing) == len(PLUGINS):
+        return STAND_INS
+    chosen = folder / hashlib.sha256(repr((str(STAND_INS), missing)).encode()).hexdigest()[:12]
+    chosen.mkdir(parents=True, exist_ok=True)
+    for name in missing:
+        if not (chosen / name).is_symlink():
+            (chosen / name).symlink_to(STAND_INS / name)
+    return chosen
+
+
+def _share_plugins(folder: Path) -> None:
+    """Lets Pulumi find the plugins that the user has already, although its home is the cluster's."""
+    own = Path.home() / ".pulumi" / "plugins"
+    if own.is_dir() and not folder.exists():
+        folder.unlink(missing_ok=True)
+        folder.symlink_to(own)
 
 
 def exports(variables: dict[str, str]) -> str:
@@ -59,7 +90,8 @@ def joined_path(first: Iterable[str], rest: str) -> str:
 def needs_stand_in(path: str) -> list[str]:
     """The plugins that are neither on a search path nor in Pulumi's plugin cache, so that a stand-in serves."""
     cache = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi") / "plugins"
-    elsewhere = os.pathsep.join(part for part in path.split(os.pathsep) if part != str(STAND_INS))
+    ours = f"{os.sep}stand-ins{os.sep}"
+    elsewhere = os.pathsep.join(part for part in path.split(os.pathsep) if part != str(STAND_INS) and ours not in part)
     return [name for name in PLUGINS if not shutil.which(name, path=elsewhere) and not _cached(cache, name)]
 
 

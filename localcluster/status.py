@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from localcluster.instance import NODES, Instance
 from localcluster.machine import network, process
+from localcluster.machine.rootless import refusal
 from localcluster.parts.node import ready_nodes
 from localcluster.parts.run import parts
 
@@ -21,7 +22,7 @@ class Line(NamedTuple):
 
 
 def status(instance: Instance) -> list[Line]:
-    """A line for the network, each process and each node."""
+    """A line for the network, each process, each node, and whether rootless builders can run (which is no defect)."""
     lines = [Line("network", up := network.is_up(instance), "up" if up else "missing")]
     for part in parts(instance):
         record = process.load(instance.run, part.name)
@@ -35,4 +36,6 @@ def status(instance: Instance) -> list[Line]:
         found = ready.get(node.name)
         well = found is not None and found.architecture == node.architecture
         lines.append(Line(f"{node.name} ready", well, f"linux/{found.architecture}" if found else "not ready"))
+    refused = refusal()
+    lines.append(Line("rootless", True, f"not allowed here: {refused}" if refused else "BuildKit may run rootless"))
     return lines

@@ -9,10 +9,9 @@ from localcluster import tools
 from localcluster.images import oci
 from localcluster.images.layers import cached_layer
 from localcluster.images.tree import Tree
-from localcluster.instance import cache_folder
 from localcluster.machine.command import run
 from localcluster.tools import debian
-from localcluster.tools.cache import made_once
+from localcluster.tools.report import to_stderr
 
 __all__ = ["GROUP", "PASSWD", "add_busybox", "base_images"]
 
@@ -71,11 +70,5 @@ def _base_image(architecture: str) -> oci.Image:
 def _busybox(architecture: str) -> Path:
     if architecture == "amd64":
         return tools.ensure("busybox")
-    kept = sorted(cache_folder().glob(f"{_PACKAGE}-{architecture}-*"), reverse=True)
-    folder = (
-        kept[0] if kept else cache_folder() / f"{_PACKAGE}-{architecture}-{debian.candidate(_PACKAGE, architecture)}"
-    )
-    made_once(
-        folder, lambda beside: debian.unpack((_PACKAGE,), ("bin/busybox", "usr/bin/busybox"), beside, architecture)
-    )
-    return next(folder.glob("**/busybox"))
+    folder = debian.kept("busybox", (_PACKAGE,), ("bin/busybox",), to_stderr, architecture)
+    return folder / "bin/busybox"

@@ -27,4 +27,4 @@ def binfmt_image(architecture: str) -> oci.Image:
         tree.file(f"etc/binfmt/qemu-{name}", registration_in(name, f"/{interpreter}").encode())
     tree.program("usr/bin/binfmt", _SCRIPT)
     settings = oci.Settings(entrypoint=("/usr/bin/binfmt",))
-    return oci.image(oci.Platform(architecture), [cached_layer(tree, compress=True)], settings)
+    return oci.image(oci.Platform(architecture), [cached_layer(tree, compress=False)], settings)

@@ -31,7 +31,10 @@ _COMMANDS = {"nsenter": "util-linux", "unshare": "util-linux", "mount": "mount",
 def problems(instance: Instance | None = None) -> list[str]:
     """Everything that is in the way, the first the most basic; each line names the other way. Empty: go ahead."""
     chosen = instance or current_instance()
-    return [f"{text}; {_OTHER_WAY}" for check in _CHECKS if (text := check(chosen))]
+    for checks in (_BASIC, _CHECKS):
+        if found := [f"{text}; {_OTHER_WAY}" for check in checks if (text := check(chosen))]:
+            return found
+    return []
 
 
 def _system(_: Instance) -> str:
@@ -120,9 +123,9 @@ def _memory(_: Instance) -> str:
     return "" if free >= _MEMORY else f"{free / 2**30:.1f} GiB of memory are free, {_MEMORY / 2**30:.0f} GiB are needed"
 
 
-_CHECKS: tuple[Callable[[Instance], str], ...] = (
-    _system, _root, _commands, _go, _packages, _addresses, _cgroups, _disk, _memory,
-)  # fmt: skip
+_BASIC: tuple[Callable[[Instance], str], ...] = (_system, _root)
+"""Without these, the others would only add confusion."""
+_CHECKS: tuple[Callable[[Instance], str], ...] = (_commands, _go, _packages, _addresses, _cgroups, _disk, _memory)
 
 
 def _which(name: str) -> str | None:

@@ -5,11 +5,6 @@ The cache is the machine's user's, not a clone's: a second clone pays nothing.
 
 from __future__ import annotations
 
-import functools
-import os
-import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from localcluster.errors import ClusterError
@@ -18,6 +13,7 @@ from localcluster.tools import debian, gobuild
 from localcluster.tools.cache import made_once
 from localcluster.tools.emulators import registration as emulator
 from localcluster.tools.find import on_path
+from localcluster.tools.report import Report, to_stderr
 from localcluster.tools.table import TOOLS, DebianPackages, GoModule, Tool, tool_of
 
 __all__ = [
@@ -38,10 +34,10 @@ ALL = tuple(tool.name for tool in TOOLS)
 FOR_CLUSTER = tuple(name for name in ALL if name != "buildx")
 """What a cluster and work with it need; the rest is had when asked for."""
 
+_known: dict[str, dict[str, Path]] = {}
+"""What this process has looked up: programs are asked for their versions once."""
 _PLUGINS = ("bridge", "host-local", "loopback")
 _PLUGIN_FOLDERS = ("/usr/lib/cni", "/opt/cni/bin")
-
-Report = Callable[[str], None]
 
 
 def ensure(name: str, report: Report | None = None) -> Path:
@@ -54,7 +50,9 @@ def ensure(name: str, report: Report | None = None) -> Path:
     except KeyError:
         known = ", ".join(sorted({tool.name for tool in TOOLS}))
         raise ClusterError(f'there is no tool "{name}"; there are {known}') from None
-    files = _files(tool.name, report or _to_stderr)
+    if tool.name not in _known:
+        _known[tool.name] = _found(tool, report or to_stderr)
+    files = _known[tool.name]
     return files[name if name in files else tool.programs[0].name]
 
 
@@ -76,36 +74,16 @@ def missing_packages() -> list[str]:
     return [tool.name for tool in _missing() if isinstance(tool.source, DebianPackages)]
 
 
-def folders() -> list[Path]:
-    """The folders that PATH needs for the tools: those of the cache, since the others are on it already."""
-    cache = cache_folder()
-    files = [ensure(program.name) for name in FOR_CLUSTER for program in tool_of(name).programs]
-    return list(dict.fromkeys(file.parent for file in files if file.is_relative_to(cache)))
-
-
-def search_path() -> str:
-    """PATH with the tools' folders first and root's own folders last; each folder once."""
-    given = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    return os.pathsep.join(dict.fromkeys([*map(str, folders()), *given, "/usr/sbin", "/sbin"]))
-
-
 def cni_folder(report: Report | None = None) -> Path:
     """The folder with the network plugins that a node uses. Raises ClusterError."""
     for folder in map(Path, _PLUGIN_FOLDERS):
         if all((folder / name).exists() for name in _PLUGINS):
             return folder
-    package = "containernetworking-plugins"
-    (report or _to_stderr)(f"unpacking Debian's {package}")
-    root = made_once(
-        cache_folder() / f"{package}-{debian.candidate(package)}",
-        lambda beside: debian.unpack((package,), ("usr/lib/cni/*",), beside),
-    )
+    root = debian.kept("cni", ("containernetworking-plugins",), ("usr/lib/cni/*",), report or to_stderr)
     return root / "usr/lib/cni"
 
 
-@functools.cache
-def _files(name: str, report: Report) -> dict[str, Path]:
-    tool = tool_of(name)
+def _found(tool: Tool, report: Report) -> dict[str, Path]:
     if found := on_path(tool, cache_folder()):
         return found
     if isinstance(tool.source, GoModule):
@@ -122,21 +100,8 @@ def _built(tool: Tool, module: GoModule, report: Report) -> dict[str, Path]:
 
 
 def _unpacked(tool: Tool, source: DebianPackages, report: Report) -> dict[str, Path]:
-    folder = next(iter(_unpacked_folders(tool)), None)
-    if folder is None:
-        version = debian.candidate(source.packages[0])
-        report(f"unpacking Debian's {', '.join(source.packages)} {version}")
-        folder = cache_folder() / f"{tool.name}-deb-{version}"
-        made_once(folder, lambda beside: _unpack(source, beside))
-    return {program.name: folder / "bin" / program.name for program in tool.programs}
-
-
-def _unpack(source: DebianPackages, folder: Path) -> None:
-    debian.unpack(source.packages, source.keep, folder)
-    (folder / "bin").mkdir(exist_ok=True)
-    for name, file in source.programs.items():
-        if not (folder / "bin" / name).exists():
-            shutil.copy2(folder / file, folder / "bin" / name)
+    folder = debian.kept(tool.name, source.packages, tuple(source.programs.values()), report)
+    return {name: folder / file for name, file in source.programs.items()}
 
 
 def _missing() -> list[Tool]:
@@ -147,12 +112,4 @@ def _missing() -> list[Tool]:
 def _cached(tool: Tool) -> bool:
     if isinstance(tool.source, GoModule):
         return (cache_folder() / gobuild.cache_name(tool, tool.source)).is_dir()
-    return bool(_unpacked_folders(tool))
-
-
-def _unpacked_folders(tool: Tool) -> list[Path]:
-    return sorted(cache_folder().glob(f"{tool.name}-deb-*"), reverse=True)
-
-
-def _to_stderr(text: str) -> None:
-    print(f"  {text} …", file=sys.stderr, flush=True)
+    return debian.in_cache(tool.name) is not None

@@ -17,8 +17,9 @@ from pathlib import Path
 from localcluster.errors import ClusterError
 from localcluster.instance import cache_folder
 from localcluster.tools.cache import locked
+from localcluster.tools.report import Report
 
-__all__ = ["ARCHITECTURES", "candidate", "unpack"]
+__all__ = ["ARCHITECTURES", "in_cache", "kept"]
 
 ARCHITECTURES = ("amd64", "arm64", "s390x")
 """Of which packages are wanted: the nodes' two, and a third for what only emulation can run."""
@@ -28,27 +29,46 @@ _FRESH = 24 * 3600
 _TIMEOUT = 300
 
 
-def candidate(package: str, architecture: str = "amd64") -> str:
-    """The version that would be taken. Raises ClusterError when the machine's sources do not have the package."""
-    text = _apt("apt-cache", "show", "--no-all-versions", f"{package}:{architecture}")
-    for line in text.splitlines():
-        if line.startswith("Version: "):
-            return line.removeprefix("Version: ").strip()
-    raise ClusterError(f"the package {package}:{architecture} is not in this machine's apt sources")
+def kept(name: str, packages: Sequence[str], keep: Sequence[str], report: Report, architecture: str = "amd64") -> Path:
+    """The cache's folder with those files of packages that match a pattern of `keep`; fetched if it is not there.
+
+    It is named by `name`, architecture and the first package's version. Raises ClusterError.
+    """
+    if found := in_cache(name, architecture):
+        return found
+    cache = cache_folder()
+    with locked(cache / f".{name}-{architecture}.lock"):
+        if found := in_cache(name, architecture):
+            return found
+        report(f"fetching Debian's {', '.join(packages)} for {architecture}")
+        for left in cache.glob(f".{name}-{architecture}.new-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=f".{name}-{architecture}.new-", dir=cache) as work:
+            folder = Path(work, "files")
+            version = _fetch(packages, keep, folder, architecture, Path(work, "packages"))
+            os.rename(folder, target := cache / f"{name}-{architecture}-deb-{version}")
+    return target
 
 
-def unpack(packages: Sequence[str], keep: Sequence[str], folder: Path, architecture: str = "amd64") -> None:
-    """Downloads packages and puts those of their files that match a pattern into `folder`. Raises ClusterError."""
-    with tempfile.TemporaryDirectory(prefix="debian-") as work:
-        _apt("apt-get", "download", "-q", *(f"{package}:{architecture}" for package in packages), cwd=Path(work))
-        whole = Path(work, "root")
-        for file in sorted(Path(work).glob("*.deb")):
-            _run(["dpkg-deb", "-x", str(file), str(whole)])
-        for pattern in keep:
-            for found in whole.glob(pattern):
-                target = folder / found.relative_to(whole)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(found, target, follow_symlinks=False)
+def in_cache(name: str, architecture: str = "amd64") -> Path | None:
+    """The folder that `kept` made earlier, if there is one."""
+    return max(cache_folder().glob(f"{name}-{architecture}-deb-*"), default=None)
+
+
+def _fetch(packages: Sequence[str], keep: Sequence[str], folder: Path, architecture: str, work: Path) -> str:
+    """Downloads and unpacks; gives the version of the first package, which is in its file's name."""
+    work.mkdir()
+    folder.mkdir()
+    _apt("apt-get", "download", "-q", *(f"{package}:{architecture}" for package in packages), cwd=work)
+    whole = work / "root"
+    for file in sorted(work.glob("*.deb")):
+        _run(["dpkg-deb", "-x", str(file), str(whole)])
+    for pattern in keep:
+        for found in whole.glob(pattern):
+            target = folder / found.relative_to(whole)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(found, target, follow_symlinks=False)
+    return next(work.glob(f"{packages[0]}_*.deb")).name.split("_")[1].replace("%3a", "-")
 
 
 def _apt(*command: str, cwd: Path | None = None) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from localcluster.instance import cache_folder
 from localcluster.tools import debian
-from localcluster.tools.cache import made_once
+from localcluster.tools.report import to_stderr
 
-__all__ = ["EMULATED", "emulator_file", "registration", "registration_in"]
+__all__ = ["EMULATED", "emulator_file", "registration", "registration_in", "with_interpreter"]
 
 EMULATED = ("aarch64", "arm", "ppc64le", "riscv64", "s390x")
 """QEMU's names of the architectures that can be emulated here."""
@@ -31,13 +30,17 @@ def registration(name: str) -> str:
 
 
 def registration_in(name: str, interpreter: str) -> str:
-    """Debian's own line with an interpreter of that path.
+    """Debian's own line with an interpreter of that path."""
+    return with_interpreter((_root() / f"usr/lib/binfmt.d/qemu-{name}.conf").read_text(), interpreter)
+
+
+def with_interpreter(line: str, interpreter: str) -> str:
+    """A line `:name:type:offset:magic:mask:interpreter:flags` with another interpreter (binfmt-misc.rst).
 
     Debian's flags are POF, and the interpreter's name ends in `-binfmt-P`: together they keep argv[0], without
     which a multi-call program such as busybox does not know which of its programs it should be.
     """
-    line = (_root() / f"usr/lib/binfmt.d/qemu-{name}.conf").read_text().strip()
-    before, _, flags = line.rpartition(":")
+    before, _, flags = line.strip().rpartition(":")
     return f"{before.rpartition(':')[0]}:{interpreter}:{flags}"
 
 
@@ -49,5 +52,4 @@ def emulator_file(name: str) -> Path:
 def _root() -> Path:
     if all(Path("/", file).exists() for file in _KEEP):
         return Path("/")
-    folder = cache_folder() / f"{_PACKAGE}-{debian.candidate(_PACKAGE)}"
-    return made_once(folder, lambda beside: debian.unpack((_PACKAGE,), _KEEP, beside))
+    return debian.kept(_PACKAGE, (_PACKAGE,), _KEEP, to_stderr)

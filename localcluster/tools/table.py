@@ -53,10 +53,8 @@ class DebianPackages:
     """Files of Debian packages, unpacked beside and not installed: no daemon starts, nothing of the machine changes."""
 
     packages: tuple[str, ...]
-    keep: tuple[str, ...]
-    """Which files, as patterns relative to the root folder."""
     programs: dict[str, str]
-    """Program name -> its file in the package."""
+    """Program name -> its file in the packages; no other file is kept."""
 
 
 @dataclass(frozen=True)
@@ -141,40 +139,36 @@ TOOLS: tuple[Tool, ...] = (
         ),
         DebianPackages(
             ("containerd",),
-            ("usr/bin/containerd", "usr/bin/containerd-shim-runc-v2", "usr/bin/ctr"),
             {name: f"usr/bin/{name}" for name in ("containerd", "containerd-shim-runc-v2", "ctr")},
         ),
     ),
     Tool(
         "runc",
         (Program("runc", least=(1, 1)),),
-        DebianPackages(("runc",), ("usr/sbin/runc",), {"runc": "usr/sbin/runc"}),
+        DebianPackages(("runc",), {"runc": "usr/sbin/runc"}),
     ),
     Tool(
         "registry",
         (Program("docker-registry", least=(2, 7)),),
-        DebianPackages(
-            ("docker-registry",), ("usr/bin/docker-registry",), {"docker-registry": "usr/bin/docker-registry"}
-        ),
+        DebianPackages(("docker-registry",), {"docker-registry": "usr/bin/docker-registry"}),
     ),
     Tool(
         "rootlesskit",
         (Program("rootlesskit", least=(1, 0)),),
-        DebianPackages(("rootlesskit",), ("usr/bin/rootlesskit",), {"rootlesskit": "usr/bin/rootlesskit"}),
+        DebianPackages(("rootlesskit",), {"rootlesskit": "usr/bin/rootlesskit"}),
     ),
     Tool(
         "uidmap",
         (Program("newuidmap"), Program("newgidmap")),
         DebianPackages(
             ("uidmap",),
-            ("usr/bin/newuidmap", "usr/bin/newgidmap"),
             {name: f"usr/bin/{name}" for name in ("newuidmap", "newgidmap")},
         ),
     ),
     Tool(
         "busybox",
         (Program("busybox", (), least=(1, 30), static=True),),
-        DebianPackages(("busybox-static",), ("bin/busybox", "usr/bin/busybox"), {"busybox": "bin/busybox"}),
+        DebianPackages(("busybox-static",), {"busybox": "bin/busybox"}),
     ),
 )
 
