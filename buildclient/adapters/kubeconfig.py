@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -208,25 +209,35 @@ def current_access(config: Kubeconfig, inside: Access | None) -> Access:
 
 
 def _read(path: str) -> Mapping[str, Any]:
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         with open(path, encoding="utf-8") as source:
-            document = yaml.load(source, Loader=loader)
+            document = _parse(source.read(), path)
     except (OSError, UnicodeDecodeError) as error:
         raise UnreachableError(
             f"kubeconfig: cannot read {path}: {getattr(error, 'strerror', None) or 'not text'}"
         ) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" at line {mark.line + 1}" if mark else ""
-        raise UnreachableError(f"kubeconfig: {path} is not YAML{line}") from None
     if document is None:
         return {}
     if not isinstance(document, dict):
         raise UnreachableError(f"kubeconfig: {path} is no kubeconfig")
     return _absolute(document, os.path.dirname(os.path.abspath(path)))
+
+
+def _parse(text: str, path: str) -> Any:
+    if text.startswith("{"):
+        # JSON is YAML, and reading it costs no import.
+        try:
+            return json.loads(text)
+        except ValueError:
+            pass
+    import yaml
+
+    try:
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" at line {mark.line + 1}" if mark else ""
+        raise UnreachableError(f"kubeconfig: {path} is not YAML{line}") from None
 
 
 _FILES = {

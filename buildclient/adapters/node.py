@@ -39,7 +39,10 @@ class BuilderNode:
             return await self._connect(self._address(), deadline)
         tried: set[str] = set()
         while True:
-            pod = await self._choose(key, tried, deadline)
+            choosing = asyncio.ensure_future(self._choose(key, tried, deadline))
+            await asyncio.sleep(0)
+            _load()
+            pod = await choosing
             try:
                 return await self.connect_to(pod, deadline)
             except UnreachableError:
@@ -91,18 +94,24 @@ class BuilderNode:
 
     async def _connect(self, endpoint: Endpoint, deadline: float) -> GrpcControl:
         until = min(deadline, asyncio.get_running_loop().time() + _CONNECT)
-        connecting = asyncio.ensure_future(endpoint.connect(until))
-        try:
-            # The tunnel is on its way while gRPC, the heaviest import of all, is loaded.
-            await asyncio.sleep(0)
-            from buildclient.adapters.control import GrpcControl
+        connection = await endpoint.connect(until)
+        from buildclient.adapters.control import GrpcControl
 
-            return await GrpcControl.open(endpoint, until, connection=await connecting)
+        try:
+            return await GrpcControl.open(endpoint, until, connection=connection)
         except BaseException:
-            connecting.cancel()
+            await connection.close()
             raise
 
     def _source(self) -> Pods:
         if self._pods is None:
             raise UnreachableError(f"node {self.node.name} has no cluster to look for its pods in")
         return self._pods
+
+
+def _load() -> None:
+    """Loads what a connection needs, the heaviest imports of all, while the cluster is still answering."""
+    import websockets.asyncio.client  # noqa: F401
+
+    import buildclient.adapters.control
+    import buildclient.adapters.tunnel  # noqa: F401

@@ -25,6 +25,12 @@ from contract.platform import parse_platform
 __all__ = ["events", "failure", "workers"]
 
 _TYPE_PREFIX = "github.com/moby/buildkit/"
+_DETAILS = "grpc-status-details-bin"
+_KINDS: dict[grpc.StatusCode, type[ClientError]] = {
+    grpc.StatusCode.INTERNAL: InternalFailure,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted,
+    grpc.StatusCode.CANCELLED: Cancelled,
+}
 
 
 def events(response: pb.StatusResponse) -> Iterator[Event]:
@@ -75,21 +81,30 @@ def workers(response: pb.ListWorkersResponse) -> Sequence[Worker]:
 
 
 def failure(error: grpc.aio.AioRpcError, where: str) -> ClientError:
-    """A failed call as an error for users: the daemon's own text, with the lines of the Dockerfile it names.
+    """A failed solve as docker buildx words it: the daemon's own text, with the lines of the Dockerfile it names.
 
     `where` describes the endpoint, for a connection that broke.
     """
     code, text = error.code(), error.details() or ""
-    if code == grpc.StatusCode.UNAVAILABLE:
+    told = any(key == _DETAILS for key, _ in error.trailing_metadata() or ())
+    if code == grpc.StatusCode.UNAVAILABLE and not told:
+        # The daemon's own errors carry details; this one was made on the way.
         return UnreachableError(f"lost the connection to {where}: {text}")
-    if code == grpc.StatusCode.CANCELLED:
-        return Cancelled(text or "the build was cancelled")
-    kind = {
-        grpc.StatusCode.INTERNAL: InternalFailure,
-        grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted,
-    }.get(code, BuildFailed)
+    kind = _KINDS.get(code, BuildFailed)
+    if code != grpc.StatusCode.UNKNOWN:
+        text = f"{_name(code)}: {text}"
+    message = f"failed to build: failed to solve: {text}"
+    if not issubclass(kind, BuildFailed):
+        return kind(message)
     sources, vertex = _details(error)
-    return kind(f"failed to solve: {text}", sources=sources, vertex=vertex)
+    return kind(message, sources=sources, vertex=vertex)
+
+
+def _name(code: grpc.StatusCode) -> str:
+    """A code as Go writes it, in the daemon's errors as users know them."""
+    if code == grpc.StatusCode.CANCELLED:
+        return "Canceled"
+    return "".join(word.capitalize() for word in code.name.split("_"))
 
 
 def _worker(record: pb.WorkerRecord) -> Worker:
@@ -121,7 +136,7 @@ def _details(error: grpc.aio.AioRpcError) -> tuple[tuple[str, ...], str]:
     sources: list[str] = []
     vertex = ""
     for key, value in error.trailing_metadata() or ():
-        if key != "grpc-status-details-bin":
+        if key != _DETAILS:
             continue
         status = pb.Status.FromString(value if isinstance(value, bytes) else value.encode())
         for detail in status.details:
