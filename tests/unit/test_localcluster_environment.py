@@ -1,0 +1,102 @@
+"""`env`: lines that a shell evaluates to the very values, and stand-ins only for what is missing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from localcluster import environment
+from localcluster.environment import PLUGINS, STAND_INS, exports, joined_path, needs_stand_in
+from localcluster.errors import ClusterError
+from localcluster.instance import Instance
+
+VALUES = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=20)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.dictionaries(st.from_regex(r"[A-Z][A-Z_]{3,8}", fullmatch=True).map(lambda name: f"T_{name}"), VALUES))
+def test_a_shell_reads_back_every_value(variables: dict[str, str]) -> None:
+    """Quotes, spaces, newlines and dollar signs survive `eval`."""
+    shown = "".join(f'printf "%s\\0" "${name}"\n' for name in variables)
+    done = subprocess.run(["sh", "-c", exports(variables) + shown], capture_output=True, timeout=10, check=True)
+    assert done.stdout.decode().split("\0")[:-1] == list(variables.values())
+
+
+FOLDERS = st.lists(st.sampled_from(["/a", "/b", "/c", "/d", "/e"]), max_size=6)
+
+
+@given(FOLDERS, FOLDERS)
+def test_a_search_path_joined_twice_is_the_same(first: list[str], rest: list[str]) -> None:
+    """`eval` in a shell that did it before changes nothing; nothing of the old path is lost."""
+    once = joined_path(first, os.pathsep.join(rest))
+    assert joined_path(first, once) == once
+    assert set(filter(None, once.split(os.pathsep))) == {*first, *rest}
+    assert (
+        once.split(os.pathsep)[: len(dict.fromkeys(first))]
+        == (list(dict.fromkeys(first)) or [once.split(":")[0]])[: len(dict.fromkeys(first))]
+    )
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home without plugins."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("PULUMI_HOME", raising=False)
+    return tmp_path
+
+
+def executable(path: Path) -> None:
+    """A file that can be run."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o755)
+
+
+def test_stand_ins_serve_only_what_is_nowhere_else(bare: Path) -> None:
+    """On PATH, or in Pulumi's plugin cache, a plugin needs none; our own folder on PATH does not count."""
+    assert needs_stand_in(f"/nowhere{os.pathsep}{STAND_INS}") == list(PLUGINS)
+    executable(bare / "bin" / "pulumi-language-python")
+    assert needs_stand_in(str(bare / "bin")) == ["pulumi-resource-kubernetes"]
+    executable(bare / ".pulumi" / "plugins" / "resource-kubernetes-v4.31.0" / "pulumi-resource-kubernetes")
+    assert needs_stand_in(str(bare / "bin")) == []
+
+
+def test_a_real_plugin_is_not_hidden_by_the_others_stand_in(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of the two is real: PATH gets the other's stand-in alone, and after a second `env` too."""
+    instance = Instance("test", 200, bare / "state", bare / "run")
+    instance.pki.mkdir(parents=True)
+    instance.kubeconfig.touch()
+    monkeypatch.setattr(environment.tools, "ensure", lambda name: bare / "tools" / name)
+    executable(bare / "bin" / "pulumi-language-python")
+    monkeypatch.setenv("PATH", f"{bare / 'bin'}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    first = environment.environment(instance)
+    added = [Path(folder) for folder in first["PATH"].split(os.pathsep) if "stand-ins" in folder]
+    assert [sorted(os.listdir(folder)) for folder in added] == [["pulumi-resource-kubernetes"]]
+    monkeypatch.setenv("PATH", first["PATH"])
+    assert environment.environment(instance) == first
+
+
+def test_plugins_of_the_user_stay_usable(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pulumi's home is the cluster's own, and its plugin folder is the user's."""
+    plugin = Path("plugins") / "resource-kubernetes-v4.31.0" / "pulumi-resource-kubernetes"
+    executable(bare / ".pulumi" / plugin)
+    instance = Instance("test", 200, bare / "state", bare / "run")
+    instance.pki.mkdir(parents=True)
+    instance.kubeconfig.touch()
+    monkeypatch.setattr(environment.tools, "ensure", lambda name: bare / "tools" / name)
+    found = environment.environment(instance)
+    assert (Path(found["PULUMI_HOME"]) / plugin).exists()
+    assert Path(found["PULUMI_CONFIG_PASSPHRASE_FILE"]).stat().st_mode & 0o777 == 0o600
+    assert not found["PULUMI_HOME"].startswith(str(bare / ".pulumi"))
+
+
+def test_without_a_cluster_there_is_no_environment(bare: Path) -> None:
+    """The message says which command starts it, and nothing is made."""
+    instance = Instance("test", 200, bare / "state", bare / "run")
+    with pytest.raises(ClusterError, match="python -m localcluster up"):
+        environment.environment(instance)
+    assert not instance.state.exists()

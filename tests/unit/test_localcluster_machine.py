@@ -1,0 +1,222 @@
+"""The local cluster's machinery, as far as it shows without a cluster: names, records, locks, keys, comparisons."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from localcluster.errors import ClusterError
+from localcluster.images import BASE_IMAGE
+from localcluster.instance import NODES, Instance, current_instance
+from localcluster.machine import files, pki, preflight, process, rootless, snapshot
+from localcluster.machine.lock import lock_file, locked
+from localcluster.parts.node import policy_objects
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Instance:
+    """An instance in a folder of its own; nothing of it runs."""
+    return Instance("test", 200, tmp_path / "state" / "test", tmp_path / "run" / "test")
+
+
+@given(st.from_regex(r"[a-z]{2,6}", fullmatch=True))
+def test_an_instance_has_its_own_names_and_subnet(name: str) -> None:
+    """The same name gives the same instance; a device name fits the kernel's 15 characters; only `lc` is at 77."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCALCLUSTER_INSTANCE", name)
+        one, other = current_instance(), current_instance()
+    assert one == other
+    assert len(one.host_link) <= 15
+    assert (one.octet == 77) == (name == "lc")
+    assert 0 < one.octet < 256
+
+
+@pytest.mark.parametrize("name", ["x", "seventy", "A", "a b", "../x", "l1"])
+def test_a_wrong_instance_name_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name goes into paths and devices, so nothing but letters gets through."""
+    monkeypatch.setenv("LOCALCLUSTER_INSTANCE", name)
+    with pytest.raises(ValueError, match="LOCALCLUSTER_INSTANCE"):
+        current_instance()
+
+
+def test_a_record_is_of_one_process_only(tmp_path: Path) -> None:
+    """The process that was started counts; the same pid with another start time, a zombie or nothing does not."""
+    record = process.start("sleeper", ["sleep", "60"], tmp_path / "log", tmp_path)
+    assert process.alive(record)
+    assert process.load(tmp_path, "sleeper") == record
+    assert not process.alive(record._replace(started=record.started + 1))
+    assert process.kill([record]) == []
+    assert not process.alive(record)
+    process.remove(tmp_path, "sleeper")
+    assert process.load(tmp_path, "sleeper") is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "x"}', '{"name": "x", "pid": "y", "started": 1}'])
+def test_a_half_written_record_is_no_record(tmp_path: Path, text: str) -> None:
+    """What a killed run left half-written is taken for nothing, without an error."""
+    (tmp_path / "x.json").write_text(text)
+    assert process.load(tmp_path, "x") is None
+    assert process.records(tmp_path) == []
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    """A failing write leaves the old content and no file beside."""
+    path = tmp_path / "file"
+    files.write_text(path, "old", 0o600)
+    with pytest.raises(UnicodeEncodeError):
+        files.write_text(path, "new \udc80")
+    assert path.read_text() == "old"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_lock_keeps_a_second_command_out(instance: Instance) -> None:
+    """While one holds it, another gives up after its time; afterwards, and after the file was removed, it is free."""
+    said: list[str] = []
+    with locked(instance, said.append), pytest.raises(ClusterError, match="holds"), locked(instance, said.append, 0.3):
+        pass
+    assert said == ["waiting for another localcluster command to end"]
+    with locked(instance, said.append, 0):
+        lock_file(instance).unlink()
+    with locked(instance, said.append, 0):
+        assert lock_file(instance).exists()
+
+
+def test_a_lock_ends_with_its_holder(instance: Instance) -> None:
+    """A killed holder holds nothing."""
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom localcluster.instance import Instance\n"
+        "from localcluster.machine.lock import locked\n"
+        f"with locked(Instance('test', 200, Path({str(instance.state)!r}), Path({str(instance.run)!r})), print):\n"
+        "    print('held', flush=True)\n    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(ClusterError), locked(instance, print, 0):
+            pass
+        holder.kill()
+    with locked(instance, print, 5):
+        pass
+
+
+def test_keys_are_made_once_and_completed_when_half_made(instance: Instance) -> None:
+    """A second call changes nothing; without its mark, everything is made anew."""
+    pki.ensure(instance)
+    first = (instance.pki / "ca.crt").read_text()
+    pki.ensure(instance)
+    assert (instance.pki / "ca.crt").read_text() == first
+    (instance.pki / "complete").unlink()
+    (instance.pki / "admin.kubeconfig").unlink()
+    pki.ensure(instance)
+    assert (instance.pki / "ca.crt").read_text() != first
+    assert json.loads(instance.kubeconfig.read_text())["clusters"][0]["cluster"]["server"] == instance.server
+
+
+def test_certificates_are_the_authoritys_and_say_who(instance: Instance) -> None:
+    """Each is signed by the authority; nodes are named as the node authoriser wants; keys are root's alone."""
+    pki.ensure(instance)
+    authority = x509.load_pem_x509_certificate((instance.pki / "ca.crt").read_bytes())
+    for path in instance.pki.glob("*.crt"):
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        certificate.verify_directly_issued_by(authority)
+        assert isinstance(certificate.public_key(), ec.EllipticCurvePublicKey)
+    for node in NODES:
+        certificate = x509.load_pem_x509_certificate((instance.pki / f"node-{node.name}.crt").read_bytes())
+        assert certificate.subject.rfc4514_string() == f"CN=system:node:{node.name},O=system:nodes"
+    server = x509.load_pem_x509_certificate((instance.pki / "apiserver.crt").read_bytes())
+    names = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert instance.control_address in [str(ip) for ip in names.get_values_for_type(x509.IPAddress)]
+    assert {path.stat().st_mode & 0o777 for path in instance.pki.glob("*.key")} == {0o600}
+
+
+def test_a_comparison_names_what_is_new_and_what_is_gone() -> None:
+    """One line a difference, signed; what matches the pattern of others does not count."""
+    before = snapshot.Snapshot({"links": frozenset({"lo", "eth0"}), "mounts": frozenset({"/"})})
+    after = snapshot.Snapshot({"links": frozenset({"lo", "lc-host", "xy-host"}), "mounts": frozenset({"/"})})
+    assert snapshot.compare(before, before) == []
+    assert snapshot.compare(before, after) == ["- links: eth0", "+ links: lc-host", "+ links: xy-host"]
+    assert snapshot.compare(before, after, ignoring=r"\b(?!xy)[a-z]+-host") == ["- links: eth0", "+ links: xy-host"]
+
+
+def test_a_snapshot_sees_a_new_mount_namespace(tmp_path: Path) -> None:
+    """A process in a box of its own is in the second look and not in the first, and gone again in the third."""
+    if os.geteuid() != 0:
+        pytest.skip("making a namespace needs root")
+    name = f"boxed{os.getpid()}"
+    shutil.copy2(shutil.which("sleep") or "", tmp_path / name)
+    first = snapshot.take()
+    with subprocess.Popen(["unshare", "--mount", tmp_path / name, "61"]) as boxed:
+        time.sleep(0.3)
+        added = [line for line in snapshot.compare(first, snapshot.take()) if name in line]
+        boxed.kill()
+    assert len(added) == 1
+    assert added[0].startswith(f"+ processes: {name} in ")
+    assert not any(name in line for line in snapshot.compare(first, snapshot.take()))
+
+
+def test_what_is_in_the_way_is_said_in_one_line_with_the_other_way(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not root is said first and alone; then all other hindrances, each a line that names an existing cluster."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    alone = preflight.problems(instance)
+    assert len(alone) == 1
+    assert "root" in alone[0]
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr("localcluster.tools.missing_sources", lambda: ["kubernetes"])
+    monkeypatch.setattr(preflight, "_which", lambda name: None if name == "go" else f"/bin/{name}")
+    monkeypatch.setattr(preflight, "_MEMORY", 2**60)
+    found = preflight.problems(instance)
+    assert any("Go 1.26 or newer is needed to build kubernetes, and there is no go" in line for line in found)
+    assert any("GiB of memory" in line for line in found)
+    for line in [*alone, *found]:
+        assert line.endswith("or use a cluster you have: make demo CLUSTER=current")
+        assert "\n" not in line
+
+
+def test_an_old_go_is_named_with_its_version(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Too old is not the same as missing."""
+    go = tmp_path / "go"
+    go.write_text("#!/bin/sh\necho go1.19.8\n")
+    go.chmod(0o755)
+    monkeypatch.setattr("localcluster.tools.missing_sources", lambda: ["buildkit"])
+    monkeypatch.setattr(preflight, "_which", lambda name: str(go) if name == "go" else f"/bin/{name}")
+    assert f"{go} is 1.19;" in next(line for line in preflight.problems(instance) if "Go 1.26" in line)
+
+
+@pytest.mark.parametrize("name", ["user/max_user_namespaces", "kernel/unprivileged_userns_clone"])
+def test_a_machine_that_forbids_user_namespaces_is_named_by_its_setting(tmp_path: Path, name: str) -> None:
+    """The check that says no is said, before anything is tried."""
+    path = tmp_path / name
+    path.parent.mkdir(parents=True)
+    path.write_text("0\n")
+    assert rootless.refusal(tmp_path).startswith(f"{name.replace('/', '.')} is 0")
+
+
+def test_the_policy_labels_its_node_only() -> None:
+    """The expression names the node and the architecture, and policy and binding name each other."""
+    node = NODES[1]
+    (_, policy), (_, binding) = policy_objects(node)
+    text = json.dumps(policy)
+    assert f"object.metadata.name == '{node.name}'" in text
+    assert f"value: '{node.architecture}'" in text
+    assert binding["spec"]["policyName"] == policy["metadata"]["name"]  # type: ignore[index]
+
+
+def test_the_base_images_name_has_a_tag() -> None:
+    """Tests and docs append it to the registry's address."""
+    assert BASE_IMAGE.count(":") == 1
