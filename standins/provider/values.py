@@ -1,8 +1,8 @@
 """Pulumi's property values on the wire, as plain Python values, and back.
 
 Rules: a mapping is a dict, a list a list, a whole number an int; nulls inside mappings are dropped, as the programs
-that send them mean "not set". A secret is a `Secret` around its value; a value not known yet is `UNKNOWN`. The marks are
-those of Pulumi's deployment schema: a mapping with a signature key, and one string a type for unknowns.
+that send them mean "not set". A secret is a `Secret` around its value; a value not known yet is `UNKNOWN`. The marks
+are those of Pulumi's deployment schema: a mapping with a signature key, and one string a type for unknowns.
 """
 
 from __future__ import annotations
