@@ -96,7 +96,7 @@ class Client:
     ) -> None:
         """`output` is a builder output that is already at hand; `environ` stands for the process's environment."""
         self._where = where or Where()
-        self._environ = dict(os.environ if environ is None else environ)
+        self.environ = dict(os.environ if environ is None else environ)
         self._output = output
         self._pods: dict[tuple[str, str], KubernetesPods] = {}
 
@@ -117,7 +117,7 @@ class Client:
         if self._output is None:
             from buildclient.adapters.builder_output import find_output
 
-            self._output = await find_output(self._where, self._environ, self._config_map)
+            self._output = await find_output(self._where, self.environ, self._config_map)
         return self._output
 
     async def build_async(self, request: BuildRequest, sink: EventSink = _ignore) -> BuildResult:
@@ -139,7 +139,7 @@ class Client:
         else:
             from buildclient.adapters.builder_output import find_outputs
 
-            outputs = await find_outputs(self._where, self._environ, self._config_map)
+            outputs = await find_outputs(self._where, self.environ, self._config_map)
         return tuple(await asyncio.gather(*(self._view(output, False, None) for output in outputs)))
 
     def nodes_of(
@@ -176,12 +176,12 @@ class Client:
             from contract.output import Cluster
 
             access = choose_access(
-                load_kubeconfig(self._environ),
+                load_kubeconfig(self.environ),
                 Cluster(context, server),
                 self._where.context,
-                in_cluster(self._environ),
+                in_cluster(self.environ),
             )
-            self._pods[key] = KubernetesPods(KubeApi(access, self._environ))
+            self._pods[key] = KubernetesPods(KubeApi(access, self.environ))
         return self._pods[key]
 
     async def _config_map(self, namespace: str, name: str) -> Mapping[str, str]:
@@ -195,7 +195,7 @@ class _Tools:
         from buildclient.adapters.docker_config import DockerConfig
 
         self._client = client
-        self._docker = DockerConfig(client._environ)
+        self._docker = DockerConfig(client.environ)
         self._waiting = _Waiting(sink)
 
     def nodes(self, output: BuilderOutput) -> Sequence[Node]:
@@ -228,9 +228,11 @@ class _Tools:
         return auth(self._docker, fetch_token, TokenSeeds(os.path.dirname(self._docker.path)))
 
     async def merge(self, request: BuildRequest, responses: Sequence[Mapping[str, str]]) -> str:
-        from buildclient.adapters.registry import merge_pushed
+        from buildclient.adapters.publish import merge_pushed
 
-        return await merge_pushed(request, responses, self._docker)
+        listed = self._client.environ.get("BUILDCLIENT_INSECURE_REGISTRIES", "")
+        insecure = [host.strip() for host in listed.split(",") if host.strip()]
+        return await merge_pushed(request, responses, self._docker, insecure)
 
 
 class _Waiting:

@@ -51,6 +51,7 @@ def environment(instance: Instance) -> dict[str, str]:
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "REGISTRY": instance.registry,
+        "BUILDCLIENT_INSECURE_REGISTRIES": instance.registry,
         "BASE_IMAGE": f"{instance.registry}/{BASE_IMAGE}",
         "ROOTLESS": "0" if refusal() else "1",
     }

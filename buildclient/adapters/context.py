@@ -1,0 +1,152 @@
+"""What a build's context and Dockerfile are: a folder, a URL or standard input, as folders and attributes.
+
+Reference: loadInputs of buildx 0.38 (build/opt.go), with its messages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO, NamedTuple
+
+from buildclient.core.errors import UsageError
+from buildclient.core.request import BuildRequest
+from buildclient.session.filesync import LocalDir
+
+__all__ = ["Prepared", "prepare"]
+
+_PREFIX = "failed to build: "
+_URL = re.compile(r"(https?|git|ssh)://|git@[^/]+:|github\.com/")
+_HTTP = re.compile(r"https?://")
+_MAX_DOCKERFILE = 16 << 20
+"""Bytes of a Dockerfile that comes on standard input."""
+# gzip, bzip2, xz, zstd, and the mark of a tar at its place in the header
+_MAGIC = (b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+_TAR_AT = 257
+
+
+class Prepared(NamedTuple):
+    """The inputs of a build, ready for a solve."""
+
+    dirs: Mapping[str, LocalDir]
+    """What the daemon may read, by the names that it asks with."""
+    attrs: Mapping[str, str]
+    """`filename`, `context`, `dockerfilekey` and what named contexts add."""
+    shared_key: str
+    """The context's base name: equal ones make uploads incremental."""
+
+
+@contextlib.contextmanager
+def prepare(request: BuildRequest, stdin: BinaryIO | None = None) -> Iterator[Prepared]:
+    """Looks at context and Dockerfile; what had to be written down is removed afterwards. Raises UsageError."""
+    with contextlib.ExitStack() as stack:
+        inputs = _Inputs(request, stdin or sys.stdin.buffer, stack)
+        inputs.context()
+        inputs.dockerfile()
+        inputs.named()
+        yield Prepared(inputs.dirs, inputs.attrs, inputs.shared_key)
+
+
+class _Inputs:
+    def __init__(self, request: BuildRequest, stdin: BinaryIO, stack: contextlib.ExitStack) -> None:
+        self._request = request
+        self._stdin = stdin
+        self._stack = stack
+        self._content: bytes | None = None
+        self._folder = ""
+        self._name = request.dockerfile
+        self.dirs: dict[str, LocalDir] = {}
+        self.attrs: dict[str, str] = {}
+        self.shared_key = ""
+
+    def context(self) -> None:
+        path, dockerfile = self._request.context, self._request.dockerfile
+        if path == "-":
+            self._from_stdin()
+        elif os.path.isdir(path):
+            self.dirs["context"] = LocalDir(path)
+            self.shared_key = os.path.basename(os.path.abspath(path))
+            if dockerfile == "-":
+                self._content = self._read_stdin()
+            elif not dockerfile:
+                self._folder = path
+            else:
+                self._folder, self._name = os.path.dirname(dockerfile) or ".", os.path.basename(dockerfile)
+        elif _URL.match(path):
+            if dockerfile == "-":
+                self._content = self._read_stdin()
+            elif os.path.isabs(dockerfile):
+                self._folder, self._name = os.path.dirname(dockerfile), os.path.basename(dockerfile)
+                self.attrs["dockerfilekey"] = "dockerfile"
+            self.attrs["context"] = path
+        else:
+            raise UsageError(f'{_PREFIX}unable to prepare context: path "{path}" not found')
+
+    def dockerfile(self) -> None:
+        if _HTTP.match(self._request.dockerfile):
+            raise UsageError("-f: a Dockerfile cannot be a URL here; fetch it and pass its path, or pipe it to -f -")
+        if self._content is not None:
+            self._folder, self._name = self._temporary(), "Dockerfile"
+            with open(os.path.join(self._folder, "Dockerfile"), "wb") as file:
+                file.write(self._content)
+            self.attrs["dockerfilekey"] = "dockerfile"
+        name = self._name or "Dockerfile"
+        if self._folder:
+            if not os.path.isdir(self._folder):
+                reason = "not a directory" if os.path.exists(self._folder) else "no such file or directory"
+                raise UsageError(f"{_PREFIX}resolve {self._folder}: lstat {self._folder}: {reason}")
+            self.dirs["dockerfile"] = LocalDir(self._folder)
+            name = _lower_case(self._folder, name)
+        self.attrs["filename"] = name
+
+    def named(self) -> None:
+        for name, path in self._request.build_contexts.items():
+            self.attrs["frontend.caps"] = "moby.buildkit.frontend.contexts+forward"
+            if _URL.match(path) or path.startswith("docker-image://"):
+                self.attrs[f"context:{name}"] = path
+                continue
+            if path.startswith("oci-layout://"):
+                raise UsageError(f"--build-context {name}: oci-layout is not supported yet; push it and use docker-image://")
+            if not os.path.isdir(path):
+                reason = "not a directory" if os.path.exists(path) else "no such file or directory"
+                raise UsageError(f"{_PREFIX}failed to get build context {name}: stat {path}: {reason}")
+            local = f"_{name}" if name in ("context", "dockerfile") else name
+            self.dirs[local] = LocalDir(path)
+            self.attrs[f"context:{name}"] = f"local:{local}"
+            self.attrs[f"sharedkey:localdir:{name}"] = os.path.basename(os.path.abspath(path))
+
+    def _from_stdin(self) -> None:
+        if self._request.dockerfile == "-":
+            raise UsageError(f"{_PREFIX}invalid argument: can't use stdin for both build context and dockerfile")
+        head = self._stdin.read(1024)
+        if head.startswith(_MAGIC) or head[_TAR_AT : _TAR_AT + 5] == b"ustar":
+            raise UsageError("a tar as context on standard input is not supported yet; unpack it and pass the folder")
+        if not head:
+            return
+        if self._request.dockerfile:
+            raise UsageError(f"{_PREFIX}ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles")
+        self._content = head + self._read_stdin()
+        self.dirs["context"] = LocalDir(self._temporary())
+
+    def _read_stdin(self) -> bytes:
+        data = self._stdin.read(_MAX_DOCKERFILE + 1)
+        if len(data) > _MAX_DOCKERFILE:
+            raise UsageError(f"the Dockerfile on standard input is longer than {_MAX_DOCKERFILE >> 20} MiB")
+        return data
+
+    def _temporary(self) -> str:
+        folder = tempfile.mkdtemp(prefix="buildclient-")
+        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        return folder
+
+
+def _lower_case(folder: str, name: str) -> str:
+    """`dockerfile`, where there is no `Dockerfile`."""
+    if name != "Dockerfile" or os.path.lexists(os.path.join(folder, name)):
+        return name
+    return "dockerfile" if os.path.lexists(os.path.join(folder, "dockerfile")) else name

@@ -1,0 +1,169 @@
+"""Where a build's outputs land on this machine: archives beside and renamed, trees into their folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat as st
+import sys
+import tempfile
+from collections.abc import Sequence
+from typing import BinaryIO
+
+from buildclient.adapters.tree import Tree
+from buildclient.core.errors import BuildFailed, UsageError
+from buildclient.core.outputs import is_archive
+from buildclient.core.request import Output
+from buildclient.session.filesend import ArchiveReceiver, TreeReceiver
+
+__all__ = ["Exports"]
+
+_PREFIX = "failed to build: "
+
+
+class Exports:
+    """The outputs of one build over one or several nodes.
+
+    `receivers(node)` serve a node's session; then `commit` puts the archives in place, or `abort` takes them away.
+    """
+
+    def __init__(self, outputs: Sequence[Output], nodes: int) -> None:
+        """Checks every destination. Raises UsageError."""
+        self._outputs = [output for output in outputs if output.type != "cacheonly"]
+        self._nodes = nodes
+        self._archives: dict[int, _Archive] = {}
+        for number, output in enumerate(self._outputs):
+            _check(output)
+            if is_archive(output):
+                self._archives[number] = _Archive(output, nodes)
+        if nodes > 1 and any(output.type == "docker" for output in self._outputs):
+            raise UsageError(f"{_PREFIX}docker exporter does not support several nodes, use the oci exporter instead")
+
+    def receivers(self, node: int) -> dict[int, ArchiveReceiver | TreeReceiver]:
+        """What takes each exporter's result from a node (0, 1, …), by the exporter's position."""
+        found: dict[int, ArchiveReceiver | TreeReceiver] = {}
+        for number, output in enumerate(self._outputs):
+            if number in self._archives:
+                found[number] = self._archives[number].part(node)
+            elif output.type in ("local", "oci", "docker") and output.dest:
+                found[number] = Tree(output.dest)
+        return found
+
+    def commit(self) -> None:
+        """Merges and puts in place what came. Raises BuildFailed and leaves nothing half-written."""
+        for archive in self._archives.values():
+            archive.commit()
+
+    def abort(self) -> None:
+        """Takes away what came."""
+        for archive in self._archives.values():
+            archive.abort()
+
+
+class _Part:
+    """One node's archive; fulfils ArchiveReceiver."""
+
+    def __init__(self, file: BinaryIO, path: str = "") -> None:
+        self.file = file
+        self.path = path
+        self.complete = False
+
+    def write(self, pieces: Sequence[bytes | memoryview]) -> None:
+        for piece in pieces:
+            self.file.write(piece)
+
+    def finish(self) -> None:
+        self.file.flush()
+        self.complete = True
+
+
+class _Archive:
+    """One output's archive, from all nodes."""
+
+    def __init__(self, output: Output, nodes: int) -> None:
+        self._output = output
+        self._nodes = nodes
+        self._parts: dict[int, _Part] = {}
+
+    def part(self, node: int) -> _Part:
+        if node not in self._parts:
+            if self._output.dest == "-" and self._nodes == 1:
+                self._parts[node] = _Part(sys.stdout.buffer)
+            else:
+                handle, path = self._beside()
+                self._parts[node] = _Part(os.fdopen(handle, "w+b"), path)
+        return self._parts[node]
+
+    def commit(self) -> None:
+        parts = [self._parts[node] for node in sorted(self._parts)]
+        if not all(part.complete for part in parts):
+            self.abort()
+            raise BuildFailed(f"the daemon sent no result for output {self._output.type}")
+        if self._nodes > 1:
+            self._merge(parts)
+        elif parts and parts[0].path:
+            parts[0].file.close()
+            os.replace(parts[0].path, self._output.dest)
+        self._parts.clear()
+
+    def abort(self) -> None:
+        for part in self._parts.values():
+            if part.path:
+                part.file.close()
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(part.path)
+        self._parts.clear()
+
+    def _merge(self, parts: Sequence[_Part]) -> None:
+        from buildclient.adapters.archive import merge_oci, merge_tars
+
+        handle, path = self._beside()
+        try:
+            with os.fdopen(handle, "w+b") as out:
+                for part in parts:
+                    part.file.seek(0)
+                (merge_tars if self._output.type == "tar" else merge_oci)([part.file for part in parts], out)
+                if self._output.dest == "-":
+                    out.seek(0)
+                    while piece := out.read(1 << 20):
+                        sys.stdout.buffer.write(piece)
+                    sys.stdout.buffer.flush()
+            if self._output.dest != "-":
+                os.replace(path, self._output.dest)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            self.abort()
+
+    def _beside(self) -> tuple[int, str]:
+        """A new file next to the destination, with the mode that a plain `open` would give."""
+        folder = None if self._output.dest == "-" else os.path.dirname(os.path.abspath(self._output.dest))
+        if folder:
+            os.makedirs(folder, exist_ok=True)
+        handle, path = tempfile.mkstemp(prefix=".buildclient-", dir=folder)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.fchmod(handle, 0o666 & ~mask)
+        return handle, path
+
+
+def _check(output: Output) -> None:
+    """Refuses a destination that is the wrong kind of thing. Raises UsageError."""
+    if output.dest == "-":
+        if sys.stdout.isatty():
+            raise UsageError(
+                f"{_PREFIX}dest file is required for {output.type} exporter. refusing to write to console"
+            )
+        return
+    if not output.dest:
+        return
+    try:
+        folder = st.S_ISDIR(os.stat(output.dest).st_mode)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(f"{_PREFIX}invalid destination {output.dest}: {(error.strerror or '').lower()}") from None
+    if is_archive(output) and folder:
+        raise UsageError(f"{_PREFIX}destination file {output.dest} is a directory")
+    if not is_archive(output) and not folder:
+        raise UsageError(f"{_PREFIX}destination directory {output.dest} is a file")
