@@ -31,6 +31,7 @@ def down(instance: Instance) -> None:
                 if busy := cgroups.remove(instance.node_cgroup(node)):
                     raise ClusterError(f"{busy[0]} is still in use; run down again")
             network.forget_mount(instance)
+            cgroups.restore(instance.run / "controllers.json")
             sysctls.restore(instance.run / "sysctls.json")
         with progress.step("removing the cluster's state"):
             for folder in (instance.run, instance.state):

@@ -8,7 +8,7 @@ from pathlib import Path
 from localcluster import images, tools
 from localcluster.errors import ClusterError
 from localcluster.instance import NODES, Instance
-from localcluster.machine import network, pki, process, sysctls
+from localcluster.machine import cgroups, network, pki, process, sysctls
 from localcluster.machine.files import remove_tree, write_text
 from localcluster.machine.lock import locked
 from localcluster.machine.packages import ensure_commands
@@ -34,6 +34,7 @@ def up(instance: Instance) -> None:
             _clean(instance, progress.say)
         with progress.step("network namespaces, keys"):
             sysctls.apply(instance.run / "sysctls.json")
+            cgroups.enable(instance.run / "controllers.json")
             pki.ensure(instance)
             if not network.is_up(instance):
                 stop_all(instance)

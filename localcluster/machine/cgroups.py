@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from pathlib import Path
 
-__all__ = ["create", "hierarchies", "remove"]
+from localcluster.machine.files import write_text
 
-_V2_CONTROLLERS = ("cpu", "cpuset", "memory", "pids", "io")
+__all__ = ["create", "enable", "hierarchies", "remove", "restore"]
+
+_V2_CONTROLLERS = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids")
+_HANDED_DOWN = "cgroup.subtree_control"
 
 
 def hierarchies() -> list[Path]:
@@ -22,15 +26,33 @@ def hierarchies() -> list[Path]:
     return found
 
 
-def create(name: str) -> None:
-    """Makes a cgroup of that name in every hierarchy, with what a kubelet needs set in it."""
+def enable(memory: Path) -> None:
+    """Lets nodes use the controllers that a kubelet asks for; version 1 has nothing to switch on.
+
+    Version 2 hands a controller down only where the parent says so. `memory` takes what was switched on here.
+    """
+    if memory.exists():
+        return
+    added = {}
     for root in hierarchies():
-        if (root / "cgroup.subtree_control").exists():
+        if (root / _HANDED_DOWN).exists():
             available = (root / "cgroup.controllers").read_text().split()
-            wanted = " ".join(f"+{name}" for name in _V2_CONTROLLERS if name in available)
-            if wanted:
-                with contextlib.suppress(OSError):
-                    (root / "cgroup.subtree_control").write_text(wanted)
+            enabled = (root / _HANDED_DOWN).read_text().split()
+            added[str(root)] = [name for name in _V2_CONTROLLERS if name in available and name not in enabled]
+    write_text(memory, json.dumps(added))
+    _switch(added, "+")
+
+
+def restore(memory: Path) -> None:
+    """Switches off what `enable` switched on, and forgets it."""
+    with contextlib.suppress(OSError, ValueError):
+        _switch(json.loads(memory.read_text()), "-")
+    memory.unlink(missing_ok=True)
+
+
+def create(name: str) -> None:
+    """Makes a cgroup of that name in every hierarchy, able to hold processes."""
+    for root in hierarchies():
         folder = root / name
         folder.mkdir(exist_ok=True)
         for file in ("cpuset.cpus", "cpuset.mems"):
@@ -50,6 +72,14 @@ def remove(name: str, timeout: float = 10) -> list[Path]:
         if not left or time.monotonic() > deadline:
             return left
         time.sleep(0.05)
+
+
+def _switch(controllers: dict[str, list[str]], sign: str) -> None:
+    for root, names in controllers.items():
+        for name in names:
+            # One at a time: a controller that cannot be switched must not keep the others back.
+            with contextlib.suppress(OSError):
+                Path(root, _HANDED_DOWN).write_text(f"{sign}{name}")
 
 
 def _remove(folder: Path) -> bool:

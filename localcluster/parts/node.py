@@ -25,6 +25,7 @@ _EMULATOR = {"arm64": "aarch64"}
 """QEMU's name of the architecture that a foreign node executes."""
 _FOLDERS = ("var-lib-containerd", "var-lib-kubelet", "var-lib-cni", "var-log", "etc", "cni", "certs.d")
 _SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+_INIT = Path(__file__).with_name("init.sh").read_text()
 _KUBELET_PORT = 10250
 ARCH_LABEL = "kubernetes.io/arch"
 
@@ -50,7 +51,8 @@ def node_part(instance: Instance, node: NodeSpec) -> Part:
     command = (
         "env", "-i", *(f"{name}={value}" for name, value in environment.items()),
         "unshare", "--mount", "--pid", "--fork", "--uts", "--mount-proc", "--kill-child=SIGKILL",
-        "bash", str(Path(__file__).with_name("init.sh")),
+        # As text: the box must not depend on the clone that started it, nor restart because another asks.
+        "bash", "-c", _INIT, "init",
     )  # fmt: skip
     return Part(f"node-{node.name}", command, instance.node_namespace(node), lambda: _serves(instance, node))
 

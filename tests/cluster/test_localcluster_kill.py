@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from localcluster.instance import Instance, current_instance
-from localcluster.machine import snapshot
+from localcluster.machine import process, snapshot
 from tests.conftest import ROOT, kubectl
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(420)]
@@ -184,9 +184,10 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def start(*arguments: str) -> subprocess.Popen[bytes]:
     """The same, in the background."""
+    quiet = subprocess.DEVNULL
     return subprocess.Popen(
         [sys.executable, "-m", "localcluster", *arguments],
-        cwd=ROOT, env={**os.environ, "LOCALCLUSTER_INSTANCE": NAME}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        cwd=ROOT, env={**os.environ, "LOCALCLUSTER_INSTANCE": NAME}, stdout=quiet, stderr=quiet,
     )  # fmt: skip
 
 
@@ -232,8 +233,7 @@ def ready(environment: dict[str, str]) -> dict[str, str]:
 
 def pids(instance: Instance) -> dict[str, int]:
     """Part -> recorded pid."""
-    records = (json.loads(path.read_text()) for path in instance.run.glob("*.json") if path.stem != "sysctls")
-    return {record["name"]: record["pid"] for record in records}
+    return {record.name: record.pid for record in process.records(instance.run)}
 
 
 def processes_of(instance: Instance) -> list[int]:
