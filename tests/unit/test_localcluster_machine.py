@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from localcluster.errors import ClusterError
 from localcluster.images import BASE_IMAGE
 from localcluster.instance import NODES, Instance, current_instance
-from localcluster.machine import files, pki, preflight, process, rootless, snapshot
+from localcluster.machine import cgroups, files, pki, preflight, process, rootless, snapshot
 from localcluster.machine.lock import lock_file, locked
 from localcluster.parts.node import policy_objects
 
@@ -220,3 +220,22 @@ def test_the_policy_labels_its_node_only() -> None:
 def test_the_base_images_name_has_a_tag() -> None:
     """Tests and docs append it to the registry's address."""
     assert BASE_IMAGE.count(":") == 1
+
+
+def test_controllers_are_handed_down_where_they_are_not_and_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On version 2, only what a kubelet needs and is off is switched on; `down` knows what that was, once."""
+    root, switched = tmp_path / "cgroup", []
+    root.mkdir()
+    (root / "cgroup.controllers").write_text("cpuset cpu io memory hugetlb pids rdma misc\n")
+    (root / "cgroup.subtree_control").write_text("cpu memory pids\n")
+    monkeypatch.setattr(cgroups, "hierarchies", lambda: [root])
+    monkeypatch.setattr(cgroups, "_switch", lambda names, sign: switched.append((sign, names)))
+    memory = tmp_path / "memory.json"
+    cgroups.enable(memory)
+    cgroups.enable(memory)
+    cgroups.restore(memory)
+    expected = {str(root): ["cpuset", "hugetlb", "io"]}
+    assert switched == [("+", expected), ("-", expected)]
+    assert not memory.exists()
