@@ -48,7 +48,7 @@ class Access:
 def load(given: str, environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """The merged kubeconfig: of `given` (contents or a path) if not empty, else of the environment. Empty if none."""
     if given:
-        return _parsed(text_of(given), Path.cwd())
+        return _parsed(text_of(given), Path.cwd() if _is_contents(given) else Path(given).expanduser().parent)
     paths = [Path(part) for part in environment.get("KUBECONFIG", "").split(os.pathsep) if part]
     if not paths:
         paths = [Path(environment.get("HOME", "/")) / ".kube" / "config"]
@@ -57,12 +57,16 @@ def load(given: str, environment: Mapping[str, str] = os.environ) -> dict[str, A
 
 def text_of(given: str) -> str:
     """The contents behind a `kubeconfig` setting: the file's if it names one, else the setting itself."""
-    if "\n" in given or given.lstrip().startswith(("{", "apiVersion")):
+    if _is_contents(given):
         return given
     try:
         return Path(given).expanduser().read_text()
     except OSError as error:
         raise KubeconfigError(f"open {given}: {(error.strerror or str(error)).lower()}") from error
+
+
+def _is_contents(given: str) -> bool:
+    return "\n" in given or given.lstrip().startswith(("{", "apiVersion"))
 
 
 def _parsed(text: str, folder: Path) -> dict[str, Any]:
