@@ -64,7 +64,7 @@ def filesend(receivers: Receivers) -> Handlers:
                 if hasattr(receiver, "open"):
                     await _tree(call, cast(TreeReceiver, receiver), disk)
                 else:
-                    await _archive(call, cast(ArchiveReceiver, receiver), disk)
+                    await _archive(call, receiver, disk)
             except (OSError, diffcopy.DiffCopyError, WireError) as error:
                 raise Status(Code.UNKNOWN, str(error)) from None
 
