@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 from buildclient.core.errors import BuildFailed
-from buildclient.core.merge import Image, merge
+from buildclient.core.merge import merge_indexes
 
 __all__ = ["merge_oci", "merge_tars"]
 
@@ -47,8 +47,8 @@ def merge_oci(parts: Sequence[BinaryIO], out: BinaryIO) -> None:
                         merged.addfile(member, layout.archive.extractfile(member) if member.isfile() else None)
                     written.add(member.name)
         tops = [layout.index["manifests"][0] for layout in layouts]
-        images = [Image(top, layout.blob(top["digest"])) for layout, top in zip(layouts, tops, strict=True)]
-        media_type, data = merge(images)
+        indexes = [layout.blob(top["digest"]) for layout, top in zip(layouts, tops, strict=True)]
+        media_type, data = merge_indexes(indexes)
         digest = hashlib.sha256(data).hexdigest()
         _add(merged, f"blobs/sha256/{digest}", data)
         top = {

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from buildclient.adapters.registry import OciRegistry
+from buildclient.core.annotations import annotation_attrs
+from buildclient.core.attrs import repositories
 from buildclient.core.errors import UsageError
-from buildclient.core.flags import parse_bool
-from buildclient.core.merge import Image, config_of, merge, plan_pushes, pushed_images, with_platform
+from buildclient.core.merge import Source, descriptor_of, index_annotations, merge_sources
 from buildclient.core.ports import CredentialSource
-from buildclient.core.reference import registry_host
+from buildclient.core.reference import parse_reference, registry_host
 from buildclient.core.request import BuildRequest
 
 __all__ = ["merge_pushed"]
+
+_INDEX_MARKS = ("index", "manifest.list")
 
 
 async def merge_pushed(
     request: BuildRequest,
     responses: Sequence[Mapping[str, str]],
     credentials: CredentialSource,
-    insecure: Sequence[str] = (),
+    insecure: Sequence[str],
 ) -> str:
     """Merges the nodes' images and puts the index under every tag; gives its digest. Raises ClientError.
 
@@ -30,24 +35,30 @@ async def merge_pushed(
     names = list(request.tags) or [name for name in pushed.attrs.get("name", "").split(",") if name]
     if not names:
         raise UsageError("failed to build: tag is needed when pushing to registry")
-    plan = plan_pushes(names)
-    if parse_bool(pushed.attrs.get("registry.insecure", "")):
-        insecure = [*insecure, *(registry_host(repository.domain) for repository in plan.repositories)]
+    if pushed.attrs.get("registry.insecure") in ("true", "1", "t", "T", "True", "TRUE"):
+        insecure = [*insecure, *(registry_host(parse_reference(name).domain) for name in names)]
     registry = OciRegistry(credentials, insecure)
-    # Every node pushed to every repository, so one of them has all that is asked for.
-    where = str(plan.repositories[0])
-    images = await asyncio.gather(*(_fetch(registry, where, image) for image in pushed_images(responses)))
-    merged = merge(images, request.annotations)
-    await asyncio.gather(*(registry.put_manifest(str(tag), merged.media_type, merged.data) for tag in plan.tags))
-    return merged.digest
+    where = repositories(names)[0]
+    sources = await asyncio.gather(*(_fetch(registry, where, descriptor_of(response)) for response in responses))
+    attributes = [*(output.attrs for output in request.outputs), annotation_attrs(request.annotations)]
+    media_type, data = merge_sources(sources, index_annotations(attributes))
+    # The manifests are in every repository already: each node pushed to all of them.
+    digests = await asyncio.gather(*(registry.put_manifest(name, media_type, data) for name in names))
+    return digests[0]
 
 
-async def _fetch(registry: OciRegistry, repository: str, image: Image) -> Image:
-    media_type, data = await registry.get_manifest(repository, str(image.descriptor["digest"]))
-    descriptor = {**image.descriptor, "size": len(data)}
-    descriptor["mediaType"] = descriptor.get("mediaType") or media_type
-    image = Image(descriptor, data)
-    config = config_of(image)
-    if config is None:
-        return image
-    return with_platform(image, b"".join([p async for p in registry.blob(repository, str(config["digest"]))]))
+async def _fetch(registry: OciRegistry, repository: str, descriptor: dict[str, Any]) -> Source:
+    media_type, data = await registry.get_manifest(repository, str(descriptor["digest"]))
+    descriptor.setdefault("mediaType", media_type)
+    descriptor.setdefault("size", len(data))
+    is_index = any(mark in descriptor["mediaType"] for mark in _INDEX_MARKS)
+    if not is_index and not descriptor.get("platform"):
+        descriptor["platform"] = await _platform(registry, repository, data)
+    return Source(descriptor, data)
+
+
+async def _platform(registry: OciRegistry, repository: str, manifest: bytes) -> dict[str, str]:
+    """The platform of an image, from its config."""
+    digest = str((json.loads(manifest).get("config") or {}).get("digest") or "")
+    config = json.loads(b"".join([piece async for piece in registry.blob(repository, digest)]))
+    return {key: str(config[key]) for key in ("architecture", "os", "os.version", "variant") if config.get(key)}
