@@ -25,6 +25,6 @@ def binfmt_image(architecture: str) -> oci.Image:
         interpreter = f"{_INTERPRETERS}/{name}-binfmt-P"
         tree.program(interpreter, emulator_file(name))
         tree.file(f"etc/binfmt/qemu-{name}", registration_in(name, f"/{interpreter}").encode())
-    tree.program("usr/bin/binfmt", _SCRIPT)
+    tree.program("usr/bin/binfmt", _SCRIPT.read_bytes())
     settings = oci.Settings(entrypoint=("/usr/bin/binfmt",))
     return oci.image(oci.Platform(architecture), [cached_layer(tree, compress=False)], settings)
