@@ -33,8 +33,14 @@ def on_path(tool: Tool, without: Path | None = None) -> dict[str, Path] | None:
         file = shutil.which(program.name, path=path)
         if file is None or unfit(program, Path(file)):
             return None
-        found[program.name] = Path(file)
+        found[program.name] = _settled(Path(file))
     return found
+
+
+def _settled(file: Path) -> Path:
+    """The same path whatever PATH led to it; a program that acts by the name of its link keeps that link."""
+    real = file.resolve()
+    return real if real.name == file.name else file
 
 
 def unfit(program: Program, file: Path) -> str:

@@ -103,6 +103,19 @@ def test_a_tool_is_taken_from_path_only_whole(tmp_path: Path, monkeypatch: pytes
     assert on_path(tool, without=tmp_path / "two") is None
 
 
+def test_a_program_has_one_path_whatever_link_led_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another order of PATH must not look like another program; a link with another name may mean another act."""
+    monkeypatch.setattr("localcluster.tools.find._ALSO", ())
+    real = program(tmp_path / "sbin", "first", "v1.2")
+    many = program(tmp_path / "sbin", "many", "v1.2")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "first").symlink_to(real)
+    (tmp_path / "bin" / "second").symlink_to(many)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    tool = Tool("pair", (Program("first", least=(1, 0)), Program("second", least=(1, 0))), tool_of("runc").source)
+    assert on_path(tool) == {"first": real, "second": tmp_path / "bin" / "second"}
+
+
 def elf(kinds: list[int]) -> bytes:
     """A 64-bit ELF header and a program header table of these types."""
     header = struct.pack(
