@@ -95,7 +95,7 @@ def _built(tool: Tool, module: GoModule, report: Report) -> dict[str, Path]:
     folder = cache_folder() / gobuild.cache_name(tool, module)
     if not folder.is_dir():
         report(f"building {tool.name} {module.version} from source, once (about {module.minutes:.0f} min on two cores)")
-    made_once(folder, lambda beside: gobuild.build(module, beside))
+    made_once(folder, lambda beside: gobuild.build(module, beside, report))
     return {program.name: folder / program.name for program in tool.programs}
 
 
