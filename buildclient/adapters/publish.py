@@ -10,11 +10,12 @@ from typing import Any
 from buildclient.adapters.registry import OciRegistry
 from buildclient.core.annotations import annotation_attrs
 from buildclient.core.attrs import repositories
-from buildclient.core.errors import UsageError
-from buildclient.core.merge import Source, descriptor_of, index_annotations, merge_sources
+from buildclient.core.errors import BuildFailed, UsageError
+from buildclient.core.merge import Source, descriptor_of, digest_of, index_annotations, merge_sources
 from buildclient.core.ports import CredentialSource
 from buildclient.core.reference import parse_reference, registry_host
 from buildclient.core.request import BuildRequest
+from contract.platform import parse_platform
 
 __all__ = ["merge_pushed"]
 
@@ -42,9 +43,16 @@ async def merge_pushed(
     sources = await asyncio.gather(*(_fetch(registry, where, descriptor_of(response)) for response in responses))
     attributes = [*(output.attrs for output in request.outputs), annotation_attrs(request.annotations)]
     media_type, data = merge_sources(sources, index_annotations(attributes))
-    # The manifests are in every repository already: each node pushed to all of them.
-    digests = await asyncio.gather(*(registry.put_manifest(name, media_type, data) for name in names))
-    return digests[0]
+    # The manifests are in every repository already: each node pushed to all of them. Tags come last, so that a
+    # repository that refuses the index leaves no tag behind in the others.
+    digest = digest_of(data)
+    await _put_all(registry, [f"{repository}@{digest}" for repository in repositories(names)], media_type, data)
+    await _put_all(registry, names, media_type, data)
+    return digest
+
+
+async def _put_all(registry: OciRegistry, names: Sequence[str], media_type: str, data: bytes) -> None:
+    await asyncio.gather(*(registry.put_manifest(name, media_type, data) for name in names))
 
 
 async def _fetch(registry: OciRegistry, repository: str, descriptor: dict[str, Any]) -> Source:
@@ -58,7 +66,13 @@ async def _fetch(registry: OciRegistry, repository: str, descriptor: dict[str, A
 
 
 async def _platform(registry: OciRegistry, repository: str, manifest: bytes) -> dict[str, str]:
-    """The platform of an image, from its config."""
-    digest = str((json.loads(manifest).get("config") or {}).get("digest") or "")
-    config = json.loads(b"".join([piece async for piece in registry.blob(repository, digest)]))
-    return {key: str(config[key]) for key in ("architecture", "os", "os.version", "variant") if config.get(key)}
+    """The platform of an image, from its config, normalised. Raises BuildFailed."""
+    try:
+        digest = str(json.loads(manifest)["config"]["digest"])
+        config = json.loads(b"".join([piece async for piece in registry.blob(repository, digest)]))
+        text = "/".join(str(config[key]) for key in ("os", "architecture", "variant") if config.get(key))
+        found = parse_platform(text)
+    except (ValueError, KeyError, TypeError):
+        raise BuildFailed(f"{repository}: a node pushed an image whose config names no platform") from None
+    platform = {"architecture": found.architecture, "os": found.os}
+    return {**platform, "variant": found.variant} if found.variant else platform

@@ -1,4 +1,4 @@
-"""The few calls of the OCI distribution API that merging needs, on urllib3, in threads.
+"""The few calls of the OCI distribution API that merging needs.
 
 Reference: OCI distribution-spec 1.1; distribution's "Token Authentication". Fulfils `buildclient.core.ports.Registry`.
 """
@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
-import ipaddress
+import os
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import urlsplit
 
+from buildclient.adapters.registry_http import RegistryHttp, said
 from buildclient.adapters.token import TokenRefused, fetch_token
 from buildclient.core.errors import BuildFailed
-from buildclient.core.ports import CredentialSource
+from buildclient.core.merge import digest_of
+from buildclient.core.ports import Credentials, CredentialSource
 from buildclient.core.reference import Reference, parse_reference, registry_host
 
-if TYPE_CHECKING:
-    import urllib3
-
-__all__ = ["OciRegistry", "plain_http"]
+__all__ = ["OciRegistry"]
 
 _ACCEPT = (
     "application/vnd.oci.image.index.v1+json",
@@ -29,7 +28,6 @@ _ACCEPT = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
-_TIMEOUT = 60.0
 _MAX_MANIFEST = 16 << 20
 _CHUNK = 1 << 20
 _CHALLENGE = re.compile(r'([a-zA-Z]+)="((?:[^"\\]|\\.)*)"')
@@ -38,112 +36,97 @@ _CHALLENGE = re.compile(r'([a-zA-Z]+)="((?:[^"\\]|\\.)*)"')
 class OciRegistry:
     """Registries, with credentials for each."""
 
-    def __init__(self, credentials: CredentialSource, insecure: Sequence[str] = ()) -> None:
-        """`insecure`: hosts (`host[:port]`, or a network in CIDR form) that speak plain HTTP; loopback always may."""
+    def __init__(
+        self, credentials: CredentialSource, insecure: Sequence[str] = (), environ: Mapping[str, str] | None = None
+    ) -> None:
+        """`insecure`: hosts (`host[:port]`, or a network in CIDR form) without checked TLS; loopback always may.
+
+        `environ` names the proxy; it is the process's own by default.
+        """
         self._credentials = credentials
-        self._insecure = tuple(insecure)
+        self._http = RegistryHttp(insecure, os.environ if environ is None else environ)
         self._authorization: dict[tuple[str, str], str] = {}
-        self._manager: urllib3.PoolManager | None = None
 
     async def get_manifest(self, reference: str, digest: str) -> tuple[str, bytes]:
         """Media type and exact bytes of a manifest, checked against its digest. Raises ClientError."""
         where = parse_reference(reference)
-        url = f"{self._base(where)}/manifests/{digest}"
-        answer = await self._ask("GET", url, where, "pull", headers={"Accept": ", ".join(_ACCEPT)})
-        data: bytes = answer.data
-        found = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        headers = {"Accept": ", ".join(_ACCEPT)}
+        answer = await self._ask("GET", f"manifests/{digest}", where, "pull", headers=headers, preload_content=False)
+        data = await asyncio.to_thread(answer.read, _MAX_MANIFEST + 1)
+        answer.release_conn()
+        if len(data) > _MAX_MANIFEST:
+            raise BuildFailed(f"{where.name}@{digest}: a manifest of more than {_MAX_MANIFEST >> 20} MiB")
+        found = digest_of(data)
         if digest.startswith("sha256:") and found != digest:
             raise BuildFailed(f"{where.name}@{digest}: the registry gave other bytes ({found})")
-        return answer.headers.get("Content-Type", "").partition(";")[0], data
+        return str(answer.headers.get("Content-Type", "")).partition(";")[0], data
 
     async def put_manifest(self, reference: str, media_type: str, data: bytes) -> str:
-        """Puts bytes under a tag or digest; gives their digest. Raises ClientError."""
+        """Puts bytes under a tag or digest (else `latest`); gives their digest. Raises ClientError."""
         where = parse_reference(reference)
-        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         target = where.digest or where.tag or "latest"
-        url = f"{self._base(where)}/manifests/{target}"
-        await self._ask("PUT", url, where, "pull,push", body=data, headers={"Content-Type": media_type})
-        return digest
+        await self._ask(
+            "PUT", f"manifests/{target}", where, "pull,push", body=data, headers={"Content-Type": media_type}
+        )
+        return digest_of(data)
 
     async def blob(self, reference: str, digest: str) -> AsyncIterator[bytes]:
         """A blob's bytes, in pieces. Raises ClientError."""
         where = parse_reference(reference)
-        url = f"{self._base(where)}/blobs/{digest}"
-        answer = await self._ask("GET", url, where, "pull", preload_content=False)
+        answer = await self._ask("GET", f"blobs/{digest}", where, "pull", preload_content=False)
         try:
             while piece := await asyncio.to_thread(answer.read, _CHUNK):
                 yield piece
         finally:
             answer.release_conn()
 
-    def _base(self, where: Reference) -> str:
-        host = registry_host(where.domain)
-        return f"{'http' if plain_http(host, self._insecure) else 'https'}://{host}/v2/{where.path}"
+    async def _ask(self, method: str, path: str, where: Reference, actions: str, **options: Any) -> Any:
+        """The answer to a request on a repository, with a login where the registry asks for one."""
+        key, host = (where.name, actions), registry_host(where.domain)
+        given = dict(options.pop("headers", {}))
 
-    async def _ask(self, method: str, url: str, where: Reference, actions: str, **options: Any) -> Any:
-        key = (where.name, actions)
-        answer = await self._send(method, url, self._authorization.get(key, ""), options)
+        async def send() -> Any:
+            login = self._authorization.get(key)
+            headers = {**given, "Authorization": login} if login else given
+            return await self._http.send(method, host, f"{where.path}/{path}", headers=headers, **options)
+
+        answer = await send()
         if answer.status == 401:
+            answer.drain_conn()
             self._authorization[key] = await self._authorize(answer.headers.get("WWW-Authenticate", ""), where, actions)
-            answer = await self._send(method, url, self._authorization[key], options)
+            answer = await send()
         if answer.status // 100 != 2:
-            text = " ".join(answer.data.decode(errors="replace").split())[:300]
-            raise BuildFailed(f"{method} {url}: {answer.status} {text}".rstrip())
+            raise BuildFailed(f"registry {where.domain}, repository {where.path}: {method} {path}: {said(answer)}")
         return answer
-
-    async def _send(self, method: str, url: str, authorization: str, options: Mapping[str, Any]) -> Any:
-        import urllib3
-
-        if self._manager is None:
-            self._manager = urllib3.PoolManager(timeout=_TIMEOUT, retries=urllib3.Retry(3, backoff_factor=0.2))
-        headers = {**options.get("headers", {}), **({"Authorization": authorization} if authorization else {})}
-        try:
-            return await asyncio.to_thread(self._manager.request, method, url, **{**options, "headers": headers})
-        except urllib3.exceptions.HTTPError as error:
-            reason = getattr(error, "reason", None) or error
-            raise BuildFailed(f"{method} {url}: {_words(reason)}") from None
 
     async def _authorize(self, challenge: str, where: Reference, actions: str) -> str:
         scheme, _, rest = challenge.partition(" ")
         found = await self._credentials.get(registry_host(where.domain))
         if scheme.lower() == "basic":
-            pair = base64.b64encode(f"{found.username}:{found.secret}".encode()).decode()
-            return f"Basic {pair}"
+            if not found.username and not found.secret:
+                raise BuildFailed(
+                    f"registry {where.domain}, repository {where.path}: it asks for a password, and Docker's "
+                    f"configuration has none for it; run: docker login {where.domain}"
+                )
+            return "Basic " + base64.b64encode(f"{found.username}:{found.secret}".encode()).decode()
         fields = {name.lower(): value for name, value in _CHALLENGE.findall(rest)}
-        if scheme.lower() != "bearer" or not fields.get("realm"):
+        realm = fields.get("realm", "")
+        if scheme.lower() != "bearer" or not realm:
             raise BuildFailed(f"registry {where.domain} asks for an unknown kind of login: {challenge or 'none named'}")
+        self._check(realm, where, found)
         scope = f"repository:{where.path}:{actions}"
         try:
-            token = await asyncio.to_thread(fetch_token, fields["realm"], fields.get("service", ""), (scope,), found)
+            token = await asyncio.to_thread(fetch_token, realm, fields.get("service", ""), (scope,), found)
         except TokenRefused as error:
-            raise BuildFailed(f"failed to authorize at {where.domain}: {error}") from None
+            raise BuildFailed(f"registry {where.domain}, repository {where.path}: {error}") from None
         return f"Bearer {token.value}"
 
-
-def plain_http(host: str, insecure: Sequence[str]) -> bool:
-    """Whether a registry's host (`host[:port]`) is spoken to without TLS: loopback, and what `insecure` lists."""
-    name = host.rpartition(":")[0] if re.search(r":\d+\Z", host) else host
-    name = name.strip("[]")
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        address = None
-    if name == "localhost" or (address is not None and address.is_loopback):
-        return True
-    for rule in insecure:
-        if rule in (host, name):
-            return True
-        if address is not None and "/" in rule:
-            try:
-                if address in ipaddress.ip_network(rule, strict=False):
-                    return True
-            except ValueError:
-                continue
-    return False
-
-
-def _words(error: object) -> str:
-    text = str(error)
-    if "WRONG_VERSION_NUMBER" in text or "wrong version number" in text:
-        return "it speaks plain HTTP; name it in BUILDCLIENT_INSECURE_REGISTRIES, or push with registry.insecure=true"
-    return " ".join(text.split())
+    def _check(self, realm: str, where: Reference, found: Credentials) -> None:
+        """Raises BuildFailed rather than send a secret unencrypted to a host that nobody allowed."""
+        parts = urlsplit(realm)
+        if parts.scheme == "https" or not any(found) or self._http.allowed(parts.netloc):
+            return
+        raise BuildFailed(
+            f"registry {where.domain}: its token server {realm} is not HTTPS, so it gets no password; "
+            "name its host in BUILDCLIENT_INSECURE_REGISTRIES if that is meant"
+        )

@@ -15,9 +15,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from buildclient.core.errors import BuildFailed
-from contract.platform import PlatformError, parse_platform
 
-__all__ = ["DOCKER_LIST", "OCI_INDEX", "Source", "descriptor_of", "index_annotations", "merge_indexes", "merge_sources"]
+__all__ = [
+    "DOCKER_LIST",
+    "OCI_INDEX",
+    "Source",
+    "descriptor_of",
+    "digest_of",
+    "index_annotations",
+    "merge_indexes",
+    "merge_sources",
+]
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -119,28 +127,30 @@ def _add(found: dict[str, dict[str, Any]], entry: Mapping[str, Any]) -> None:
 
 
 def _matches(platform: Any, wanted: str) -> bool:
+    """Whether a descriptor's platform is spelled `wanted`; docker buildx compares the spellings too."""
     if not isinstance(platform, dict):
         return False
-    text = "/".join(str(platform[part]) for part in ("os", "architecture", "variant") if platform.get(part))
-    try:
-        return parse_platform(text) == parse_platform(wanted)
-    except PlatformError:
-        return text == wanted
+    return wanted == "/".join(str(platform[part]) for part in ("os", "architecture", "variant") if platform.get(part))
 
 
 def _ordered(descriptor: Mapping[str, Any]) -> dict[str, Any]:
-    ordered = {key: descriptor[key] for key in _DESCRIPTOR if descriptor.get(key) not in (None, "", [], {})}
-    ordered.setdefault("size", 0)
+    """A descriptor with the specification's fields alone, in Go's order."""
+    ordered = _fields(descriptor, _DESCRIPTOR, {"mediaType": "", "digest": "", "size": 0})
     if "annotations" in ordered:
         ordered["annotations"] = dict(sorted(ordered["annotations"].items()))
-    if "platform" in ordered:
-        platform = ordered["platform"]
-        ordered["platform"] = {
-            "architecture": platform.get("architecture", ""),
-            "os": platform.get("os", ""),
-            **{key: platform[key] for key in _PLATFORM[2:] if platform.get(key)},
-        }
-    return ordered
+    if descriptor.get("platform") is not None:
+        ordered["platform"] = _fields(descriptor["platform"], _PLATFORM, {"architecture": "", "os": ""})
+    # Where both are, an artifact's type comes after the platform.
+    return {key: ordered[key] for key in _DESCRIPTOR if key in ordered}
+
+
+def _fields(value: Mapping[str, Any], names: Sequence[str], always: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that Go writes: those of `always`, the others unless they are empty."""
+    return {
+        name: value.get(name) or always[name] if name in always else value[name]
+        for name in names
+        if name in always or value.get(name)
+    }
 
 
 def _go_json(value: Any) -> bytes:
