@@ -18,16 +18,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from buildclient.build import Exports, Node, Prepared, build
 from buildclient.core.errors import ClientError, UnreachableError
 from buildclient.core.events import Event
-from buildclient.core.ports import EventSink, Pod, Worker
+from buildclient.core.ports import EventSink, Pod
 from buildclient.core.request import BuildRequest, BuildResult
 from buildclient.session.call import Handlers
-from contract.output import BuilderOutput, NodeOutput
+from contract.output import BuilderOutput
 
 if TYPE_CHECKING:
     from buildclient.adapters.kubernetes import KubernetesPods
     from buildclient.adapters.node import BuilderNode
+    from buildclient.core.views import BuilderView, NodeView, PodView
 
-__all__ = ["BuilderView", "Client", "NodeView", "PodView", "Where"]
+__all__ = ["Client", "Where"]
 
 _T = TypeVar("_T")
 _LOOK = 15.0
@@ -50,34 +51,6 @@ class Where(NamedTuple):
     """Folder of the Pulumi project; empty is the working directory."""
     context: str = ""
     """Context of the kubeconfig."""
-
-
-class PodView(NamedTuple):
-    """A pod and what its daemon says of itself."""
-
-    pod: Pod
-    workers: tuple[Worker, ...] = ()
-    error: str = ""
-    """Why its daemon could not be asked."""
-
-
-class NodeView(NamedTuple):
-    """A node of the builder as it stands."""
-
-    node: NodeOutput
-    pods: tuple[PodView, ...] = ()
-    error: str = ""
-    """Why its pods could not be listed, or did not become ready."""
-
-
-class BuilderView(NamedTuple):
-    """A builder as it stands."""
-
-    output: BuilderOutput
-    context: str = ""
-    """The kubeconfig's context that it is reached by; empty without Kubernetes."""
-    nodes: tuple[NodeView, ...] = ()
-    error: str = ""
 
 
 def _ignore(event: Event) -> None:
@@ -153,6 +126,8 @@ class Client:
     async def _view(
         self, output: BuilderOutput, bootstrap: bool, waiting: Callable[[str, Sequence[Pod]], None] | None
     ) -> BuilderView:
+        from buildclient.core.views import BuilderView, NodeView
+
         try:
             nodes = self.nodes_of(output, waiting)
         except ClientError as error:
@@ -263,6 +238,8 @@ class _Waiting:
 
 async def _look(node: BuilderNode, bootstrap: bool) -> NodeView:
     """One node: its pods, and what each ready one's daemon says."""
+    from buildclient.core.views import NodeView
+
     loop = asyncio.get_running_loop()
     error = ""
     try:
@@ -283,6 +260,8 @@ async def _look(node: BuilderNode, bootstrap: bool) -> NodeView:
 
 
 async def _ask(node: BuilderNode, pod: Pod, deadline: float) -> PodView:
+    from buildclient.core.views import PodView
+
     if not pod.ready or pod.terminating:
         return PodView(pod)
     try:

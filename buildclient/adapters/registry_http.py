@@ -53,14 +53,16 @@ class RegistryHttp:
         return self._request(method, f"{self._base(host)}/v2/{path}", options, method)
 
     def _base(self, host: str) -> str:
-        if host not in self._bases:
-            self._bases[host] = f"https://{host}"
-            if self.allowed(host):
-                answer = self._request("GET", f"http://{host}/v2/", {}, "ping")
-                # Go's servers answer so to plain HTTP where TLS is spoken.
-                if not (answer.status == _BAD_REQUEST and b"HTTPS" in answer.data):
-                    self._bases[host] = f"http://{host}"
-        return self._bases[host]
+        """Scheme and host; threads may ask at once, and then find the same."""
+        if host in self._bases:
+            return self._bases[host]
+        scheme = "https"
+        if self.allowed(host):
+            answer = self._request("GET", f"http://{host}/v2/", {}, "ping")
+            # Go's servers answer so to plain HTTP where TLS is spoken.
+            if not (answer.status == _BAD_REQUEST and b"HTTPS" in answer.data):
+                scheme = "http"
+        return self._bases.setdefault(host, f"{scheme}://{host}")
 
     def _request(self, method: str, url: str, options: Mapping[str, Any], what: str) -> Any:
         import urllib3
@@ -81,6 +83,8 @@ class RegistryHttp:
             retries = urllib3.Retry(
                 _TRIES,
                 connect=2,
+                # Other failures (TLS above all) fail again.
+                other=0,
                 status_forcelist=_AGAIN,
                 backoff_factor=0.2,
                 backoff_max=_LONGEST_WAIT,

@@ -20,10 +20,13 @@ __all__ = ["ROOT", "Filter", "Matcher", "PatternError", "Verdict", "glob_match"]
 
 _GLOB = frozenset("*[]?^\\")
 _QUOTED = frozenset(".+()|{}$")
+_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+"""What Go's strings.TrimSpace takes away; Python's strip takes U+001C to U+001F as well."""
+_SYNTAX = "syntax error in pattern"
 
 
 class PatternError(ValueError):
-    """A pattern that cannot be read."""
+    """A pattern that cannot be read, in the words of Go's library."""
 
 
 class Pattern(NamedTuple):
@@ -43,10 +46,13 @@ class Matcher:
     """A list of patterns, matched in order."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        """Raises PatternError for a lone `!` and for brackets or escapes that do not end."""
+        """Raises PatternError for a lone `!` and for brackets or escapes that do not end.
+
+        A pattern that only its regular expression cannot hold (`[z-a]`) is refused when it is first needed.
+        """
         self.patterns: list[Pattern] = []
         for given in patterns:
-            text = given.strip()
+            text = given.strip(_SPACE)
             if not text:
                 continue
             text = _clean(text)
@@ -100,8 +106,8 @@ class Filter:
 
     def __init__(self, includes: Sequence[str] = (), excludes: Sequence[str] = ()) -> None:
         """Raises PatternError."""
-        self._include = Matcher(includes) if includes else None
-        self._exclude = Matcher(excludes) if excludes else None
+        self._include = _matcher("include", includes)
+        self._exclude = _matcher("exclude", excludes)
         self._plain_includes = _plain(self._include, exceptions=False)
         self._plain_exceptions = _plain(self._exclude, exceptions=True)
 
@@ -111,17 +117,17 @@ class Filter:
         return self._include is None and self._exclude is None
 
     def verdict(self, path: str, parent: Verdict, *, folder: bool) -> Verdict:
-        """Judges a path; `parent` is the verdict of its folder (ROOT at the top)."""
+        """Judges a path; `parent` is the verdict of its folder (ROOT at the top). Raises PatternError."""
         send = descend = True
         include = exclude = None
         if self._include is not None:
-            matched, include = self._include.match(path, parent.include)
+            matched, include = _ask("include", self._include, path, parent.include)
             if not matched:
                 send = False
                 if folder and self._plain_includes:
                     descend = _reaches(self._include, path, exceptions=False)
         if self._exclude is not None and descend:
-            matched, exclude = self._exclude.match(path, parent.exclude)
+            matched, exclude = _ask("exclude", self._exclude, path, parent.exclude)
             if matched:
                 send = False
                 if folder and self._plain_exceptions:
@@ -135,21 +141,36 @@ def glob_match(pattern: str, name: str) -> bool:
     out, at = [], 0
     while at < len(pattern):
         char = pattern[at]
+        at += 1
         if char == "*":
             out.append("[^/]*")
         elif char == "?":
             out.append("[^/]")
         elif char == "\\":
-            at += 1
             out.append(re.escape(pattern[at]))
+            at += 1
         elif char == "[":
-            end = _check_class(pattern, at + 1)
-            out.append(pattern[at:end].replace("[", "\\[").replace("\\[", "[", 1))
-            at = end - 1
+            negated, ranges, at = _class(pattern, at)
+            out.append(_python_class(negated, [(low, high) for low, high in ranges if low <= high]))
         else:
             out.append(re.escape(char))
-        at += 1
     return re.fullmatch("".join(out), name, re.DOTALL) is not None
+
+
+def _matcher(kind: str, patterns: Sequence[str]) -> Matcher | None:
+    if not patterns:
+        return None
+    try:
+        return Matcher(patterns)
+    except PatternError as error:
+        raise PatternError(f"invalid {kind}patterns: [{' '.join(patterns)}]: {error}") from None
+
+
+def _ask(kind: str, matcher: Matcher, path: str, parent: tuple[bool, ...] | None) -> tuple[bool, tuple[bool, ...]]:
+    try:
+        return matcher.match(path, parent)
+    except PatternError as error:
+        raise PatternError(f"failed to match {kind}patterns: {error}") from None
 
 
 def _reaches(matcher: Matcher, folder: str, *, exceptions: bool) -> bool:
@@ -181,33 +202,46 @@ def _check(text: str) -> None:
     """Refuses what Go's filepath.Match refuses: `[` without its `]`, empty ranges, a lone `\\` at the end."""
     at = 0
     while at < len(text):
-        if text[at] == "\\":
-            at += 2
-            if at > len(text):
-                raise PatternError(f"syntax error in pattern: {text}")
-        elif text[at] == "[":
-            at = _check_class(text, at + 1)
-        else:
-            at += 1
-
-
-def _check_class(text: str, at: int) -> int:
-    if text[at : at + 1] == "^":
+        char = text[at]
         at += 1
-    first = True
-    while True:
-        if text[at : at + 1] == "]" and not first:
-            return at + 1
-        for _ in range(2):
-            if at >= len(text) or text[at] in "-]":
-                raise PatternError(f"syntax error in pattern: {text}")
-            at += 2 if text[at] == "\\" else 1
+        if char == "\\":
             if at >= len(text):
-                raise PatternError(f"syntax error in pattern: {text}")
-            if text[at] != "-":
-                break
+                raise PatternError(_SYNTAX)
             at += 1
-        first = False
+        elif char == "[":
+            at = _class(text, at)[2]
+
+
+def _class(text: str, at: int) -> tuple[bool, list[tuple[str, str]], int]:
+    """Reads a class of filepath.Match after its `[`: whether it is negated, its ranges, and where it ends."""
+    negated = text[at : at + 1] == "^"
+    at += negated
+    ranges: list[tuple[str, str]] = []
+    while not ranges or text[at : at + 1] != "]":
+        low, at = _member(text, at)
+        high = low
+        if text[at] == "-":
+            high, at = _member(text, at + 1)
+        ranges.append((low, high))
+    return negated, ranges, at + 1
+
+
+def _member(text: str, at: int) -> tuple[str, int]:
+    """A character of a class, and where the next stands; something has to follow it."""
+    if text[at : at + 1] in ("", "-", "]"):
+        raise PatternError(_SYNTAX)
+    at += text[at] == "\\"
+    # A byte that is no UTF-8 cannot stand in a class.
+    if at + 1 >= len(text) or "\udc80" <= text[at] <= "\udcff":
+        raise PatternError(_SYNTAX)
+    return text[at], at + 1
+
+
+def _python_class(negated: bool, ranges: Sequence[tuple[str, str]]) -> str:
+    if not ranges:
+        return "[\\s\\S]" if negated else "(?!)"
+    inner = "".join(f"{re.escape(low)}-{re.escape(high)}" for low, high in ranges)
+    return f"[{'^' if negated else ''}{inner}]"
 
 
 def _compile(text: str) -> Callable[[str], bool]:
@@ -223,10 +257,14 @@ def _compile(text: str) -> Callable[[str], bool]:
         bare = end[1:] if end.startswith("/") else None
         return lambda path: path.endswith(end) or path == bare
     try:
-        found = re.compile(expression).match
-    except re.error:
-        raise PatternError(f"syntax error in pattern: {text}") from None
+        found = re.compile(_python(expression), re.ASCII).match
+    except (re.error, PatternError):
+        return _refuse
     return lambda path: found(path) is not None
+
+
+def _refuse(path: str) -> bool:
+    raise PatternError(_SYNTAX)
 
 
 def _translate(text: str) -> tuple[str, str]:
@@ -271,4 +309,59 @@ def _translate(text: str) -> tuple[str, str]:
         else:
             out.append(char)
         first = False
-    return kind, "".join(out) + r"\Z"
+    return kind, "".join(out)
+
+
+_ESCAPES = {**{char: f"\\{char}" for char in "afnrtvdDsSwWbBA"}, "z": r"\Z"}
+"""Escapes of letters and digits that Go knows as well; all others are refused."""
+
+
+def _python(expression: str) -> str:
+    """Python's spelling of an expression of Go's: classes and escapes differ. Raises PatternError."""
+    out, at = [], 0
+    while at < len(expression):
+        char = expression[at]
+        at += 1
+        if char == "\\":
+            out.append(_escape(expression[at]))
+            at += 1
+        elif char == "[":
+            end, spelled = _go_class(expression, at)
+            out.append(spelled)
+            at = end
+        else:
+            out.append(char)
+    return "".join(out) + r"\Z"
+
+
+def _escape(char: str) -> str:
+    if not (char.isascii() and char.isalnum()):
+        return re.escape(char)
+    if char not in _ESCAPES:
+        raise PatternError(_SYNTAX)
+    return _ESCAPES[char]
+
+
+def _go_class(text: str, at: int) -> tuple[int, str]:
+    """Reads a class of Go's regexp after its `[`: where it ends, and Python's spelling."""
+    out = ["[^" if text[at : at + 1] == "^" else "["]
+    at += len(out[0]) - 1
+    first = True
+    while first or text[at : at + 1] != "]":
+        first = False
+        low, at = _go_member(text, at)
+        out.append(low)
+        if text[at : at + 1] == "-" and text[at + 1 : at + 2] not in ("", "]"):
+            high, at = _go_member(text, at + 1)
+            out.append(f"-{high}")
+    return at + 1, "".join(out) + "]"
+
+
+def _go_member(text: str, at: int) -> tuple[str, int]:
+    if at >= len(text):
+        raise PatternError(_SYNTAX)
+    if text[at] != "\\":
+        return re.escape(text[at]), at + 1
+    if at + 1 >= len(text):
+        raise PatternError(_SYNTAX)
+    return _escape(text[at + 1]), at + 2

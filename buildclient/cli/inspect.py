@@ -1,0 +1,54 @@
+"""`buildclient inspect`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from buildclient.cli.where import client_of, where_options
+from buildclient.core.ports import Pod
+
+__all__ = ["command"]
+
+
+@click.command("inspect")
+@click.argument("name", metavar="[NAME]", default="")
+@where_options
+@click.option("--bootstrap", is_flag=True, help="Wait until every pod is ready.")
+@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
+def command(name: str, bootstrap: bool, shape: str, **flags: Any) -> int:
+    """Show a builder: nodes, pods, Kubernetes nodes, and the platforms BuildKit really reports.
+
+    Ends with 125 when, with --bootstrap, a pod did not become ready in time.
+    """
+    from buildclient.core.views import inspect_lines, to_json
+
+    flags["builder"] = name or flags["builder"]
+    view = asyncio.run(client_of(flags).inspect_async(bootstrap=bootstrap, waiting=_Waiting()))
+    if shape == "json":
+        import json
+
+        print(json.dumps(to_json(view), indent=2))
+    else:
+        print("\n".join(inspect_lines(view)))
+    return 125 if view.error or (bootstrap and any(node.error for node in view.nodes)) else 0
+
+
+class _Waiting:
+    """Says on standard error, once each, what the pods are waiting for."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, node: str, pods: Sequence[Pod]) -> None:
+        for pod in pods:
+            if pod.ready:
+                continue
+            line = f"{node}: waiting for {pod.name}: {pod.reason or pod.phase}"
+            if line not in self._said:
+                self._said.add(line)
+                print(line, file=sys.stderr)

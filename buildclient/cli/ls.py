@@ -1,0 +1,31 @@
+"""`buildclient ls`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from buildclient.cli.where import client_of, where_options
+
+__all__ = ["command"]
+
+
+@click.command("ls")
+@where_options
+@click.option("--format", "shape", type=click.Choice(["table", "json"]), default="table", help="How to print it.")
+def command(shape: str, **flags: Any) -> int:
+    """List builders: their nodes, which pods are ready, and what BuildKit reports.
+
+    Without flags, the builders of all stacks of the Pulumi project. A star marks declared platforms.
+    """
+    from buildclient.core.views import ls_lines, to_json
+
+    views = client_of(flags).ls()
+    if shape == "json":
+        import json
+
+        print(json.dumps([to_json(view) for view in views], indent=2))
+    else:
+        print("\n".join(ls_lines(views)))
+    return 0

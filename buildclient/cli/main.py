@@ -1,0 +1,125 @@
+"""`buildclient`: strings in, exit status out. Only this module exits.
+
+A cached build is mostly start-up, hence: no garbage collection until everything is loaded, a command's module is
+imported when it is asked for, and the process leaves without taking itself apart.
+"""
+
+from __future__ import annotations
+
+import gc
+
+gc.disable()
+
+import importlib  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Sequence  # noqa: E402
+
+import click  # noqa: E402
+
+from buildclient.core.errors import BuildFailed, ClientError  # noqa: E402
+
+__all__ = ["main", "run"]
+
+_COMMANDS = {
+    "build": ("buildclient.cli.build", "Start a build."),
+    "inspect": ("buildclient.cli.inspect", "Show a builder, its nodes, pods and what BuildKit reports."),
+    "ls": ("buildclient.cli.ls", "List builders."),
+}
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported when they are needed; their short help stands in the table."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = importlib.import_module(_COMMANDS[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            ctx.fail(f'no such command "{args[0]}"' + (f'; did you mean "{near[0]}"?' if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in sorted(_COMMANDS.items())])
+
+
+@click.group(
+    cls=_Lazy,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 done, 1 the build failed, 2 wrong usage, 100 internal failure, 102 resources exhausted, "
+    "125 no builder reached, 130 interrupted.",
+)
+@click.option("-D", "--debug", is_flag=True, help="Show where in the program an error arose.")
+def main(debug: bool) -> None:
+    """Build images with BuildKit on Kubernetes, without Docker.
+
+    \b
+    Examples:
+      buildclient build -t registry.example/app:1 --push .
+      buildclient build --platform linux/amd64,linux/arm64 -t registry.example/app:1 --push .
+      buildclient inspect --bootstrap
+    """
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and leaves the process."""
+    status = status_of(sys.argv[1:] if arguments is None else list(arguments))
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            status = status or 1
+    os._exit(status)
+
+
+def status_of(arguments: list[str]) -> int:
+    """Runs the command line; gives its exit status."""
+    try:
+        result = main.main(arguments, prog_name="buildclient", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        return _say(error.format_message(), 2)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "buildclient"
+        return _say(f"ERROR: {error.format_message()}\nhint: {command} --help", 2)
+    except click.ClickException as error:
+        return _say(f"ERROR: {error.format_message()}", 1)
+    except (click.Abort, KeyboardInterrupt):
+        return _say("ERROR: failed to build: failed to solve: Canceled: context canceled", 130)
+    except BrokenPipeError:
+        return 1
+    except ClientError as error:
+        if _debugging(arguments):
+            raise
+        sources = "".join(f"{source}\n" for source in error.sources) if isinstance(error, BuildFailed) else ""
+        return _say(f"{sources}ERROR: {error}", error.exit_status)
+    except Exception as error:
+        if _debugging(arguments):
+            raise
+        return _say(f"ERROR: {type(error).__name__}: {error} (a fault of buildclient; -D shows where)", 100)
+
+
+def _debugging(arguments: Sequence[str]) -> bool:
+    return bool({"-D", "--debug"} & set(arguments[:1]))
+
+
+def _say(text: str, status: int) -> int:
+    print(text, file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    run()
