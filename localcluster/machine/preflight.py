@@ -5,6 +5,7 @@ Standard library only and quick: it also runs before the virtual environment is 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from localcluster.instance import Instance, cache_folder, current_instance
 
-__all__ = ["GO_WANTED", "problems"]
+__all__ = ["GO_WANTED", "problems", "taken_by"]
 
 GO_WANTED = (1, 26)
 """What go.mod of the tools asks for."""
@@ -80,19 +81,24 @@ def _packages(_: Instance) -> str:
 
 
 def _addresses(instance: Instance) -> str:
-    """Somebody else's address or route inside the cluster's subnet."""
-    try:
-        lines = Path("/proc/net/route").read_text().splitlines()[1:]
-    except OSError:
-        return ""
-    for line in lines:
-        device, destination, *rest = line.split()
-        mask = int(rest[5], 16)
-        octets = int(destination, 16).to_bytes(4, "little")
-        inside = octets[0] == 10 and octets[1] == instance.octet
-        if mask and inside and device != instance.host_link:
-            return f"the subnet {instance.subnet} is taken: device {device} has a route into it"
+    """Somebody else's route into the cluster's subnet."""
+    with contextlib.suppress(OSError):
+        for device in taken_by(Path("/proc/net/route").read_text(), instance.octet):
+            if device != instance.host_link:
+                return f"the subnet {instance.subnet} is taken: device {device} has a route into it"
     return ""
+
+
+def taken_by(routes: str, octet: int) -> list[str]:
+    """Devices in the text of /proc/net/route that have a route to 10.`octet` or a part of it (proc_net(5))."""
+    found = []
+    for line in routes.splitlines()[1:]:
+        device, destination, *rest = line.split()
+        address, mask = (int(field, 16).to_bytes(4, "little") for field in (destination, rest[5]))
+        # A wider route, such as the default one, is overruled by the cluster's own.
+        if address[:2] == bytes([10, octet]) and mask[:2] == b"\xff\xff":
+            found.append(device)
+    return found
 
 
 def _cgroups(_: Instance) -> str:

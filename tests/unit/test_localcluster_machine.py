@@ -198,6 +198,23 @@ def test_an_old_go_is_named_with_its_version(
     assert f"{go} is 1.19;" in next(line for line in preflight.problems(instance) if "Go 1.26" in line)
 
 
+ROUTES = """\
+Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0
+tun0\t0000000A\t00000000\t0001\t0\t0\t0\t000000FF\t0\t0\t0
+vpn0\t00034D0A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
+lc-host\t00004D0A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
+eth1\t00004E0A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
+"""
+
+
+def test_a_subnet_is_taken_by_routes_inside_it_only() -> None:
+    """Routes into 10.77 count; the default route, one to all of 10 and a neighbour do not."""
+    assert preflight.taken_by(ROUTES, 77) == ["vpn0", "lc-host"]
+    assert preflight.taken_by(ROUTES, 78) == ["eth1"]
+    assert preflight.taken_by(ROUTES, 79) == []
+
+
 @pytest.mark.parametrize("name", ["user/max_user_namespaces", "kernel/unprivileged_userns_clone"])
 def test_a_machine_that_forbids_user_namespaces_is_named_by_its_setting(tmp_path: Path, name: str) -> None:
     """The check that says no is said, before anything is tried."""
