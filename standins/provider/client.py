@@ -26,6 +26,9 @@ _READ_SECONDS = 60.0
 _WATCH_SECONDS = 300
 """After this long the server ends a watch, which then begins anew: a lost connection is noticed at the latest then."""
 
+_RETRY_SECONDS = 2.0
+"""The longest pause between attempts to watch again."""
+
 
 @dataclass(frozen=True)
 class Resource:
@@ -118,7 +121,8 @@ class Client:
         """Watches a collection from now on; `on_event` gets `ADDED`, `MODIFIED`, `DELETED` and the object.
 
         `CONNECTED`, without an object, says that from here on nothing is missed; `ADDED` events for what is there
-        already follow. Both come again if the watch had to begin anew. `FAILED` says that it ended for good.
+        already follow. Both come again if the watch had to begin anew, as after a restart of the server. `FAILED`, with
+        the key `message` for an object, says that the server refuses the watch.
         """
         return Watch(lambda: self._stream(path, query), on_event)
 
@@ -145,21 +149,35 @@ class Watch:
 
     def _run(self) -> None:
         failures = 0
-        while not self._closed.is_set() and failures < 5:
+        while not self._closed.is_set():
             try:
                 self._response = self._connect()
+                if self._closed.is_set():
+                    break
                 self._on_event("CONNECTED", {})
                 for event in _events(self._response):
                     failures = 0
+                    if self._closed.is_set():
+                        break
                     if event["type"] == "ERROR":
                         break
                     if event["type"] != "BOOKMARK":
                         self._on_event(event["type"], event["object"])
-            except (urllib3.exceptions.HTTPError, OSError, StatusError, Unreachable, ValueError, AttributeError):
-                failures += 1
-                self._closed.wait(0.2 * failures)
-        if not self._closed.is_set():
-            self._on_event("FAILED", {})
+            except StatusError as error:
+                if error.code in (401, 403, 404, 405):
+                    self._on_event("FAILED", {"message": str(error)})
+                    return
+                failures = self._pause(failures)
+            except (urllib3.exceptions.HTTPError, OSError, Unreachable, ValueError, AttributeError):
+                # A closed response fails in more ways than urllib3 has errors for.
+                failures = self._pause(failures)
+        if self._response is not None:
+            # Closed while it was connecting: nobody else will.
+            self._response.close()
+
+    def _pause(self, failures: int) -> int:
+        self._closed.wait(min(0.2 * 2**failures, _RETRY_SECONDS))
+        return min(failures + 1, 10)
 
     def close(self) -> None:
         """Ends the watch; no event comes after the one being handled."""

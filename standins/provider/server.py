@@ -12,16 +12,19 @@ import grpc
 from google.protobuf import any_pb2, empty_pb2
 
 from standins.protocol import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
-from standins.provider import operations
+from standins.provider.asked import Asked, Failed
 from standins.provider.check import Naming, Unsupported, checked, refuse_unsupported
 from standins.provider.cluster import Cluster, connect
 from standins.provider.compare import compared
 from standins.provider.config import config_changes, config_problems
+from standins.provider.create import create
+from standins.provider.delete import delete
 from standins.provider.diff import Change, Kind
 from standins.provider.engine_log import EngineLog, Log
 from standins.provider.errors import NoMatch, Partial, StatusError, Unreachable
 from standins.provider.names import NamingOff
-from standins.provider.operations import Asked, Failed
+from standins.provider.read import read
+from standins.provider.update import update
 from standins.provider.values import decode, encode
 from standins.serving import engine_address, serve
 
@@ -182,16 +185,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc
     def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Makes an object."""
         asked = Asked(request.urn, request.timeout, request.preview)
-        identifier, state = operations.create(self.cluster, asked, decode(request.properties))
+        identifier, state = create(self.cluster, asked, decode(request.properties))
         return provider_pb2.CreateResponse(id=identifier, properties=encode(state))
 
     @_answering
     def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Changes an object."""
         asked = Asked(request.urn, request.timeout, request.preview)
-        state = operations.update(
-            self.cluster, asked, decode(request.olds), decode(request.news), list(request.ignoreChanges)
-        )
+        state = update(self.cluster, asked, decode(request.olds), decode(request.news), list(request.ignoreChanges))
         return provider_pb2.UpdateResponse(properties=encode(state))
 
     @_answering
@@ -202,7 +203,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc
             return self._read_unreachable(request)
         module, kind = _token(request.urn).split(":")[1:]
         api_version = module.removeprefix("core/")
-        found = operations.read(
+        found = read(
             cluster,
             Asked(request.urn),
             request.id,
@@ -224,7 +225,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc
             if not cluster.settings.delete_unreachable:
                 raise Failed(f"configured Kubernetes cluster is unreachable. {_DELETE_HINT}")
             return empty_pb2.Empty()
-        operations.delete(cluster, Asked(request.urn, request.timeout), decode(request.properties))
+        delete(cluster, Asked(request.urn, request.timeout), decode(request.properties))
         return empty_pb2.Empty()
 
     def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802

@@ -11,7 +11,7 @@ from contextlib import suppress
 from standins.provider.await_.readiness import Readiness, Source
 from standins.provider.client import Client, Watch
 from standins.provider.engine_log import StatusLine
-from standins.provider.errors import Cancelled, StatusError, TimedOut, Unreachable
+from standins.provider.errors import Cancelled, StatusError, TimedOut, Unfinished, Unreachable
 from standins.provider.objects import Object, namespace_of
 
 __all__ = ["Canceller", "Events", "look", "wait_until_ready"]
@@ -86,7 +86,7 @@ class Events:
 def wait_until_ready(
     client: Client, readiness: Readiness, line: StatusLine, seconds: float, canceller: Canceller
 ) -> Object:
-    """The live object, once ready. Raises TimedOut or Cancelled."""
+    """The live object, once ready. Raises TimedOut, Cancelled, or Unfinished where the server refuses to be watched."""
     now = time.monotonic()
     deadline, trouble_at = now + seconds, now + _TROUBLE_SECONDS
     with Events(client, namespace_of(readiness.live), readiness.sources(), canceller) as events:
@@ -106,7 +106,11 @@ def wait_until_ready(
             wake = readiness.wake_at()
             soonest = min([deadline, trouble_at, *([wake] if wake is not None and wake > now else [])])
             found = events.next(soonest - now)
-            if found is not None and found[0] in ("ADDED", "MODIFIED", "DELETED"):
+            if found is None:
+                continue
+            if found[0] == "FAILED":
+                raise Unfinished(f"it can't be watched: {found[1]['message']}", readiness.live)
+            if found[0] in ("ADDED", "MODIFIED", "DELETED"):
                 readiness.observe(*found, time.monotonic())
 
 
