@@ -19,7 +19,8 @@ from typing import NamedTuple
 __all__ = ["ROOT", "Filter", "Matcher", "PatternError", "Verdict", "glob_match"]
 
 _GLOB = frozenset("*[]?^\\")
-_QUOTED = frozenset(".+()|{}$")
+_QUOTED = frozenset(".+()$")
+"""Taken literally in a pattern. `|`, `{` and `}` are not: patternmatcher 0.6 leaves them to the regular expression."""
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 """What Go's strings.TrimSpace takes away; Python's strip takes U+001C to U+001F as well."""
 _SYNTAX = "syntax error in pattern"
@@ -61,7 +62,8 @@ class Matcher:
                 text = text[1:]
                 if not text:
                     raise PatternError('illegal exclusion pattern: "!"')
-            _check(text)
+            # All that is checked beforehand, as little as it is.
+            glob_match(text, ".")
             self.patterns.append(Pattern(text, exception, _compile(text)))
         self.has_exceptions = any(pattern.exception for pattern in self.patterns)
 
@@ -136,25 +138,64 @@ class Filter:
 
 
 def glob_match(pattern: str, name: str) -> bool:
-    """Go's filepath.Match for one name without slashes: `*`, `?`, classes and escapes. Raises PatternError."""
-    _check(pattern)
-    out, at = [], 0
-    while at < len(pattern):
-        char = pattern[at]
-        at += 1
-        if char == "*":
-            out.append("[^/]*")
-        elif char == "?":
-            out.append("[^/]")
-        elif char == "\\":
-            out.append(re.escape(pattern[at]))
-            at += 1
-        elif char == "[":
-            negated, ranges, at = _class(pattern, at)
-            out.append(_python_class(negated, [(low, high) for low, high in ranges if low <= high]))
+    """Go's filepath.Match: `*`, `?`, classes and escapes, none of them across a slash.
+
+    Raises PatternError for what is malformed before the first part that does not match; Go reads no further.
+    """
+    rest = pattern
+    while rest:
+        star, chunk, rest = _chunk(rest)
+        if star and not chunk:
+            return "/" not in name
+        tests = _tests(chunk)
+        for start in range(len(name) + 1) if star else (0,):
+            end = start + len(tests)
+            fits = end <= len(name) if rest else end == len(name)
+            if fits and all(test(char) for test, char in zip(tests, name[start:end], strict=True)):
+                name = name[end:]
+                break
+            if name[start : start + 1] == "/":
+                return False
         else:
-            out.append(re.escape(char))
-    return re.fullmatch("".join(out), name, re.DOTALL) is not None
+            return False
+    return not name
+
+
+def _chunk(pattern: str) -> tuple[bool, str, str]:
+    """Whether a pattern starts with stars, what is between them and the next, and the rest."""
+    text = pattern.lstrip("*")
+    at, inside = 0, False
+    while at < len(text):
+        char = text[at]
+        if char == "*" and not inside:
+            break
+        if char in "[]":
+            inside = char == "["
+        at += 2 if char == "\\" else 1
+    return text != pattern, text[:at], text[at:]
+
+
+def _tests(chunk: str) -> list[Callable[[str], bool]]:
+    """One test for each character that a part of a pattern without stars matches. Raises PatternError."""
+    tests: list[Callable[[str], bool]] = []
+    at = 0
+    while at < len(chunk):
+        char = chunk[at]
+        at += 1
+        if char == "[":
+            negated, ranges, at = _class(chunk, at)
+            tests.append(lambda c, n=negated, r=ranges: n != any(low <= c <= high for low, high in r))  # type: ignore[misc]
+            continue
+        if char == "?":
+            tests.append("/".__ne__)
+            continue
+        if char == "\\":
+            char = chunk[at : at + 1]
+            at += 1
+            if not char:
+                raise PatternError(_SYNTAX)
+        tests.append(char.__eq__)
+    return tests
 
 
 def _matcher(kind: str, patterns: Sequence[str]) -> Matcher | None:
@@ -198,20 +239,6 @@ def _clean(text: str) -> str:
     return cleaned[1:] if cleaned.startswith("//") else cleaned
 
 
-def _check(text: str) -> None:
-    """Refuses what Go's filepath.Match refuses: `[` without its `]`, empty ranges, a lone `\\` at the end."""
-    at = 0
-    while at < len(text):
-        char = text[at]
-        at += 1
-        if char == "\\":
-            if at >= len(text):
-                raise PatternError(_SYNTAX)
-            at += 1
-        elif char == "[":
-            at = _class(text, at)[2]
-
-
 def _class(text: str, at: int) -> tuple[bool, list[tuple[str, str]], int]:
     """Reads a class of filepath.Match after its `[`: whether it is negated, its ranges, and where it ends."""
     negated = text[at : at + 1] == "^"
@@ -237,13 +264,6 @@ def _member(text: str, at: int) -> tuple[str, int]:
     return text[at], at + 1
 
 
-def _python_class(negated: bool, ranges: Sequence[tuple[str, str]]) -> str:
-    if not ranges:
-        return "[\\s\\S]" if negated else "(?!)"
-    inner = "".join(f"{re.escape(low)}-{re.escape(high)}" for low, high in ranges)
-    return f"[{'^' if negated else ''}{inner}]"
-
-
 def _compile(text: str) -> Callable[[str], bool]:
     """The quickest test that says what the pattern says."""
     kind, expression = _translate(text)
@@ -257,7 +277,7 @@ def _compile(text: str) -> Callable[[str], bool]:
         bare = end[1:] if end.startswith("/") else None
         return lambda path: path.endswith(end) or path == bare
     try:
-        found = re.compile(_python(expression), re.ASCII).match
+        found = re.compile(_python(expression), re.ASCII).search
     except (re.error, PatternError):
         return _refuse
     return lambda path: found(path) is not None
@@ -309,7 +329,7 @@ def _translate(text: str) -> tuple[str, str]:
         else:
             out.append(char)
         first = False
-    return kind, "".join(out)
+    return kind, f"^{''.join(out)}$"
 
 
 _ESCAPES = {**{char: f"\\{char}" for char in "afnrtvdDsSwWbBA"}, "z": r"\Z"}
@@ -329,9 +349,15 @@ def _python(expression: str) -> str:
             end, spelled = _go_class(expression, at)
             out.append(spelled)
             at = end
+        elif char == "$":
+            # Python's would match before a newline at the end, too.
+            out.append(r"\Z")
+        elif char == "{" and expression[at : at + 1] == ",":
+            # No repetition in Go.
+            out.append(r"\{")
         else:
             out.append(char)
-    return "".join(out) + r"\Z"
+    return "".join(out)
 
 
 def _escape(char: str) -> str:

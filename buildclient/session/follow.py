@@ -19,9 +19,12 @@ _LIMIT = 10_000
 
 
 def with_followed(root: bytes, includes: Iterable[str], paths: Iterable[str]) -> list[str]:
-    """Include patterns for given ones and followed paths; empty means that everything is included."""
+    """Include patterns for given ones and followed paths; empty means that everything is included.
+
+    What is left out as lying below another depends on the order, as in fsutil.
+    """
     targets = follow_paths(root, paths)
-    return _without_nested(sorted([*includes, *targets])) if targets else list(includes)
+    return _without_nested([*includes, *targets]) if targets else list(includes)
 
 
 def follow_paths(root: bytes, paths: Iterable[str]) -> list[str]:

@@ -1,0 +1,218 @@
+"""The registry client against real registries on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from buildclient.adapters.registry import OciRegistry
+from buildclient.adapters.registry_http import plain_http
+from buildclient.core.errors import ClientError
+from buildclient.core.ports import Credentials
+from tests.registries import PASSWORD, USER, Asked, TokenServer, basic, htpasswd, image, registry, web_server
+
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+EMPTY_INDEX = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}, indent=3).encode()
+
+
+class Fixed:
+    """The same credentials for every host."""
+
+    def __init__(self, *found: str, **named: str) -> None:
+        self.found = Credentials(*found, **named)
+        self.hosts: list[str] = []
+
+    async def get(self, host: str) -> Credentials:
+        self.hosts.append(host)
+        return self.found
+
+
+@pytest.fixture(scope="module")
+def open_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A registry that asks nobody."""
+    with registry(tmp_path_factory.mktemp("open")) as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def password_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A registry with one user."""
+    folder = tmp_path_factory.mktemp("password")
+    with registry(folder, htpasswd(folder)) as host:
+        yield host
+
+
+async def test_bytes_go_and_come_back_unchanged(open_registry: str) -> None:
+    """A manifest's bytes, its media type and its digest survive the registry."""
+    client = OciRegistry(Fixed(), environ={})
+    digest = await client.put_manifest(f"{open_registry}/a/b:1", OCI_INDEX, EMPTY_INDEX)
+    assert digest == f"sha256:{hashlib.sha256(EMPTY_INDEX).hexdigest()}"
+    assert await client.get_manifest(f"{open_registry}/a/b", digest) == (OCI_INDEX, EMPTY_INDEX)
+    assert await client.get_manifest(f"{open_registry}/a/b", "1") == (OCI_INDEX, EMPTY_INDEX)
+
+
+async def test_a_blob_comes_in_pieces(open_registry: str) -> None:
+    """A blob of several pieces is whole."""
+    data = bytes(range(256)) * 12000
+    from tests.registries import blob
+
+    digest = blob(open_registry, "a/blob", data)
+    pieces = [piece async for piece in OciRegistry(Fixed(), environ={}).blob(f"{open_registry}/a/blob", digest)]
+    assert len(pieces) > 1
+    assert b"".join(pieces) == data
+
+
+async def test_what_is_missing_is_named(open_registry: str) -> None:
+    """The message names registry, repository, manifest, and what the registry said, in one line."""
+    with pytest.raises(ClientError) as caught:
+        await OciRegistry(Fixed(), environ={}).get_manifest(f"{open_registry}/no/such", "9")
+    message = str(caught.value)
+    assert message.startswith(f"registry {open_registry}, repository no/such: GET manifests/9: 404 Not Found")
+    assert "manifest unknown" in message
+    assert "\n" not in message
+
+
+async def test_a_password_opens_a_registry(password_registry: str) -> None:
+    """Basic credentials are asked for once a repository and used for reading and writing."""
+    source = Fixed(USER, PASSWORD)
+    client = OciRegistry(source, environ={})
+    digest = await client.put_manifest(f"{password_registry}/p:1", OCI_INDEX, EMPTY_INDEX)
+    assert (await client.get_manifest(f"{password_registry}/p", digest))[1] == EMPTY_INDEX
+    assert set(source.hosts) == {password_registry}
+
+
+@pytest.mark.parametrize(
+    ("credentials", "expected"),
+    [(Fixed(), "run: docker login"), (Fixed(USER, "wrong"), "401 Unauthorized unauthorized: authentication required")],
+    ids=["none", "wrong"],
+)
+async def test_a_missing_or_wrong_password_is_said(password_registry: str, credentials: Fixed, expected: str) -> None:
+    """Without the right password one line names registry and repository, and never the password."""
+    with pytest.raises(ClientError) as caught:
+        await OciRegistry(credentials, environ={}).put_manifest(f"{password_registry}/p:1", OCI_INDEX, EMPTY_INDEX)
+    message = str(caught.value)
+    assert f"registry {password_registry}, repository p" in message
+    assert expected in message
+    assert "\n" not in message
+    assert "wrong" not in message
+
+
+@pytest.mark.parametrize("oauth", [True, False], ids=["oauth", "only-get"])
+async def test_tokens_are_fetched_for_the_action(tmp_path: Path, oauth: bool) -> None:
+    """A bearer challenge is answered with a token for just the repository and the action, by POST or else by GET."""
+    with TokenServer(tmp_path, oauth=oauth).serving() as server, registry(tmp_path, server.auth) as host:
+        client = OciRegistry(Fixed(USER, PASSWORD), environ={})
+        digest = await client.put_manifest(f"{host}/t/t:1", OCI_INDEX, EMPTY_INDEX)
+        assert (await client.get_manifest(f"{host}/t/t", digest))[1] == EMPTY_INDEX
+        asked = " ".join(one.path + one.body for one in server.asked)
+        assert "repository%3At%2Ft%3Apull%2Cpush" in asked
+        assert [one.method for one in server.asked][:2] == (["POST", "POST"] if oauth else ["POST", "GET"])
+
+
+async def test_an_identity_token_is_enough(tmp_path: Path) -> None:
+    """What `docker login` keeps as identity token is a refresh token."""
+    with TokenServer(tmp_path).serving() as server, registry(tmp_path, server.auth) as host:
+        client = OciRegistry(Fixed(identity_token="identity"), environ={})
+        await client.put_manifest(f"{host}/t/t:1", OCI_INDEX, EMPTY_INDEX)
+        assert "grant_type=refresh_token" in server.asked[0].body
+
+
+async def test_a_refused_token_is_said(tmp_path: Path) -> None:
+    """The token server's refusal names registry, repository and token server."""
+    with TokenServer(tmp_path).serving() as server, registry(tmp_path, server.auth) as host:
+        with pytest.raises(ClientError, match=rf"registry {host}, repository t: failed to fetch a token.*401"):
+            await OciRegistry(Fixed(USER, "wrong"), environ={}).get_manifest(f"{host}/t", "1")
+
+
+async def test_no_password_goes_unencrypted_to_a_strange_token_server() -> None:
+    """A registry cannot send a password to a host of its choice without TLS."""
+    challenge = {"WWW-Authenticate": 'Bearer realm="http://192.0.2.1/token",service="x"'}
+    with web_server(lambda asked: (200 if asked.path == "/v2/" else 401, challenge, b""), []) as host:
+        with pytest.raises(ClientError, match="not HTTPS, so it gets no password"):
+            await OciRegistry(Fixed(USER, PASSWORD), environ={}).get_manifest(f"{host}/t", "1")
+
+
+async def test_tls_on_loopback_is_found(tmp_path: Path) -> None:
+    """A registry with TLS on loopback is spoken to over TLS, whoever signed its certificate."""
+    with registry(tmp_path, tls=True) as host:
+        client = OciRegistry(Fixed(), environ={})
+        digest = await client.put_manifest(f"{host}/a:1", OCI_INDEX, EMPTY_INDEX)
+        assert (await client.get_manifest(f"{host}/a", digest))[1] == EMPTY_INDEX
+
+
+async def test_a_busy_registry_is_asked_again() -> None:
+    """Answers of 503 are tried again; the bytes come in the end."""
+    seen: list[Asked] = []
+
+    def answer(asked: Asked) -> tuple[int, dict[str, str], bytes]:
+        if asked.path == "/v2/":
+            return 200, {}, b"{}"
+        busy = sum(one.path == asked.path for one in seen) < 3
+        return (503, {"Retry-After": "3600"}, b"") if busy else (200, {"Content-Type": OCI_INDEX}, EMPTY_INDEX)
+
+    with web_server(answer, seen) as host:
+        assert (await OciRegistry(Fixed(), environ={}).get_manifest(f"{host}/a", "1"))[1] == EMPTY_INDEX
+    assert len(seen) == 4
+
+
+async def test_a_broken_registry_is_given_up() -> None:
+    """Answers of 500 without end become one line after a bounded number of tries."""
+    seen: list[Asked] = []
+    with web_server(lambda asked: (200 if asked.path == "/v2/" else 500, {}, b"on fire\n"), seen) as host:
+        with pytest.raises(ClientError, match="PUT manifests/1: 500 Internal Server Error on fire"):
+            await OciRegistry(Fixed(), environ={}).put_manifest(f"{host}/a:1", OCI_INDEX, EMPTY_INDEX)
+    assert len(seen) <= 6
+
+
+async def test_other_bytes_than_asked_for_are_refused() -> None:
+    """Bytes that do not have the digest they were asked for by are not used."""
+    wanted = f"sha256:{hashlib.sha256(EMPTY_INDEX).hexdigest()}"
+    with web_server(lambda asked: (200, {"Content-Type": OCI_INDEX}, EMPTY_INDEX + b" "), []) as host:
+        with pytest.raises(ClientError, match="other bytes"):
+            await OciRegistry(Fixed(), environ={}).get_manifest(f"{host}/a", wanted)
+
+
+async def test_nobody_there_is_one_line() -> None:
+    """A registry that cannot be reached is named, without the library's own words for it."""
+    from tests.registries import free_port
+
+    host = f"127.0.0.1:{free_port()}"
+    with pytest.raises(ClientError) as caught:
+        await OciRegistry(Fixed(), environ={}).get_manifest(f"{host}/a", "1")
+    assert str(caught.value).startswith(f"registry {host} cannot be reached")
+    assert "object at 0x" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "insecure", "expected"),
+    [
+        ("localhost", (), True),
+        ("localhost:5000", (), True),
+        ("127.8.9.1:5000", (), True),
+        ("[::1]:5000", (), True),
+        ("10.77.0.1:5000", (), False),
+        ("10.77.0.1:5000", ("10.77.0.1:5000",), True),
+        ("10.77.0.1:5000", ("10.77.0.1:5001",), False),
+        ("10.77.0.1:5000", ("10.0.0.0/8",), True),
+        ("192.168.0.1", ("10.0.0.0/8", "nonsense/9"), False),
+        ("registry.example", ("registry.example",), True),
+        ("registry.example:5000", ("registry.example",), True),
+        ("localhost.example", (), False),
+        ("127.0.0.1.example", (), False),
+        ("registry-1.docker.io", (), False),
+    ],
+)
+def test_plain_http_is_for_loopback_and_what_is_listed(host: str, insecure: tuple[str, ...], expected: bool) -> None:
+    """No other host does without checked TLS."""
+    assert plain_http(host, insecure) is expected
+
+
+def test_an_image_without_layers_is_accepted(open_registry: str) -> None:
+    """The tests' own images are images to the registry."""
+    media_type, data = image(open_registry, "own", {"os": "linux", "architecture": "arm64"})
+    assert media_type in data.decode()
+    assert basic("a", "b") == "Basic YTpi"
