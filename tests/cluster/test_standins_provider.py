@@ -337,3 +337,73 @@ def test_unreachable_cluster(project: Project, cluster: dict[str, str], namespac
     assert "PULUMI_K8S_DELETE_UNREACHABLE" in project.run("refresh", "--yes", "--skip-preview", fails=True, **away)
     project.run("refresh", "--yes", "--skip-preview", PULUMI_K8S_DELETE_UNREACHABLE="true", **away)
     assert "one" not in project.state()
+
+
+# Settings
+
+
+def test_existing_objects_can_be_taken_over(project: Project, cluster: dict[str, str], namespace: str) -> None:
+    """With `upsertExistingObjects` a create applies to what is there already; without, it is an error with advice."""
+    kubectl(cluster, "-n", namespace, "create", "configmap", "made", "--from-literal=a=b")
+    wanted = config_map("made", namespace, {"c": "d"})
+    output = project.up([wanted], fails=True)
+    assert 'configmaps "made" already exists' in output
+    assert "Adopting a resource into Pulumi: use `pulumi import`" in output
+    assert "made" not in project.state()
+    project.up(PULUMI_K8S_UPSERT_EXISTING_OBJECTS="true")
+    assert project.state()["made"]["outputs"]["data"] == {"a": "b", "c": "d"}
+
+
+def test_mutable_config_maps_are_updated_in_place(project: Project, namespace: str) -> None:
+    """With `enableConfigMapMutable` changed data is an update."""
+    project.up([config_map("one", namespace, {"a": "b"})])
+    changed = [config_map("one", namespace, {"a": "c"})]
+    assert project.preview(changed)["one"]["op"] == "replace"
+    mutable = {"PULUMI_K8S_ENABLE_CONFIGMAP_MUTABLE": "true"}
+    assert project.preview(**mutable)["one"]["op"] == "update"
+    project.up(**mutable)
+    assert project.state()["one"]["outputs"]["data"] == {"a": "c"}
+
+
+def test_client_side_apply(project: Project, namespace: str) -> None:
+    """Without server-side apply objects bear Pulumi's label, and updates add, change and remove fields."""
+    off = {"PULUMI_K8S_ENABLE_SERVER_SIDE_APPLY": "false", "PULUMI_K8S_ENABLE_CONFIGMAP_MUTABLE": "true"}
+    project.up([config_map("one", namespace, {"a": "b", "c": "d"}, labels={"x": "y"})], **off)
+    made = project.state()["one"]["outputs"]
+    assert made["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "pulumi", "x": "y"}
+    project.up([config_map("one", namespace, {"a": "1", "e": "f"})], **off)
+    updated = project.state()["one"]["outputs"]
+    assert updated["data"] == {"a": "1", "e": "f"}
+    assert updated["metadata"]["uid"] == made["metadata"]["uid"]
+    assert project.preview(**off) == {}
+
+
+def test_deletion_can_leave_dependents(project: Project, cluster: dict[str, str], namespace: str) -> None:
+    """With `deletionPropagationPolicy: orphan` the Deployment goes and its pods stay."""
+    orphan = {"pulumi.com/deletionPropagationPolicy": "orphan"}
+    project.up([deployment("app", namespace, annotations=orphan)])
+    project.up([])
+    assert "app-" in kubectl(cluster, "-n", namespace, "get", "replicasets", "-o=name")
+    assert "app" not in project.state()
+
+
+def test_an_object_deleted_by_others_is_deleted_without_error(
+    project: Project, cluster: dict[str, str], namespace: str
+) -> None:
+    """Destroying what is gone already is done."""
+    project.up([config_map("one", namespace, {"a": "b"})])
+    kubectl(cluster, "-n", namespace, "delete", "configmap", "one")
+    project.run("destroy", "--yes", "--skip-preview")
+    assert "one" not in project.state()
+
+
+def test_a_refused_update_names_the_reason_and_changes_nothing(project: Project, namespace: str) -> None:
+    """What the server finds invalid fails the preview and the update, in its own words."""
+    project.up([deployment("app", namespace)])
+    bad = deployment("app", namespace, replicas=-1)
+    project.describe([bad])
+    assert "must be greater than or equal to 0" in project.run("preview", fails=True)
+    assert "must be greater than or equal to 0" in project.up(fails=True)
+    assert project.state()["app"]["outputs"]["spec"]["replicas"] == 1
+    project.up([deployment("app", namespace)])
+    assert "initErrors" not in project.state()["app"]
