@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from buildclient.core.errors import ClientError
 from buildclient.core.ports import Credentials
@@ -20,6 +21,7 @@ _CLIENT = "buildkit-client"
 _DEFAULT_LIFE = 60
 """Seconds that a token lives which does not say so."""
 _TIMEOUT = 30.0
+_TRIES = 3
 
 
 class Token(NamedTuple):
@@ -66,7 +68,8 @@ def _post(realm: str, service: str, scopes: Sequence[str], username: str, secret
         fields.update(grant_type="password", username=username, password=secret)
     else:
         fields.update(grant_type="refresh_token", refresh_token=secret)
-    return _ask("POST", realm, {"fields": fields, "encode_multipart": False})
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    return _ask("POST", realm, {"body": urlencode(fields), "headers": headers})
 
 
 def _get(realm: str, service: str, scopes: Sequence[str], username: str, secret: str) -> Token:
@@ -81,7 +84,17 @@ def _ask(method: str, realm: str, options: dict[str, Any]) -> Token:
     import urllib3
 
     try:
-        answer = urllib3.request(method, realm, timeout=_TIMEOUT, retries=2, **options)
+        retries = urllib3.Retry(
+            _TRIES,
+            other=0,
+            # Asking twice for a token does no harm.
+            allowed_methods=None,
+            status_forcelist=(429, 500, 502, 503, 504),
+            backoff_factor=0.2,
+            raise_on_status=False,
+            respect_retry_after_header=False,
+        )
+        answer = urllib3.request(method, realm, timeout=_TIMEOUT, retries=retries, **options)
     except urllib3.exceptions.HTTPError as error:
         raise TokenRefused(f"failed to fetch a token from {realm}: {error}") from None
     if answer.status != 200:

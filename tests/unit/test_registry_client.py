@@ -123,17 +123,22 @@ async def test_an_identity_token_is_enough(tmp_path: Path) -> None:
 
 async def test_a_refused_token_is_said(tmp_path: Path) -> None:
     """The token server's refusal names registry, repository and token server."""
-    with TokenServer(tmp_path).serving() as server, registry(tmp_path, server.auth) as host:
-        with pytest.raises(ClientError, match=rf"registry {host}, repository t: failed to fetch a token.*401"):
-            await OciRegistry(Fixed(USER, "wrong"), environ={}).get_manifest(f"{host}/t", "1")
+    with (
+        TokenServer(tmp_path).serving() as server,
+        registry(tmp_path, server.auth) as host,
+        pytest.raises(ClientError, match=rf"registry {host}, repository t: failed to fetch a token.*401"),
+    ):
+        await OciRegistry(Fixed(USER, "wrong"), environ={}).get_manifest(f"{host}/t", "1")
 
 
 async def test_no_password_goes_unencrypted_to_a_strange_token_server() -> None:
     """A registry cannot send a password to a host of its choice without TLS."""
     challenge = {"WWW-Authenticate": 'Bearer realm="http://192.0.2.1/token",service="x"'}
-    with web_server(lambda asked: (200 if asked.path == "/v2/" else 401, challenge, b""), []) as host:
-        with pytest.raises(ClientError, match="not HTTPS, so it gets no password"):
-            await OciRegistry(Fixed(USER, PASSWORD), environ={}).get_manifest(f"{host}/t", "1")
+    with (
+        web_server(lambda asked: (200 if asked.path == "/v2/" else 401, challenge, b""), []) as host,
+        pytest.raises(ClientError, match="not HTTPS, so it gets no password"),
+    ):
+        await OciRegistry(Fixed(USER, PASSWORD), environ={}).get_manifest(f"{host}/t", "1")
 
 
 async def test_tls_on_loopback_is_found(tmp_path: Path) -> None:
@@ -162,18 +167,22 @@ async def test_a_busy_registry_is_asked_again() -> None:
 async def test_a_broken_registry_is_given_up() -> None:
     """Answers of 500 without end become one line after a bounded number of tries."""
     seen: list[Asked] = []
-    with web_server(lambda asked: (200 if asked.path == "/v2/" else 500, {}, b"on fire\n"), seen) as host:
-        with pytest.raises(ClientError, match="PUT manifests/1: 500 Internal Server Error on fire"):
-            await OciRegistry(Fixed(), environ={}).put_manifest(f"{host}/a:1", OCI_INDEX, EMPTY_INDEX)
+    with (
+        web_server(lambda asked: (200 if asked.path == "/v2/" else 500, {}, b"on fire\n"), seen) as host,
+        pytest.raises(ClientError, match="PUT manifests/1: 500 Internal Server Error on fire"),
+    ):
+        await OciRegistry(Fixed(), environ={}).put_manifest(f"{host}/a:1", OCI_INDEX, EMPTY_INDEX)
     assert len(seen) <= 6
 
 
 async def test_other_bytes_than_asked_for_are_refused() -> None:
     """Bytes that do not have the digest they were asked for by are not used."""
     wanted = f"sha256:{hashlib.sha256(EMPTY_INDEX).hexdigest()}"
-    with web_server(lambda asked: (200, {"Content-Type": OCI_INDEX}, EMPTY_INDEX + b" "), []) as host:
-        with pytest.raises(ClientError, match="other bytes"):
-            await OciRegistry(Fixed(), environ={}).get_manifest(f"{host}/a", wanted)
+    with (
+        web_server(lambda asked: (200, {"Content-Type": OCI_INDEX}, EMPTY_INDEX + b" "), []) as host,
+        pytest.raises(ClientError, match="other bytes"),
+    ):
+        await OciRegistry(Fixed(), environ={}).get_manifest(f"{host}/a", wanted)
 
 
 async def test_nobody_there_is_one_line() -> None:
