@@ -13,7 +13,7 @@ from standins.provider.cluster import Cluster
 from standins.provider.engine_log import StatusLine
 from standins.provider.errors import NoMatch, Partial, StatusError, Unfinished
 from standins.provider.names import field_manager
-from standins.provider.objects import Object, identifier
+from standins.provider.objects import Object, identifier, kind_key
 from standins.provider.ready import await_ready
 from standins.provider.values import has_unknown
 
@@ -49,19 +49,10 @@ def create(cluster: Cluster, asked: Asked, properties: dict[str, Any]) -> tuple[
     line = StatusLine(cluster.log, asked.urn)
     try:
         live = _created(cluster, asked, inputs, manager, line)
-    except StatusError as error:
-        if asked.preview and (error.forbidden or error.missing_namespace or error.no_dry_run or error.exists):
+    except (StatusError, NoMatch) as error:
+        if asked.preview and isinstance(error, StatusError) and _no_obstacle(error):
             return "", properties
-        text = f"{error}{_EXISTS_HELP if error.exists else ''}"
-        raise Failed(
-            f'resource "{asked.urn}" was not successfully created by the Kubernetes API server: {text}'
-        ) from error
-    except NoMatch as error:
-        raise Failed(
-            f'creation of resource "{asked.urn}" with kind {inputs.get("apiVersion")}/{inputs.get("kind")} failed '
-            "because the Kubernetes API server reported that the apiVersion for this resource does not exist. "
-            f"Verify that any required CRDs have been created: {error}"
-        ) from error
+        raise _refused(asked, inputs, error) from error
 
     def state(found: Object) -> dict[str, Any]:
         return checkpoint(inputs, found, properties, inputs.get("apiVersion", ""), manager)
@@ -79,6 +70,22 @@ def create(cluster: Cluster, asked: Asked, properties: dict[str, Any]) -> tuple[
         )
         raise Partial(text, identifier(found), state(found), problems) from error
     return identifier(live), state(live)
+
+
+def _no_obstacle(error: StatusError) -> bool:
+    """Whether a refused dry run says nothing about the real create: it may be possible by then, or be a replacement."""
+    return error.forbidden or error.missing_namespace or error.no_dry_run or error.exists
+
+
+def _refused(asked: Asked, inputs: Object, error: StatusError | NoMatch) -> Failed:
+    if isinstance(error, NoMatch):
+        return Failed(
+            f'creation of resource "{asked.urn}" with kind {kind_key(inputs)} failed because the Kubernetes API server '
+            "reported that the apiVersion for this resource does not exist. "
+            f"Verify that any required CRDs have been created: {error}"
+        )
+    text = f"{error}{_EXISTS_HELP if error.exists else ''}"
+    return Failed(f'resource "{asked.urn}" was not successfully created by the Kubernetes API server: {text}')
 
 
 def _created(cluster: Cluster, asked: Asked, inputs: Object, manager: str, line: StatusLine) -> Object:

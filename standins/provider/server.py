@@ -228,6 +228,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc
         delete(cluster, Asked(request.urn, request.timeout), decode(request.properties))
         return empty_pb2.Empty()
 
+    def GetSchema(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """No schema: programs in Python need none to run."""
+        text = "the stand-in provider has no schema, which only generating code needs (--generate-code=false)"
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, text)
+
     def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802
         """No functions."""
         context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{request.tok} is not supported by the stand-in provider")
