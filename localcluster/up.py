@@ -78,7 +78,8 @@ def _control(instance: Instance, say: Say) -> None:
             raise
         say(f"{error}; beginning with an empty cluster")
         stop_all(instance)
-        for folder in (data, instance.state / "nodes"):
+        # Pulumi's record of what was in the cluster is as old as the cluster.
+        for folder in (data, instance.state / "nodes", instance.state / "pulumi"):
             remove_tree(folder)
         start_control(instance, say)
 
