@@ -291,7 +291,7 @@ def _material(entry: Mapping[str, Any], field: str, where: str) -> Material:
     if not data:
         return Material(file=str(entry.get(field) or ""))
     try:
-        return Material(data=base64.b64decode(str(data), validate=False))
+        return Material(data=base64.b64decode("".join(str(data).split()), validate=True))
     except (binascii.Error, ValueError):
         raise UnreachableError(f"kubeconfig: {where}: {field}-data is not base64") from None
 

@@ -182,6 +182,8 @@ class SessionServer:
             self._wake.clear()
             while piece := self._collect():
                 await self._send(piece)
+                # A transport with room does not wait; handlers must have their turn all the same.
+                await asyncio.sleep(0)
 
     async def close(self) -> None:
         """Ends every call and waits for their handlers."""

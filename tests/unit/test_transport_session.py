@@ -1,0 +1,284 @@
+"""The session's server, driven in memory by an HTTP/2 client as the daemon is one; no sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.settings
+import pytest
+
+from buildclient.session.call import Call, Code, Handlers, Status
+from buildclient.session.health import health
+from buildclient.session.server import SessionServer
+from buildclient.session.wire import MessageReader, frame
+
+HEALTH = "/grpc.health.v1.Health/Check"
+
+
+class Daemon:
+    """The client's end: opens calls, keeps what comes, may be told to read slowly."""
+
+    def __init__(self, handlers: Handlers, window: int = 1 << 20) -> None:
+        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
+        self.h2.initiate_connection()
+        self.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window})
+        self.server = SessionServer(handlers, self._take)
+        self.messages: dict[int, list[bytes]] = {}
+        self.trailers: dict[int, dict[str, str]] = {}
+        self.pieces: list[int] = []
+        self.order: list[int] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._readers: dict[int, MessageReader] = {}
+        self._news = asyncio.Event()
+
+    async def _take(self, data: bytes) -> None:
+        await self.gate.wait()
+        self.pieces.append(len(data))
+        for event in self.h2.receive_data(data):
+            if isinstance(event, h2.events.DataReceived):
+                self.order.append(event.stream_id)
+                found = self._readers[event.stream_id].feed(event.data)
+                self.messages[event.stream_id] += list(found)
+                self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            elif isinstance(event, h2.events.TrailersReceived | h2.events.ResponseReceived):
+                self.trailers.setdefault(event.stream_id, {}).update(dict(event.headers))
+        self.flush()
+        self._news.set()
+
+    def flush(self) -> None:
+        """Hands what is queued to the server."""
+        if data := self.h2.data_to_send():
+            self.server.receive(data)
+
+    def call(self, method: str, *messages: bytes, half_close: bool = True, **headers: str) -> int:
+        """Begins a call; gives its stream."""
+        stream = self.h2.get_next_available_stream_id()
+        base = [(":method", "POST"), (":scheme", "http"), (":path", method), (":authority", "localhost")]
+        extra = [(name.replace("_", "-"), value) for name, value in headers.items()]
+        self.h2.send_headers(stream, [*base, ("content-type", "application/grpc"), ("te", "trailers"), *extra])
+        self._readers[stream], self.messages[stream] = MessageReader(), []
+        for message in messages:
+            self.h2.send_data(stream, frame(message))
+        if half_close:
+            self.h2.end_stream(stream)
+        self.flush()
+        return stream
+
+    async def ended(self, stream: int) -> dict[str, str]:
+        """The trailers of a call once they have come."""
+        async with asyncio.timeout(5):
+            while "grpc-status" not in self.trailers.get(stream, {}):
+                self._news.clear()
+                await self._news.wait()
+        return self.trailers[stream]
+
+
+@contextlib.asynccontextmanager
+async def daemon(handlers: Handlers, window: int = 1 << 20) -> AsyncIterator[Daemon]:
+    """A daemon whose session server runs."""
+    one = Daemon(handlers, window)
+    running = asyncio.ensure_future(one.server.run())
+    one.server.wake()
+    one.flush()
+    try:
+        yield one
+    finally:
+        await one.server.close()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def handler(function: Callable[[Call], Awaitable[None]]) -> Handlers:
+    """A table with one method, `/t.T/M`."""
+    return {"/t.T/M": function}
+
+
+async def test_health_is_answered() -> None:
+    """The daemon's probe gets SERVING and status OK."""
+    async with daemon(health()) as one:
+        stream = one.call(HEALTH, b"")
+        assert (await one.ended(stream))["grpc-status"] == "0"
+        assert one.messages[stream] == [b"\x08\x01"]
+
+
+async def test_an_unknown_method_is_unimplemented() -> None:
+    """A method that is not served ends with UNIMPLEMENTED, which daemons rely on."""
+    async with daemon(health()) as one:
+        assert (await one.ended(one.call("/no.Such/Method", b"")))["grpc-status"] == str(Code.UNIMPLEMENTED)
+
+
+async def test_metadata_keeps_every_value_in_order() -> None:
+    """Repeated headers arrive as all their values."""
+    seen: dict[str, tuple[str, ...]] = {}
+
+    async def take(call: Call) -> None:
+        seen.update(call.metadata)
+
+    async with daemon(handler(take)) as one:
+        stream = one.h2.get_next_available_stream_id()
+        pairs = [(":method", "POST"), (":scheme", "http"), (":path", "/t.T/M"), (":authority", "x")]
+        one.h2.send_headers(stream, [*pairs, ("dir-name", "context"), ("followpaths", "b"), ("followpaths", "a")], True)
+        one._readers[stream], one.messages[stream] = MessageReader(), []
+        one.flush()
+        await one.ended(stream)
+    assert seen["followpaths"] == ("b", "a")
+    assert seen["dir-name"] == ("context",)
+
+
+async def test_errors_of_handlers_are_statuses() -> None:
+    """A raised Status is the call's, any other exception is INTERNAL with its text."""
+
+    async def refuse(call: Call) -> None:
+        raise Status(Code.NOT_FOUND, "no dir „x“")
+
+    async def fail(call: Call) -> None:
+        raise ValueError("broken")
+
+    async with daemon({"/t.T/M": refuse, "/t.T/F": fail}) as one:
+        refused = await one.ended(one.call("/t.T/M", b""))
+        assert refused["grpc-status"] == "5"
+        assert "%E2%80%9E" in refused["grpc-message"]
+        failed = await one.ended(one.call("/t.T/F", b""))
+        assert (failed["grpc-status"], failed["grpc-message"]) == ("13", "ValueError: broken")
+
+
+async def test_many_small_messages_leave_in_few_pieces() -> None:
+    """Ten thousand messages of a context are packed together."""
+    many = [b"%05d" % number for number in range(10_000)]
+
+    async def send(call: Call) -> None:
+        await call.write_batch(many)
+
+    async with daemon(handler(send)) as one:
+        stream = one.call("/t.T/M", b"")
+        await one.ended(stream)
+        assert one.messages[stream] == many
+        assert len(one.pieces) < 20
+
+
+async def test_health_does_not_wait_behind_a_context() -> None:
+    """While one call has megabytes to send, a probe is answered within the next piece or two."""
+
+    async def flood(call: Call) -> None:
+        for _ in range(64):
+            await call.write(bytes(256 << 10))
+
+    async with daemon({**health(), **handler(flood)}, window=64 << 20) as one:
+        one.h2.increment_flow_control_window(64 << 20)
+        one.flush()
+        one.gate.clear()
+        one.call("/t.T/M", b"")
+        await asyncio.sleep(0.05)
+        before = len(one.pieces)
+        probe = one.call(HEALTH, b"")
+        one.gate.set()
+        await one.ended(probe)
+        assert len(one.pieces) - before <= 4
+
+
+async def test_a_slow_daemon_slows_the_handler() -> None:
+    """What a handler may write ahead is bounded while nothing is taken."""
+    written = 0
+
+    async def flood(call: Call) -> None:
+        nonlocal written
+        while True:
+            await call.write(bytes(64 << 10))
+            written += 64 << 10
+
+    async with daemon(handler(flood)) as one:
+        one.gate.clear()
+        one.call("/t.T/M", b"")
+        await asyncio.sleep(0.05)
+        assert written <= 2 << 20
+
+
+async def test_the_daemon_may_send_more_than_the_default_window() -> None:
+    """Two megabytes arrive unread: the window was really made larger than HTTP/2's 64 KiB."""
+    got: list[bytes] = []
+
+    async def collect(call: Call) -> None:
+        while (message := await call.read()) is not None:
+            got.append(message)
+
+    async with daemon(handler(collect)) as one:
+        stream = one.call("/t.T/M", half_close=False)
+        await asyncio.sleep(0.01)
+        sent = 0
+        while sent < 2 << 20:
+            room = min(16384, one.h2.local_flow_control_window(stream))
+            assert room > 5, f"stuck after {sent} bytes"
+            one.h2.send_data(stream, frame(bytes(room - 5)))
+            one.flush()
+            sent += room
+        one.h2.end_stream(stream)
+        one.flush()
+        await one.ended(stream)
+    assert sum(map(len, got)) == sent - 5 * len(got)
+
+
+async def test_a_stream_cut_inside_a_message_is_an_error() -> None:
+    """A half-close in the middle of a message is INTERNAL, never a clean end."""
+
+    async def drain(call: Call) -> None:
+        while await call.read() is not None:
+            pass
+
+    async with daemon(handler(drain)) as one:
+        stream = one.call("/t.T/M", half_close=False)
+        one.h2.send_data(stream, frame(b"whole") + b"\0\0\0\0\x09half", end_stream=True)
+        one.flush()
+        assert (await one.ended(stream))["grpc-status"] == str(Code.INTERNAL)
+
+
+async def test_a_reset_ends_the_handler() -> None:
+    """When the daemon gives up a call, its handler is cancelled and the others go on."""
+    cancelled = asyncio.Event()
+
+    async def wait(call: Call) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cancelled.set()
+
+    async with daemon({**health(), **handler(wait)}) as one:
+        stream = one.call("/t.T/M", half_close=False)
+        await asyncio.sleep(0.01)
+        one.h2.reset_stream(stream)
+        one.flush()
+        await asyncio.wait_for(cancelled.wait(), 2)
+        assert (await one.ended(one.call(HEALTH, b"")))["grpc-status"] == "0"
+
+
+async def test_closing_ends_every_handler() -> None:
+    """Close waits for the handlers, which see a cancellation."""
+    ended: list[str] = []
+
+    async def wait(call: Call) -> None:
+        try:
+            await call.read_batch()
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    async with daemon(handler(wait)) as one:
+        for _ in range(3):
+            one.call("/t.T/M", b"x")
+        await asyncio.sleep(0.01)
+    assert ended == ["cancelled"] * 3
+
+
+async def test_bytes_that_are_no_http2_are_an_error() -> None:
+    """A broken stream is said to be broken."""
+    from buildclient.session.wire import WireError
+
+    async with daemon(health()) as one:
+        with pytest.raises(WireError, match="broken"):
+            one.server.receive(b"\0\0\1\4\0\0\0\0\0x")  # SETTINGS of an impossible length
