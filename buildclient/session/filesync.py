@@ -7,6 +7,7 @@ asked for at any time, by id, and answered in the order asked; nothing holds a w
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,8 @@ from typing import NamedTuple, TypeVar
 from urllib.parse import unquote_plus
 
 from buildclient.core import diffcopy
-from buildclient.core.ignore import Filter, PatternError
+from buildclient.core.globs import PatternError
+from buildclient.core.ignore import Filter
 from buildclient.session.call import Call, Code, Handlers, Status
 from buildclient.session.follow import with_followed
 from buildclient.session.walk import Walk, WalkError
@@ -27,6 +29,10 @@ _CHUNK = 256 << 10
 """Bytes of a file in one DATA packet."""
 _TOGETHER = 1 << 20
 """Bytes of small files that are read and sent at a time."""
+
+
+_GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO))
+"""Errors of `open` for what vanished or changed its kind since the walk, and for sockets (ENXIO)."""
 
 
 class LocalDir(NamedTuple):
@@ -63,11 +69,11 @@ class _Transfer:
         try:
             walk = Walk(self._root, self._filter())
         except PatternError as error:
-            raise Status(Code.INVALID_ARGUMENT, str(error)) from None
+            raise Status(Code.UNKNOWN, str(error)) from None
         tasks = [asyncio.ensure_future(part) for part in (self._send_stats(walk), self._requests(), self._contents())]
         try:
             await asyncio.gather(*tasks)
-        except (WalkError, OSError) as error:
+        except (WalkError, PatternError) as error:
             await self._call.write(diffcopy.encode_error(str(error)))
             raise Status(Code.UNKNOWN, str(error)) from None
         finally:
@@ -147,16 +153,21 @@ class _Transfer:
 
 
 def _pieces(path: bytes) -> Iterator[bytes]:
-    """A file's bytes. One that vanished since the walk, or is no file, is sent empty, as fsutil does."""
+    """A file's bytes. One that vanished since the walk, or is a socket, is sent empty, as fsutil does.
+
+    Raises WalkError for any other that cannot be read: fsutil would send it empty, too, and build something wrong.
+    """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except PermissionError as error:
+    except OSError as error:
+        if error.errno in _GONE:
+            return
         raise WalkError(f"open {os.fsdecode(path)}: {(error.strerror or '').lower()}") from None
-    except OSError:
-        return
     try:
         while piece := os.read(handle, _CHUNK):
             yield piece
+    except OSError as error:
+        raise WalkError(f"read {os.fsdecode(path)}: {(error.strerror or '').lower()}") from None
     finally:
         os.close(handle)
 

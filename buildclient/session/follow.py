@@ -10,7 +10,7 @@ import os
 import posixpath
 from collections.abc import Iterable
 
-from buildclient.core.ignore import PatternError, glob_match
+from buildclient.core.globs import PatternError, glob_match
 
 __all__ = ["follow_paths", "with_followed"]
 
@@ -65,11 +65,11 @@ class _Resolver:
         if _has_wildcard(name):
             found: list[str] = []
             try:
-                names = sorted(os.listdir(os.path.join(self._root, os.fsencode(folder))))
+                names = sorted(os.listdir(os.path.join(self._root, _raw(folder))))
             except OSError:
                 return None
             for entry in names:
-                text = os.fsdecode(entry)
+                text = _text(entry)
                 if _matches(name, text):
                     found.extend(self._link(_join(folder, text)) or ())
             return found or None
@@ -79,13 +79,21 @@ class _Resolver:
         if path in (".", "/"):
             return None
         try:
-            target = os.fsdecode(os.readlink(os.path.join(self._root, os.fsencode(path))))
+            target = _text(os.readlink(os.path.join(self._root, _raw(path))))
         except OSError:
             return None
         target = posixpath.normpath(target)
         if target.startswith("/"):
             return [target]
         return [_join("/", posixpath.join(posixpath.dirname(path), target))]
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _matches(pattern: str, name: str) -> bool:

@@ -31,11 +31,20 @@ class Batch(NamedTuple):
     done: bool
 
 
-class _Folder(NamedTuple):
+class _Pending(NamedTuple):
     """A folder that is sent only when something in it is."""
 
     path: bytes
     info: os.stat_result
+
+
+class _Level(NamedTuple):
+    """A folder whose entries are being looked at."""
+
+    entries: Iterator[os.DirEntry[bytes]]
+    prefix: bytes
+    """Its relative path with a slash behind, empty at the root."""
+    verdict: Verdict
 
 
 class Walk:
@@ -49,13 +58,25 @@ class Walk:
         self._packets: list[bytes] = []
         self._files: dict[int, bytes] = {}
         self._links: dict[tuple[int, int], bytes] = {}
-        self._pending: list[_Folder] = []
+        self._pending: list[_Pending] = []
 
     def batches(self) -> Iterator[Batch]:
-        """The entries, the root itself excluded; the last batch says so. Raises WalkError."""
-        for _ in self._folder(self._root, b"", ROOT):
-            if len(self._packets) >= _BATCH:
-                yield self._batch(done=False)
+        """The entries, the root itself excluded; the last batch says so. Raises WalkError, PatternError."""
+        # A stack of our own, since folders may be nested deeper than Python's calls.
+        levels = [_Level(iter(_listing(self._root)), b"", ROOT)]
+        while levels:
+            level = levels[-1]
+            for entry in level.entries:
+                below = self._entry(entry, level)
+                if below:
+                    levels.append(below)
+                    break
+                if len(self._packets) >= _BATCH:
+                    yield self._batch(done=False)
+            else:
+                levels.pop()
+                if self._pending and self._pending[-1].path + b"/" == level.prefix:
+                    self._pending.pop()
         yield self._batch(done=True)
 
     def _batch(self, *, done: bool) -> Batch:
@@ -63,32 +84,33 @@ class Walk:
         self._packets, self._files = [], {}
         return batch
 
-    def _folder(self, absolute: bytes, relative: bytes, parent: Verdict) -> Iterator[None]:
-        all_pass = self._filter.passes_all
-        for entry in _listing(absolute):
-            path = relative + entry.name
-            folder = entry.is_dir(follow_symlinks=False)
-            verdict = ROOT
-            if not all_pass:
-                verdict = self._filter.verdict(os.fsdecode(path), parent, folder=folder)
-                if not verdict.send and not verdict.descend:
-                    continue
-            try:
-                info = entry.stat(follow_symlinks=False)
-                if verdict.send:
-                    self._flush_folders()
-                    self._emit(path, entry.path, info)
-                    yield
-                elif folder:
-                    self._pending.append(_Folder(path, info))
-                if folder and verdict.descend:
-                    yield from self._folder(entry.path, path + b"/", verdict)
-            except FileNotFoundError:
-                # It vanished while we walked; what is gone is not sent.
-                continue
-            finally:
-                if self._pending and self._pending[-1].path == path:
-                    self._pending.pop()
+    def _entry(self, entry: os.DirEntry[bytes], level: _Level) -> _Level | None:
+        """Sends one entry if it is chosen; gives the level below it if that is to be walked."""
+        path = level.prefix + entry.name
+        folder = entry.is_dir(follow_symlinks=False)
+        verdict = ROOT
+        if not self._filter.passes_all:
+            # Not fsdecode: patterns are UTF-8, whatever the locale.
+            text = path.decode("utf-8", "surrogateescape")
+            verdict = self._filter.verdict(text, level.verdict, folder=folder)
+            if not verdict.send and not verdict.descend:
+                return None
+        try:
+            info = entry.stat(follow_symlinks=False)
+            if verdict.send:
+                self._flush_folders()
+                self._emit(path, entry.path, info)
+            if not (folder and verdict.descend):
+                return None
+            entries = _listing(entry.path, needed=verdict.send)
+        except (FileNotFoundError, NotADirectoryError):
+            # It vanished while we walked; what is gone is not sent.
+            return None
+        except OSError as error:
+            raise WalkError(f"lstat {os.fsdecode(entry.path)}: {(error.strerror or '').lower()}") from None
+        if not verdict.send:
+            self._pending.append(_Pending(path, info))
+        return _Level(iter(entries), path + b"/", verdict)
 
     def _flush_folders(self) -> None:
         """Sends the folders above what is about to be sent, which themselves did not match."""
@@ -121,13 +143,16 @@ class Walk:
 _SPECIAL = frozenset((st.S_IFDIR, st.S_IFLNK, st.S_IFBLK, st.S_IFCHR, st.S_IFIFO))
 
 
-def _listing(folder: bytes) -> Sequence[os.DirEntry[bytes]]:
+def _listing(folder: bytes, *, needed: bool = True) -> Sequence[os.DirEntry[bytes]]:
+    """A folder's entries, by raw name. One that is not sent itself may be closed to us (fsutil takes it as empty)."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=_name)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ()
     except OSError as error:
+        if isinstance(error, PermissionError) and not needed:
+            return ()
         raise WalkError(f"open {os.fsdecode(folder)}: {(error.strerror or '').lower()}") from None
 
 
