@@ -34,7 +34,7 @@ def environment(instance: Instance) -> dict[str, str]:
         raise ClusterError("the local cluster is not there yet: python -m localcluster up")
     home = instance.state / "pulumi-home"
     backend = instance.state / "pulumi"
-    passphrase = instance.state / "passphrase"
+    passphrase = _passphrase_file()
     home.mkdir(parents=True, exist_ok=True)
     backend.mkdir(parents=True, exist_ok=True)
     _share_plugins(home / "plugins")
@@ -55,6 +55,12 @@ def environment(instance: Instance) -> dict[str, str]:
         "BASE_IMAGE": f"{instance.registry}/{BASE_IMAGE}",
         "ROOTLESS": "0" if refusal() else "1",
     }
+
+
+def _passphrase_file() -> Path:
+    """The user's passphrase for local stacks; it outlives a cluster, since a stack's settings file refers to it."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return state / "buildkit-builders" / "passphrase"
 
 
 def _stand_ins(folder: Path, missing: list[str]) -> Path:

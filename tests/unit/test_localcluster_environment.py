@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home without plugins."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("PULUMI_HOME", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     return tmp_path
 
 
@@ -92,6 +94,19 @@ def test_plugins_of_the_user_stay_usable(bare: Path, monkeypatch: pytest.MonkeyP
     assert (Path(found["PULUMI_HOME"]) / plugin).exists()
     assert Path(found["PULUMI_CONFIG_PASSPHRASE_FILE"]).stat().st_mode & 0o777 == 0o600
     assert not found["PULUMI_HOME"].startswith(str(bare / ".pulumi"))
+
+
+def test_the_passphrase_outlives_a_cluster(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stack's settings file, which stays in the clone, is still readable with the next cluster."""
+    monkeypatch.setattr(environment.tools, "ensure", lambda name: bare / "tools" / name)
+    seen = []
+    for _ in range(2):
+        instance = Instance("test", 200, bare / "state", bare / "run")
+        instance.pki.mkdir(parents=True)
+        instance.kubeconfig.touch()
+        seen.append(Path(environment.environment(instance)["PULUMI_CONFIG_PASSPHRASE_FILE"]).read_text())
+        shutil.rmtree(instance.state)
+    assert seen[0] == seen[1]
 
 
 def test_without_a_cluster_there_is_no_environment(bare: Path) -> None:
