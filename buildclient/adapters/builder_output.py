@@ -106,7 +106,9 @@ async def _by_name(where: Search, name: str, environ: Mapping[str, str], config_
         return await _from_cluster(name, config_map)
     project = _project(where, environ)
     names = []
-    for stack in project.stacks():
+    # Two stacks may have builders of one name: the selected one's is meant.
+    selected = project.selected()
+    for stack in sorted(project.stacks(), key=lambda stack: stack != selected):
         value = project.output(stack)
         if value is None:
             continue
