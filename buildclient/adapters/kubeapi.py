@@ -63,6 +63,7 @@ class KubeApi:
         bounded = {**query, "watch": "1", "timeoutSeconds": str(max(1, int(seconds)))}
         loop = asyncio.get_running_loop()
         found: asyncio.Future[bool] = loop.create_future()
+        sockets: list[socket.socket] = []
 
         def settle(result: bool | BaseException) -> None:
             if found.done():
@@ -78,8 +79,12 @@ class KubeApi:
 
         def read() -> None:
             try:
+                connection.connect()
+                # Kept apart: http.client forgets the socket of a response that ends with its connection.
+                sockets.append(connection.sock)
                 response = self._send(connection, path, bounded, what)
-                connection.sock.settimeout(seconds + _CONNECT_TIMEOUT)
+                sockets.append(connection.sock or sockets[-1])
+                sockets[-1].settimeout(seconds + _CONNECT_TIMEOUT)
                 for line in response:
                     event = json.loads(line)
                     if event.get("type") == "ERROR":
@@ -100,8 +105,8 @@ class KubeApi:
             return False
         finally:
             # A thread that waits for the next line wakes up when its socket ends.
-            if connection.sock:
-                _shut(connection.sock)
+            for sock in sockets:
+                _shut(sock)
             await asyncio.gather(thread, return_exceptions=True)
             connection.close()
 
