@@ -1,0 +1,162 @@
+"""Registry credentials from Docker's configuration, its helpers included."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildclient.adapters import docker_config
+from buildclient.adapters.docker_config import DockerConfig
+from buildclient.core.errors import UsageError
+from buildclient.core.ports import Credentials
+
+HUB = "https://index.docker.io/v1/"
+
+
+def pair(text: str) -> str:
+    """`auth` of an entry."""
+    return base64.b64encode(text.encode()).decode()
+
+
+class Home:
+    """A home folder with a Docker configuration and helpers on PATH."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.docker = folder / "docker"
+        self.docker.mkdir()
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+
+    def config(self, value: Any) -> DockerConfig:
+        """With this configuration."""
+        (self.docker / "config.json").write_text(value if isinstance(value, str) else json.dumps(value))
+        return DockerConfig({"DOCKER_CONFIG": str(self.docker), "PATH": str(self.bin)})
+
+    def helper(self, name: str, script: str) -> Path:
+        """A helper that runs `script`; gives the file in which it notes what it was asked for."""
+        asked = self.folder / f"{name}.asked"
+        program = self.bin / f"docker-credential-{name}"
+        program.write_text(f'#!/bin/sh\nPATH=/usr/bin:/bin\necho "$1 $(cat)" >> {asked}\n{script}\n')
+        program.chmod(0o755)
+        return asked
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An empty one."""
+    return Home(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("auths", "host", "expected"),
+    [
+        ({"r.io": {"auth": pair("u:p")}}, "r.io", Credentials("u", "p")),
+        ({"r.io": {"auth": pair("u:p:q")}}, "r.io", Credentials("u", "p:q")),
+        ({"r.io": {"username": "u", "password": "p"}}, "r.io", Credentials("u", "p")),
+        ({"r.io": {"auth": pair("u:p")}}, "other.io", Credentials()),
+        ({"r.io:5000": {"auth": pair("u:p")}}, "r.io", Credentials()),
+        ({"https://r.io/v1/": {"auth": pair("u:p")}}, "r.io", Credentials("u", "p")),
+        ({HUB: {"auth": pair("u:p")}}, "registry-1.docker.io", Credentials("u", "p")),
+        ({HUB: {"auth": pair("u:p")}}, "docker.io", Credentials("u", "p")),
+        ({"r.io": {"identitytoken": "t"}}, "r.io", Credentials(identity_token="t")),
+        ({"r.io": {"registrytoken": "t"}}, "r.io", Credentials(registry_token="t")),
+        ({"r.io": {}}, "r.io", Credentials()),
+    ],
+)
+async def test_entries_of_the_configuration(home: Home, auths: Any, host: str, expected: Credentials) -> None:
+    """Each form of `auths`, by host, old URLs and Docker Hub's own key included."""
+    assert await home.config({"auths": auths}).get(host) == expected
+
+
+async def test_no_configuration_is_anonymous(tmp_path: Path) -> None:
+    """Who never logged in has no credentials anywhere."""
+    assert await DockerConfig({"HOME": str(tmp_path)}).get("r.io") == Credentials()
+
+
+async def test_the_home_folder_is_the_default(tmp_path: Path) -> None:
+    """Without DOCKER_CONFIG it is ~/.docker."""
+    (tmp_path / ".docker").mkdir()
+    (tmp_path / ".docker" / "config.json").write_text(json.dumps({"auths": {"r.io": {"auth": pair("u:p")}}}))
+    assert await DockerConfig({"HOME": str(tmp_path)}).get("r.io") == Credentials("u", "p")
+
+
+async def test_a_hosts_own_helper_goes_before_the_store(home: Home) -> None:
+    """credHelpers, then credsStore, then the entries of the file."""
+    own = home.helper("own", """echo '{"Username": "o", "Secret": "1"}'""")
+    store = home.helper("store", """echo "credentials not found in native keychain"; exit 1""")
+    config = home.config(
+        {"credHelpers": {"r.io": "own"}, "credsStore": "store", "auths": {"x.io": {"auth": pair("u:p")}}}
+    )
+    assert await config.get("r.io") == Credentials("o", "1")
+    assert await config.get("x.io") == Credentials("u", "p")
+    assert await config.get("y.io") == Credentials()
+    assert own.read_text() == "get r.io\n"
+    assert store.read_text() == "get x.io\nget y.io\n"
+
+
+async def test_a_helper_is_asked_once_a_host(home: Home) -> None:
+    """A build asks for the same registry many times, its helper once."""
+    asked = home.helper("own", """echo '{"Username": "o", "Secret": "1"}'""")
+    config = home.config({"credsStore": "own"})
+    for _ in range(3):
+        await config.get("registry-1.docker.io")
+    assert asked.read_text() == f"get {HUB}\n"
+
+
+async def test_a_helpers_identity_token(home: Home) -> None:
+    """The user `<token>` says that the secret is one."""
+    home.helper("own", """echo '{"Username": "<token>", "Secret": "t"}'""")
+    assert await home.config({"credsStore": "own"}).get("r.io") == Credentials(identity_token="t")
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("echo locked; exit 1", "docker-credential-own: locked"),
+        ("echo why >&2; exit 2", "docker-credential-own: why"),
+        ("exit 3", "docker-credential-own: ended with status 3"),
+        ("echo nonsense", "printed no JSON object"),
+        ("echo '[]'", "printed no JSON object"),
+    ],
+)
+async def test_a_failing_helper_is_named(home: Home, script: str, expected: str) -> None:
+    """One line with the helper's name and its own words."""
+    home.helper("own", script)
+    with pytest.raises(UsageError, match=expected):
+        await home.config({"credsStore": "own"}).get("r.io")
+
+
+async def test_a_missing_helper_is_named(home: Home) -> None:
+    """A helper that the configuration names and nobody installed."""
+    with pytest.raises(UsageError, match="docker-credential-gone cannot be run"):
+        await home.config({"credsStore": "gone"}).get("r.io")
+
+
+async def test_a_hanging_helper_is_ended(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No helper holds a build for ever."""
+    monkeypatch.setattr(docker_config, "_HELPER_TIMEOUT", 0.3)
+    home.helper("own", "exec sleep 20")
+    with pytest.raises(UsageError, match="did not end within"):
+        await home.config({"credsStore": "own"}).get("r.io")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "is no object"),
+        ('{"auths": {"r.io": {"auth": "%"}}}', "auth of r.io is not base64"),
+        (json.dumps({"auths": {"r.io": {"auth": pair("nocolon")}}}), "auth of r.io has no colon"),
+    ],
+)
+async def test_a_broken_configuration_is_named(home: Home, text: str, expected: str) -> None:
+    """One line with the file, and never what the secret is."""
+    with pytest.raises(UsageError, match=expected) as caught:
+        await home.config(text).get("r.io")
+    assert str(home.docker) in str(caught.value)
+    assert "nocolon" not in str(caught.value)
