@@ -108,7 +108,9 @@ def _processes() -> Iterable[str]:
         try:
             spaces = _namespaces(folder.name)
             if spaces != here and (folder / "cmdline").read_bytes():
-                cgroup = (folder / "cgroup").read_text().splitlines()[0].rpartition(":")[2]
+                # Not every hierarchy holds a container's processes in a cgroup of its own: the deepest one tells most.
+                paths = (line.split(":", 2)[2] for line in (folder / "cgroup").read_text().splitlines())
+                cgroup = max(paths, key=len, default="/")
                 yield f"{(folder / 'comm').read_text().strip()} in {names.get(spaces[0], 'a network')} {cgroup}"
         except OSError:
             continue
