@@ -17,6 +17,10 @@ _PATH = rf"{_COMPONENT}(?:/{_COMPONENT})*"
 _TAG = r"\w[\w.-]{0,127}"
 _DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
 _REFERENCE = re.compile(rf"((?:{_DOMAIN}/)?{_PATH})(?::({_TAG}))?(?:@({_DIGEST}))?", re.ASCII)
+_NAME = re.compile(rf"(?:({_DOMAIN})/)?({_PATH})", re.ASCII)
+_IDENTIFIER = re.compile("[a-f0-9]{64}")
+_ALGORITHM = re.compile("[a-z0-9]+(?:[.+_-][a-z0-9]+)*")
+_DIGEST_SIZES = {"sha256": 64, "sha384": 96, "sha512": 128}
 _DEFAULT_DOMAIN = "docker.io"
 _MAX_NAME = 255
 
@@ -38,6 +42,15 @@ class Reference(NamedTuple):
         """Domain and path, without tag and digest."""
         return f"{self.domain}/{self.path}"
 
+    @property
+    def familiar(self) -> str:
+        """As people write it: without Docker Hub's own parts."""
+        short = self.path.removeprefix("library/")
+        text = str(self)
+        if self.domain != _DEFAULT_DOMAIN:
+            return text
+        return (short if "/" not in short else self.path) + text[len(self.name) :]
+
     def __str__(self) -> str:
         text = self.name
         if self.tag:
@@ -54,22 +67,41 @@ def parse_tag(text: str) -> str:
         if _REFERENCE.fullmatch(text.lower()):
             raise InvalidReference("repository name must be lowercase")
         raise InvalidReference("invalid reference format")
-    if len(match.group(1)) > _MAX_NAME:
-        raise InvalidReference(f"repository name must not be more than {_MAX_NAME} characters")
+    named = _NAME.fullmatch(match.group(1))
+    _check(named.group(2) if named else match.group(1), match.group(3))
     return text
 
 
 def parse_reference(text: str) -> Reference:
     """A reference with Docker Hub's defaults filled in: `app` is `docker.io/library/app`. Raises InvalidReference."""
+    if _IDENTIFIER.fullmatch(text):
+        raise InvalidReference(f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings")
     domain, rest = _split(text)
+    path = rest.partition(":")[0]
+    if path != path.lower():
+        raise InvalidReference(f"invalid reference format: repository name ({path}) must be lowercase")
     match = _REFERENCE.fullmatch(f"{domain}/{rest}")
     if match is None:
-        parse_tag(text)
         raise InvalidReference("invalid reference format")
     path = match.group(1)[len(domain) + 1 :]
-    if len(match.group(1)) > _MAX_NAME:
-        raise InvalidReference(f"repository name must not be more than {_MAX_NAME} characters")
+    _check(path, match.group(3))
     return Reference(domain, path, match.group(2) or "", match.group(3) or "")
+
+
+def _check(path: str, digest: str | None) -> None:
+    if len(path) > _MAX_NAME:
+        raise InvalidReference(f"repository name must not be more than {_MAX_NAME} characters")
+    if not digest:
+        return
+    algorithm, _, value = digest.partition(":")
+    if not _ALGORITHM.fullmatch(algorithm):
+        raise InvalidReference("invalid checksum digest format")
+    if algorithm not in _DIGEST_SIZES:
+        raise InvalidReference("unsupported digest algorithm")
+    if len(value) != _DIGEST_SIZES[algorithm]:
+        raise InvalidReference("invalid checksum digest length")
+    if value != value.lower():
+        raise InvalidReference("invalid checksum digest format")
 
 
 def registry_host(domain: str) -> str:
