@@ -1,13 +1,15 @@
 """Writes an exported tree into a folder, and never outside of it, whatever the daemon sends.
 
 Every step down goes by a folder's handle and follows no link, so neither `..` nor a link that was there before, or
-came a moment ago, leads out.
+came a moment ago, leads out. A file is written beside its place and renamed into it once it is complete: a build
+that fails leaves each file as it was, or new and whole. Hard links come last, since what they name may come late.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import stat as st
 
 from buildclient.core.diffcopy import (
@@ -43,70 +45,106 @@ class Tree:
 class _Writer:
     def __init__(self, folder: str) -> None:
         self._root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._here: tuple[bytes, int] = (b"", self._root)
+        self._mark = secrets.token_hex(6)
         self._position = -1
         self._wanted: dict[int, Stat] = {}
         self._files: dict[int, int] = {}
+        self._links: list[Stat] = []
         self._folders: list[Stat] = []
 
     def entry(self, stat: Stat) -> bool:
-        """Makes one entry; whether its content is wanted."""
+        """Makes one entry, or remembers it; whether its content is wanted."""
         self._position += 1
+        kind = stat.mode & GO_TYPE
         parent, name = self._parent(stat.path)
-        try:
-            return self._make(stat, parent, name)
-        finally:
-            if parent != self._root:
-                os.close(parent)
+        if kind == GO_DIR:
+            _make_folder(parent, name)
+            self._folders.append(stat)
+        elif kind:
+            _make_special(parent, name, stat)
+        elif stat.linkname:
+            self._links.append(stat)
+        else:
+            self._wanted[self._position] = stat
+            return True
+        return False
 
     def data(self, file: int, data: bytes) -> None:
-        """Writes content; empty data ends the file."""
+        """Writes content; empty data ends the file and puts it in its place."""
+        stat = self._wanted[file]
+        parent, name = self._parent(stat.path)
         if file not in self._files:
-            self._files[file] = self._create(self._wanted[file])
+            self._files[file] = os.open(self._beside(file), _CREATE, 0o600, dir_fd=parent)
         handle = self._files[file]
         if data:
             view = memoryview(data)
             while view:
                 view = view[os.write(handle, view) :]
             return
-        stat = self._wanted.pop(file)
-        os.fchmod(handle, unix_mode(stat.mode))
-        os.utime(handle, ns=(stat.mtime, stat.mtime))
+        _dress(handle, stat)
         os.close(self._files.pop(file))
+        try:
+            os.rename(self._beside(file), name, src_dir_fd=parent, dst_dir_fd=parent)
+        except OSError as error:
+            os.unlink(self._beside(file), dir_fd=parent)
+            raise _in_the_way(stat.path, error) from None
+        del self._wanted[file]
 
     def finish(self) -> None:
-        """Sets the folders' modes and times, which writing into them has changed, and lets go of the root."""
+        """Makes hard links, sets the folders' modes and times, which writing into them changed, and lets go."""
+        for stat in self._links:
+            source, source_name = self._parent(stat.linkname)
+            # The next look-up closes the handle.
+            source = os.dup(source)
+            try:
+                parent, name = self._parent(stat.path)
+                _remove(parent, name, stat.path)
+                os.link(source_name, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+            finally:
+                os.close(source)
         for stat in reversed(self._folders):
             parent, name = self._parent(stat.path)
+            handle = os.open(name, _DIRECTORY, dir_fd=parent)
             try:
-                handle = os.open(name, _DIRECTORY, dir_fd=parent)
-                os.fchmod(handle, unix_mode(stat.mode))
-                os.utime(handle, ns=(stat.mtime, stat.mtime))
-                os.close(handle)
+                _dress(handle, stat)
             finally:
-                if parent != self._root:
-                    os.close(parent)
+                os.close(handle)
         self.close()
 
     def close(self) -> None:
-        """Lets go of everything."""
-        for handle in self._files.values():
+        """Takes away what is incomplete and lets go of everything; may be called twice."""
+        for file, handle in self._files.items():
             os.close(handle)
+            with contextlib.suppress(OSError, DiffCopyError):
+                os.unlink(self._beside(file), dir_fd=self._parent(self._wanted[file].path)[0])
         self._files.clear()
-        if self._root >= 0:
-            os.close(self._root)
-            self._root = -1
+        for handle in {self._here[1], self._root} - {-1}:
+            os.close(handle)
+        self._root, self._here = -1, (b"", -1)
 
-    def __del__(self) -> None:
-        with contextlib.suppress(OSError):
-            self.close()
+    def _beside(self, file: int) -> str:
+        return f".buildclient-{self._mark}-{file}"
 
     def _parent(self, path: bytes) -> tuple[int, bytes]:
-        """A handle of the folder that holds a path, and the last name. Raises DiffCopyError for what is not clean."""
-        parts = path.split(b"/")
-        if any(part in (b"", b".", b"..") or b"\0" in part for part in parts):
+        """A handle of the folder that holds a path, good until the next call, and the last name.
+
+        Raises DiffCopyError for a path that is not clean, or whose folders are none.
+        """
+        folder, _, name = path.rpartition(b"/")
+        parts = folder.split(b"/") if folder else []
+        if path.startswith(b"/") or any(part in (b"", b".", b"..") or b"\0" in part for part in (*parts, name)):
             raise DiffCopyError(f"the daemon sent the path {path!r}, which is not inside the export")
+        if folder != self._here[0]:
+            handle = self._descend(parts, path)
+            if self._here[1] != self._root:
+                os.close(self._here[1])
+            self._here = (folder, handle)
+        return self._here[1], name
+
+    def _descend(self, parts: list[bytes], path: bytes) -> int:
         handle = self._root
-        for part in parts[:-1]:
+        for part in parts:
             try:
                 below = os.open(part, _DIRECTORY, dir_fd=handle)
             except OSError as error:
@@ -117,60 +155,64 @@ class _Writer:
                 if handle != self._root:
                     os.close(handle)
             handle = below
-        return handle, parts[-1]
+        return handle
 
-    def _make(self, stat: Stat, parent: int, name: bytes) -> bool:
-        kind = stat.mode & GO_TYPE
-        if kind == GO_DIR:
-            self._folder(parent, name)
-            self._folders.append(stat)
-            return False
-        _remove(parent, name)
-        if kind == GO_SYMLINK:
-            os.symlink(stat.linkname, name, dir_fd=parent)
-            os.utime(name, ns=(stat.mtime, stat.mtime), dir_fd=parent, follow_symlinks=False)
-        elif kind & GO_DEVICE:
-            device = st.S_IFCHR if kind & GO_CHAR else st.S_IFBLK
-            number = os.makedev(stat.devmajor, stat.devminor)
-            os.mknod(name, device | unix_mode(stat.mode), number, dir_fd=parent)
-        elif kind == GO_FIFO:
-            os.mkfifo(name, unix_mode(stat.mode), dir_fd=parent)
-        elif stat.linkname:
-            source, source_name = self._parent(stat.linkname)
-            try:
-                os.link(source_name, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
-            finally:
-                if source != self._root:
-                    os.close(source)
-        else:
-            # Made now, so that a hard link that follows finds it; filled when its content comes.
-            os.close(os.open(name, _CREATE, 0o600, dir_fd=parent))
-            self._wanted[self._position] = stat
-            return True
-        return False
 
-    def _folder(self, parent: int, name: bytes) -> None:
-        try:
+def _make_folder(parent: int, name: bytes) -> None:
+    try:
+        os.mkdir(name, 0o700, dir_fd=parent)
+    except FileExistsError:
+        if not st.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            os.unlink(name, dir_fd=parent)
             os.mkdir(name, 0o700, dir_fd=parent)
-        except FileExistsError:
-            if not st.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-                os.unlink(name, dir_fd=parent)
-                os.mkdir(name, 0o700, dir_fd=parent)
-
-    def _create(self, stat: Stat) -> int:
-        parent, name = self._parent(stat.path)
-        try:
-            return os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-        finally:
-            if parent != self._root:
-                os.close(parent)
 
 
-def _remove(parent: int, name: bytes) -> None:
-    """Makes room for an entry; a folder that is not empty stays, and the entry fails."""
+def _make_special(parent: int, name: bytes, stat: Stat) -> None:
+    """A link, a device or a pipe. Raises DiffCopyError for a kind that is none of these."""
+    kind = stat.mode & GO_TYPE
+    if kind not in (GO_SYMLINK, GO_FIFO, GO_DEVICE, GO_DEVICE | GO_CHAR):
+        raise DiffCopyError(f"the daemon sent {stat.path!r} of a kind that cannot be written ({kind:#x})")
+    _remove(parent, name, stat.path)
+    if kind == GO_SYMLINK:
+        os.symlink(stat.linkname, name, dir_fd=parent)
+    else:
+        type_ = st.S_IFIFO if kind == GO_FIFO else st.S_IFCHR if kind & GO_CHAR else st.S_IFBLK
+        os.mknod(name, type_ | 0o600, os.makedev(stat.devmajor, stat.devminor), dir_fd=parent)
+        os.chmod(name, unix_mode(stat.mode), dir_fd=parent)
+    _set_xattrs(b"/proc/self/fd/%d/%s" % (parent, name), stat)
+    os.utime(name, ns=(stat.mtime, stat.mtime), dir_fd=parent, follow_symlinks=False)
+
+
+def _dress(handle: int, stat: Stat) -> None:
+    """Attributes, mode and time of an open file or folder."""
+    _set_xattrs(handle, stat)
+    os.fchmod(handle, unix_mode(stat.mode))
+    os.utime(handle, ns=(stat.mtime, stat.mtime))
+
+
+def _set_xattrs(place: int | bytes, stat: Stat) -> None:
+    for key, value in stat.xattrs.items():
+        # Not every file system or user may set every one; fsutil does without, too.
+        with contextlib.suppress(OSError):
+            if isinstance(place, int):
+                os.setxattr(place, key, value)
+            else:
+                os.setxattr(place, key, value, follow_symlinks=False)
+
+
+def _remove(parent: int, name: bytes, path: bytes) -> None:
+    """Makes room for an entry; a folder with something in it stays, and the entry fails."""
     try:
         os.unlink(name, dir_fd=parent)
     except FileNotFoundError:
         return
     except (IsADirectoryError, PermissionError):
-        os.rmdir(name, dir_fd=parent)
+        try:
+            os.rmdir(name, dir_fd=parent)
+        except OSError as error:
+            raise _in_the_way(path, error) from None
+
+
+def _in_the_way(path: bytes, error: OSError) -> DiffCopyError:
+    text = os.fsdecode(path)
+    return DiffCopyError(f"cannot write {text}: something else is in its place ({(error.strerror or '').lower()})")

@@ -47,6 +47,9 @@ class TreeWriter(Protocol):
     def finish(self) -> None:
         """Every content came: sets the folders' times."""
 
+    def close(self) -> None:
+        """Takes away what is incomplete; may be called twice."""
+
 
 Receivers = Mapping[int, ArchiveReceiver | TreeReceiver]
 
@@ -80,14 +83,19 @@ async def _archive(call: Call, receiver: ArchiveReceiver, disk: ThreadPoolExecut
 
 async def _tree(call: Call, receiver: TreeReceiver, disk: ThreadPoolExecutor) -> None:
     loop = asyncio.get_running_loop()
-    transfer = _Transfer(receiver.open())
-    while messages := await call.read_batch():
-        answers = await loop.run_in_executor(disk, transfer.feed, messages)
-        if answers:
-            await call.write_batch(answers)
-        if transfer.done:
-            # The daemon's FIN is the end: fsutil never half-closes.
-            return
+    writer = await loop.run_in_executor(disk, receiver.open)
+    transfer = _Transfer(writer)
+    try:
+        while messages := await call.read_batch():
+            answers = await loop.run_in_executor(disk, transfer.feed, messages)
+            if answers:
+                await call.write_batch(answers)
+            if transfer.done:
+                # The daemon's FIN is the end: fsutil never half-closes.
+                return
+    finally:
+        # In the thread that writes, behind what it may still be writing.
+        disk.submit(writer.close)
     raise Status(Code.CANCELLED, "the export ended before its end")
 
 
