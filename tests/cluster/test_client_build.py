@@ -1,0 +1,281 @@
+"""Builds through the Kubernetes API on real pods: results, failures, rights, broken ways, cancellation."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cluster.client_builder import BIN, HandMadeBuilder
+from tests.conftest import kubectl
+
+pytestmark = pytest.mark.cluster
+HELLO = "FROM BASE\nRUN uname -m > /arch && cat /arch\n"
+
+
+@pytest.fixture(scope="module")
+def builder(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandMadeBuilder]:
+    """A builder of two nodes, ready."""
+    namespace = f"client-{uuid.uuid4().hex[:8]}"
+    kubectl(cluster, "create", "namespace", namespace)
+    try:
+        one = HandMadeBuilder(cluster, namespace, tmp_path_factory.mktemp("client"))
+        one.deploy()
+        yield one
+    finally:
+        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
+
+
+def manifest(builder: HandMadeBuilder, repository: str, reference: str) -> dict[str, Any]:
+    """A manifest in the registry."""
+    accept = ", ".join(f"application/vnd.oci.image.{kind}.v1+json" for kind in ("index", "manifest"))
+    url = f"http://{builder.registry}/v2/{repository}/manifests/{reference}"
+    with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept}), timeout=20) as answer:
+        return dict(json.load(answer))
+
+
+def tags(builder: HandMadeBuilder, repository: str) -> list[str]:
+    """The tags of a repository; none when it is not there."""
+    try:
+        with urllib.request.urlopen(f"http://{builder.registry}/v2/{repository}/tags/list", timeout=20) as answer:
+            return list(json.load(answer).get("tags") or [])
+    except urllib.error.HTTPError:
+        return []
+
+
+def test_two_platforms_become_one_index_under_every_tag(builder: HandMadeBuilder) -> None:
+    """Each node builds its platform; the index holds both, and every tag leads to it."""
+    repository = f"client/{uuid.uuid4().hex[:8]}"
+    name = f"{builder.registry}/{repository}"
+    done = builder.run(
+        "build", "--platform", "linux/amd64,linux/arm64", "-t", f"{name}:1", "-t", f"{name}:2", "--push",
+        "--metadata-file", "metadata.json", builder.context("hello", HELLO),
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    assert " x86_64" in done.err
+    assert " aarch64" in done.err
+    index = manifest(builder, repository, "1")
+    platforms = [m["platform"]["architecture"] for m in index["manifests"] if m["platform"]["os"] != "unknown"]
+    assert platforms == ["amd64", "arm64"]
+    assert manifest(builder, repository, "2") == index
+    metadata = json.loads((builder.folder / "metadata.json").read_text())
+    assert manifest(builder, repository, metadata["containerimage.digest"]) == index
+
+
+def test_one_failed_platform_leaves_no_tag(builder: HandMadeBuilder) -> None:
+    """When the build fails on one architecture, the other's success is put under no tag."""
+    repository = f"client/{uuid.uuid4().hex[:8]}"
+    context = builder.context("half", 'FROM BASE\nRUN [ "$(uname -m)" != aarch64 ]\n')
+    done = builder.run(
+        "build", "--platform", "linux/amd64,linux/arm64", "-t", f"{builder.registry}/{repository}:1", "--push", context
+    )
+    assert done.status == 1
+    assert done.last.startswith("ERROR: failed to build: failed to solve: process ")
+    assert done.last.endswith("did not complete successfully: exit code: 1")
+    assert tags(builder, repository) == []
+
+
+def test_a_failed_step_shows_its_lines_and_its_log(builder: HandMadeBuilder) -> None:
+    """The Dockerfile's line is marked, the step's output shown again, the last line is docker buildx's."""
+    done = builder.run("build", "--no-cache", builder.context("fail", "FROM BASE\nRUN echo reason; exit 7\n"))
+    assert done.status == 1
+    assert "   2 | >>> RUN echo reason; exit 7" in done.err
+    assert done.err.count("reason\n") >= 2
+    assert done.last == (
+        'ERROR: failed to build: failed to solve: process "/bin/sh -c echo reason; exit 7" '
+        "did not complete successfully: exit code: 7"
+    )
+
+
+def test_an_error_with_long_details_is_whole(builder: HandMadeBuilder) -> None:
+    """A Dockerfile of 60 KB comes back in the error's details, beyond gRPC's usual limits."""
+    dockerfile = "FROM BASE\n" + "# a comment that makes the source long\n" * 1600 + "RUN exit 9\n"
+    done = builder.run("build", builder.context("long", dockerfile))
+    assert done.status == 1
+    assert ">>> RUN exit 9" in done.err
+    assert done.last.endswith("exit code: 9")
+
+
+def test_outputs_come_back(builder: HandMadeBuilder) -> None:
+    """A folder and an archive arrive through the tunnel, for one platform and for two."""
+    context = builder.context("out", "FROM scratch\nCOPY hello.txt /\n", **{"hello.txt": "hi\n"})
+    assert builder.run("build", "-o", "type=local,dest=one", context).status == 0
+    assert (builder.folder / "one" / "hello.txt").read_text() == "hi\n"
+    both = ("--platform", "linux/amd64,linux/arm64")
+    done = builder.run("build", *both, "-o", "type=local,dest=two", context)
+    assert done.status == 0, done.err
+    assert {p.name for p in (builder.folder / "two").iterdir()} == {"linux_amd64", "linux_arm64"}
+    done = builder.run("build", "-o", "type=tar,dest=one.tar", context)
+    assert done.status == 0, done.err
+    listed = subprocess.run(["tar", "tf", str(builder.folder / "one.tar")], capture_output=True, text=True, check=True)
+    assert "hello.txt" in listed.stdout
+
+
+def test_emulated_platforms_go_to_a_daemon_that_reports_them(builder: HandMadeBuilder) -> None:
+    """A platform nobody declares is built where BuildKit reports it."""
+    view = json.loads(builder.run("inspect", "--format", "json").out)
+    reported = {p for n in view["nodes"] for pod in n["pods"] for w in pod["workers"] for p in w["platforms"]}
+    assert "linux/386" in reported
+    done = builder.run("build", "--platform", "linux/386", builder.context("emulated", "FROM scratch\nCOPY . /\n"))
+    assert done.status == 0, done.err
+    done = builder.run("build", "--platform", "linux/mips64", builder.context("emulated", "FROM scratch\nCOPY . /\n"))
+    assert done.status == 2
+    assert "no node of this builder can build linux/mips64" in done.last
+
+
+def test_ls_and_inspect_show_what_is_there(builder: HandMadeBuilder) -> None:
+    """Nodes, endpoints, ready pods and their Kubernetes nodes, BuildKit's version and platforms."""
+    table = builder.run("ls").out
+    for word in ("kube", r"\_ builder-amd64", "running", "linux/amd64*", "1/1 ready on amd64", "1/1 ready on arm64"):
+        assert word in table
+    text = builder.run("inspect", "--bootstrap").out
+    for word in (builder.pods("arm64")[0].removeprefix("pod/"), "Kubernetes node: arm64", "GC Policy rule#0:"):
+        assert word in text
+
+
+def test_the_output_is_found_in_the_cluster(builder: HandMadeBuilder) -> None:
+    """A ConfigMap is all a CI job needs to know of a builder."""
+    context = builder.context("found", "FROM scratch\nCOPY . /\n")
+    name = f"{builder.namespace}/kube"
+    assert builder.run("build", "--from-cluster", name, context, BUILDCLIENT_BUILDER="").status == 0
+    assert builder.run("build", context, BUILDCLIENT_BUILDER="", BUILDX_BUILDER=name).status == 0
+    done = builder.run("build", "--from-cluster", f"{builder.namespace}/other", context)
+    assert done.status == 125
+    assert "cannot read ConfigMap" in done.last
+
+
+RIGHTS = {
+    "configmaps": {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"], "resourceNames": ["kube-builder"]},
+    "pods": {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]},
+    "pods/exec": {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]},
+}
+
+
+@pytest.mark.parametrize("missing", ["", "configmaps", "pods", "pods/exec"])
+def test_a_job_needs_few_rights_and_is_told_which_is_missing(builder: HandMadeBuilder, missing: str) -> None:
+    """With the documented rights a build works; without one of them the message names it."""
+    account = f"ci-{missing.replace('/', '-') or 'all'}"
+    rules = [rule for name, rule in RIGHTS.items() if name != missing]
+    meta = {"name": account, "namespace": builder.namespace}
+    subject = {"kind": "ServiceAccount", "name": account, "namespace": builder.namespace}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account}
+    rbac = "rbac.authorization.k8s.io/v1"
+    builder.apply(
+        [
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
+            {"apiVersion": rbac, "kind": "Role", "metadata": meta, "rules": rules},
+            {"apiVersion": rbac, "kind": "RoleBinding", "metadata": meta, "roleRef": role, "subjects": [subject]},
+        ]
+    )
+    config = yaml.safe_load(Path(builder.environment["KUBECONFIG"]).read_text())
+    config["users"][0]["user"] = {"token": builder.kubectl("create", "token", account).strip()}
+    path = builder.folder / f"{account}.yaml"
+    path.write_text(yaml.safe_dump(config))
+    context = builder.context("rights", "FROM scratch\nCOPY . /\n")
+    done = builder.run(
+        "build", "--from-cluster", f"{builder.namespace}/kube", context, KUBECONFIG=str(path), BUILDCLIENT_BUILDER=""
+    )
+    if not missing:
+        assert done.status == 0, done.err
+        return
+    assert done.status == 125
+    assert "a right is missing" in done.last
+    assert f'resource "{missing}"' in done.last
+    assert "Traceback" not in done.err
+
+
+def test_credentials_the_cluster_refuses_are_said(builder: HandMadeBuilder) -> None:
+    """401 is one line that says to log in."""
+    config = yaml.safe_load(Path(builder.environment["KUBECONFIG"]).read_text())
+    config["users"][0]["user"] = {"token": "stale"}
+    path = builder.folder / "stale.yaml"
+    path.write_text(yaml.safe_dump(config))
+    done = builder.run("build", builder.context("stale", "FROM scratch\nCOPY . /\n"), KUBECONFIG=str(path))
+    assert done.status == 125
+    assert "log in again" in done.last
+
+
+def test_an_interrupted_build_ends_at_once_and_on_the_daemon_too(builder: HandMadeBuilder) -> None:
+    """Ctrl-C ends the command with 130 within seconds, and the step in the pod is gone."""
+    mark = f"{uuid.uuid4().int % 10**6 + 3000}"
+    context = builder.context("slow", f"FROM BASE\nRUN echo {mark}; sleep {mark}\n")
+    process = subprocess.Popen(
+        [str(BIN / "buildclient"), "build", context],
+        env=builder.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    for line in process.stderr:
+        if line.rstrip().endswith(f" {mark}"):
+            break
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    rest = process.stderr.read()
+    assert process.wait(10) == 130, rest
+    assert time.monotonic() - begun < 5
+    assert rest.strip().splitlines()[-1].endswith("Canceled: context canceled")
+    pod = builder.pods()[0]
+    for _ in range(40):
+        if f"sleep {mark}" not in builder.kubectl("exec", pod, "-c", "buildkitd", "--", "ps", "-o", "args"):
+            return
+        time.sleep(0.25)
+    pytest.fail("the step still runs in the pod")
+
+
+def test_a_pod_that_dies_ends_the_build_with_a_reason(builder: HandMadeBuilder) -> None:
+    """A killed pod is an error that names it, not a hang."""
+    mark = f"{uuid.uuid4().int % 10**6 + 3000}"
+    context = builder.context("killed", f"FROM BASE\nRUN echo {mark}; sleep {mark}\n")
+    process = subprocess.Popen(
+        [str(BIN / "buildclient"), "build", context], env=builder.environment, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr
+    for line in process.stderr:
+        if line.rstrip().endswith(f" {mark}"):
+            break
+    pod = builder.pods()[0]
+    builder.kubectl("delete", pod, "--grace-period=0", "--force")
+    rest = process.communicate(timeout=60)[1]
+    assert process.returncode in (1, 125), rest
+    assert pod.removeprefix("pod/") in rest.strip().splitlines()[-1] or "failed to solve" in rest
+    builder.kubectl("rollout", "status", "deployment/builder-amd64", "--timeout=120s", timeout=130)
+
+
+def test_a_builder_without_pods_says_so_at_its_timeout(builder: HandMadeBuilder) -> None:
+    """Scaled to nothing, a build waits for the node's own timeout, then names labels and namespace."""
+    builder.kubectl("scale", "deployment/builder-arm64", "--replicas=0")
+    builder.kubectl("wait", "--for=delete", "pod", "-l", "app=builder-arm64", "--timeout=60s", timeout=70)
+    try:
+        output = json.loads(builder.file.read_text())
+        output["nodes"][1]["timeoutSeconds"] = 2
+        short = builder.folder / "short.json"
+        short.write_text(json.dumps(output))
+        context = builder.context("nopods", "FROM scratch\nCOPY . /\n")
+        done = builder.run("build", "--builder-file", str(short), "--platform", "linux/arm64", context)
+        assert done.status == 125
+        assert "no pod carries app=builder-arm64" in done.last
+        assert builder.namespace in done.last
+    finally:
+        builder.kubectl("scale", "deployment/builder-arm64", "--replicas=1")
+    done = builder.run("inspect", "--bootstrap")
+    assert done.status == 0, done.err
+    assert "1/1 ready on arm64" in builder.run("ls").out
+
+
+@pytest.mark.slow
+def test_a_long_silent_step_keeps_its_session(builder: HandMadeBuilder) -> None:
+    """Forty silent seconds pass: the daemon's health probes are answered all the while."""
+    context = builder.context("silent", f"FROM BASE\nRUN sleep 40; echo {os.getpid()}\nCOPY Dockerfile /again\n")
+    done = builder.run("build", "--no-cache", context, timeout=120)
+    assert done.status == 0, done.err
