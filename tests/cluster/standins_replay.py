@@ -200,14 +200,19 @@ def last_lines(log: list[str]) -> dict[tuple[str, str], tuple[str, str]]:
 
 
 def section(log: list[str], title: str) -> list[str]:
-    """The lines of a section that ends a log, masked, sorted; of a run that failed, without the unchanged resources,
-    whose number depends on the order of parallel ones."""
+    """The lines of a section that ends a log, masked, sorted.
+
+    Of a run that failed, without the number of unchanged resources and without the mark of outputs that were not
+    given: how far the program came before it was stopped depends on the order of parallel resources.
+    """
     if f"{title}:" not in log:
         return []
     start = log.index(f"{title}:") + 1
     end = next((i for i in range(start, len(log)) if not log[i].startswith("  ")), len(log))
     lines = sorted(masked(line) for line in log[start:end] if line.strip())
-    return [line for line in lines if "unchanged" not in line] if errors(log) else lines
+    if not errors(log):
+        return lines
+    return [line.replace("  - ", "    ", 1) for line in lines if "unchanged" not in line]
 
 
 def errors(log: list[str]) -> set[str]:
