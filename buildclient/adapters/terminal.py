@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TextIO
 
 from buildclient.core.errors import UsageError
 from buildclient.core.events import Event
-from buildclient.core.progress import Plain, Progress, Row
+from buildclient.core.progress import Plain, Progress, Row, size
 
 __all__ = ["MODES", "Display", "choose_mode", "open_display"]
 
@@ -21,6 +22,7 @@ MODES = ("auto", "plain", "tty", "quiet", "none", "rawjson")
 _EVERY = 0.12
 """Seconds between two looks at the state."""
 _LOG_LINES = 6
+_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f]")
 
 
 class Display:
@@ -32,7 +34,7 @@ class Display:
 
     def feed(self, event: Event) -> None:
         """Takes one event."""
-        self.progress.feed(event)
+        self.progress.feed(event, time.time())
 
     def show(self) -> None:
         """Shows what is new."""
@@ -52,17 +54,17 @@ class _PlainDisplay(Display):
             self._out.flush()
 
     def end(self, failed: bool) -> None:
-        self.show()
-        if failed:
-            self._out.write("".join(f"{line}\n" for line in self._plain.last_words()))
+        lines = [*self._plain.lines(time.time(), final=True), *_after(self._plain, failed)]
+        self._out.write("".join(f"{line}\n" for line in lines))
         self._out.flush()
 
 
 class _TtyDisplay(Display):
     """Redraws its lines in place; what scrolled out of the screen stays as it was."""
 
-    def __init__(self, out: TextIO, colour: bool) -> None:
+    def __init__(self, out: TextIO, colour: bool, log_lines: int = _LOG_LINES) -> None:
         super().__init__(out)
+        self._log_lines = log_lines
         self._begun = time.time()
         self._drawn = 0
         self._colour = colour
@@ -72,8 +74,7 @@ class _TtyDisplay(Display):
 
     def end(self, failed: bool) -> None:
         self._draw(final=True)
-        if failed:
-            self._out.write("".join(f"{line}\n" for line in Plain(self.progress).last_words()))
+        self._out.write("".join(f"{line}\n" for line in _after(Plain(self.progress), failed)))
         self._out.flush()
 
     def _draw(self, *, final: bool) -> None:
@@ -94,9 +95,10 @@ class _TtyDisplay(Display):
             if row.started is None:
                 continue
             mark = "CACHED " if row.cached else "CANCELED " if row.cancelled else "ERROR " if row.error else ""
-            lines.append(f" => {mark}{row.name}\t{row.seconds(now):.1f}s")
+            lines.append(f" => {mark}{_plain(row.name)}\t{row.seconds(progress.clock(row, now)):.1f}s")
             if not row.completed:
-                lines += [f" => => {line}" for line in (*_transfers(row), *row.log[-_LOG_LINES:])]
+                shown = row.log[-self._log_lines :] if self._log_lines else []
+                lines += [f" => => {_plain(line)}" for line in (*_transfers(row), *(f"# {line}" for line in shown))]
         return lines
 
     def _cut(self, line: str, columns: int) -> str:
@@ -114,7 +116,8 @@ def choose_mode(asked: str, environ: Mapping[str, str], terminal: bool) -> str:
     """The mode that a flag, BUILDKIT_PROGRESS or the terminal asks for. Raises UsageError."""
     mode = asked if asked and asked != "auto" else environ.get("BUILDKIT_PROGRESS") or "auto"
     if mode not in MODES:
-        raise UsageError(f"invalid progress mode {mode}: use one of {', '.join(MODES)}")
+        where = "--progress" if mode == asked else "BUILDKIT_PROGRESS"
+        raise UsageError(f"{where}: invalid progress mode {mode}: use one of {', '.join(MODES)}")
     if mode == "auto":
         return "tty" if terminal and environ.get("TERM", "dumb") != "dumb" else "plain"
     return mode
@@ -129,7 +132,8 @@ def open_display(mode: str, out: TextIO | None = None, environ: Mapping[str, str
     if mode == "rawjson":
         return _JsonDisplay(stream)
     if mode == "tty":
-        return _TtyDisplay(stream, not variables.get("NO_COLOR"))
+        lines = variables.get("BUILDKIT_TTY_LOG_LINES", "")
+        return _TtyDisplay(stream, not variables.get("NO_COLOR"), int(lines) if lines.isdecimal() else _LOG_LINES)
     return _PlainDisplay(stream)
 
 
@@ -139,7 +143,6 @@ class _JsonDisplay(Display):
     def feed(self, event: Event) -> None:
         import json
 
-        super().feed(event)
         value = {"type": type(event).__name__, **event._asdict()}
         self._out.write(json.dumps(value, default=_text) + "\n")
 
@@ -166,9 +169,16 @@ async def shown(display: Display) -> AsyncIterator[Display]:
         display.end(failed)
 
 
-def _transfers(row: Row) -> list[str]:
-    from buildclient.core.progress import size
+def _after(plain: Plain, failed: bool) -> Iterator[str]:
+    return plain.last_words() if failed else plain.warnings()
 
+
+def _plain(text: str) -> str:
+    """Text that moves no cursor."""
+    return _CONTROL.sub("", text.expandtabs())
+
+
+def _transfers(row: Row) -> list[str]:
     return [
         f"{status.id} {size(status.current)}" + (f" / {size(status.total)}" if status.total else "")
         for status in row.statuses.values()

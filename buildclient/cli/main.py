@@ -17,12 +17,16 @@ from collections.abc import Sequence  # noqa: E402
 
 import click  # noqa: E402
 
-from buildclient.core.errors import BuildFailed, ClientError  # noqa: E402
+from buildclient.core.errors import BuildFailed, ClientError, UsageError  # noqa: E402
 
-__all__ = ["main", "run"]
+__all__ = ["VERSION", "main", "run", "status_of"]
 
+VERSION = "0.1.0"
+"""A literal: asking the installed package for it costs more than a cached build can spare."""
+_CANCELLED = "ERROR: failed to build: failed to solve: Canceled: context canceled"
 _COMMANDS = {
     "build": ("buildclient.cli.build", "Start a build."),
+    "completion": ("buildclient.cli.completion", "Print what a shell needs to complete command lines."),
     "inspect": ("buildclient.cli.inspect", "Show a builder, its nodes, pods and what BuildKit reports."),
     "ls": ("buildclient.cli.ls", "List builders."),
 }
@@ -44,11 +48,8 @@ class _Lazy(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in _COMMANDS:
-            import difflib
-
-            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
-            ctx.fail(f'no such command "{args[0]}"' + (f'; did you mean "{near[0]}"?' if near else ""))
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            raise UsageError(f"unknown command: {args[0]}{_near(args[0], _COMMANDS)}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -62,6 +63,7 @@ class _Lazy(click.Group):
     epilog="Exit status: 0 done, 1 the build failed, 2 wrong usage, 100 internal failure, 102 resources exhausted, "
     "125 no builder reached, 130 interrupted.",
 )
+@click.version_option(VERSION, message="%(prog)s %(version)s")
 @click.option("-D", "--debug", is_flag=True, help="Show where in the program an error arose.")
 def main(debug: bool) -> None:
     """Build images with BuildKit on Kubernetes, without Docker.
@@ -87,33 +89,59 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 def status_of(arguments: list[str]) -> int:
     """Runs the command line; gives its exit status."""
+    debugging = bool({"-D", "--debug"} & set(arguments))
     try:
         result = main.main(arguments, prog_name="buildclient", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         return _say(error.format_message(), 2)
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "buildclient"
-        return _say(f"ERROR: {error.format_message()}\nhint: {command} --help", 2)
-    except click.ClickException as error:
-        return _say(f"ERROR: {error.format_message()}", 1)
     except (click.Abort, KeyboardInterrupt):
-        return _say("ERROR: failed to build: failed to solve: Canceled: context canceled", 130)
+        return _say(_CANCELLED, 130)
     except BrokenPipeError:
         return 1
-    except ClientError as error:
-        if _debugging(arguments):
-            raise
-        sources = "".join(f"{source}\n" for source in error.sources) if isinstance(error, BuildFailed) else ""
-        return _say(f"{sources}ERROR: {error}", error.exit_status)
     except Exception as error:
-        if _debugging(arguments):
-            raise
-        return _say(f"ERROR: {type(error).__name__}: {error} (a fault of buildclient; -D shows where)", 100)
+        if debugging and not isinstance(error, click.UsageError):
+            import traceback
+
+            traceback.print_exc()
+        return _say(*_words(error))
 
 
-def _debugging(arguments: Sequence[str]) -> bool:
-    return bool({"-D", "--debug"} & set(arguments[:1]))
+def _words(error: Exception) -> tuple[str, int]:
+    """What to say of an error, its last line starting with `ERROR: `, and the exit status."""
+    if isinstance(error, click.UsageError):
+        command = error.ctx.command_path if error.ctx else "buildclient"
+        return f"hint: {command} --help\nERROR: {_usage(error)}", 2
+    if isinstance(error, click.ClickException):
+        return f"ERROR: {error.format_message()}", 1
+    if isinstance(error, UsageError) and error.flag:
+        from buildclient.cli.hints import hint
+
+        return f"{hint(error.flag)}ERROR: {error}", error.exit_status
+    if isinstance(error, ClientError):
+        sources = "".join(f"{source}\n" for source in error.sources) if isinstance(error, BuildFailed) else ""
+        return f"{sources}ERROR: {error}", error.exit_status
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"ERROR: failed to build: {error.filename}: {(error.strerror or '').lower()}", 1
+    return f"ERROR: {type(error).__name__}: {error} (a fault of buildclient; -D shows where)", 100
+
+
+def _usage(error: click.UsageError) -> str:
+    """Click's errors in the words of docker buildx, each naming the flag."""
+    if isinstance(error, click.NoSuchOption):
+        name = error.option_name if error.option_name.startswith("-") else f"--{error.option_name}"
+        known = [flag for option in error.ctx.command.params for flag in option.opts] if error.ctx else []
+        return f"unknown flag: {name}{_near(name, known)}"
+    if isinstance(error, click.MissingParameter) and error.ctx:
+        return f"{error.ctx.command_path} wants {error.param.make_metavar(error.ctx) if error.param else 'more'}"
+    return error.format_message().rstrip(".")
+
+
+def _near(name: str, known: Sequence[str] | dict[str, tuple[str, str]]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _say(text: str, status: int) -> int:

@@ -26,6 +26,10 @@ _DEST = {"--context": "kube_context"}
 
 def where_options(command: _F) -> _F:
     """Adds the flags to a command."""
+    # It may stand behind the command too; whoever words errors looks for it on the whole line.
+    command = click.option("-D", "--debug", is_flag=True, expose_value=False, help="Show where an error arose.")(
+        command
+    )
     for flag, metavar, text in reversed(_OPTIONS):
         name = _DEST.get(flag, flag[2:].replace("-", "_"))
         command = click.option(flag, name, metavar=metavar, default="", help=text)(command)

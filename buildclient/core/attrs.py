@@ -5,11 +5,12 @@ Pure; what lies on disk (context, Dockerfile, Git) was looked at before and come
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from buildclient.core.annotations import annotation_attrs
 from buildclient.core.errors import UsageError
-from buildclient.core.flags import is_bool, parse_bool
+from buildclient.core.flags import flagged, is_bool, parse_bool
+from buildclient.core.limits import check_entitlement, parse_host, parse_ulimits
 from buildclient.core.reference import InvalidReference, parse_reference, parse_tag
 from buildclient.core.request import BuildRequest, Output
 from buildclient.core.solve import CacheEntry, Exporter, SolveRequest
@@ -23,9 +24,17 @@ _NAMED = ("image", "oci", "docker")
 
 def check_request(request: BuildRequest) -> None:
     """Raises UsageError for what can be told without a builder, in the order and words of docker buildx."""
+    for flag, check in _CHECKS:
+        with flagged(flag):
+            check(request)
+
+
+def _check_no_cache(request: BuildRequest) -> None:
     if request.no_cache and request.no_cache_filter:
         raise UsageError(f"{_PREFIX}--no-cache and --no-cache-filter cannot currently be used together")
-    annotation_attrs(request.annotations)
+
+
+def _check_tags(request: BuildRequest) -> None:
     for tag in request.tags:
         try:
             parse_tag(tag)
@@ -33,16 +42,37 @@ def check_request(request: BuildRequest) -> None:
             raise UsageError(f'{_PREFIX}invalid tag "{tag}": {error}') from None
     if not request.tags and any(output.push and not output.attrs.get("name") for output in request.outputs):
         raise UsageError(f"{_PREFIX}tag is needed when pushing to registry")
+
+
+def _check_network(request: BuildRequest) -> None:
     if request.network not in ("", "default", "host", "none"):
         raise UsageError(f'{_PREFIX}network mode "{request.network}" not supported by buildkit: use host or none')
+
+
+def _check_outputs(request: BuildRequest) -> None:
     if any(output.type == "docker" for output in request.outputs) and (
         len(request.platforms) > 1 or any(value is not None for value in request.attests.values())
     ):
         raise UsageError(
             f"{_PREFIX}docker exporter does not support exporting manifest lists, use the oci exporter instead"
         )
-    for host in request.add_hosts:
-        _host(host)
+
+
+def _check_all(check: Callable[[str], object], texts: Sequence[str]) -> None:
+    for text in texts:
+        check(text)
+
+
+_CHECKS: tuple[tuple[str, Callable[[BuildRequest], object]], ...] = (
+    ("--ulimit", lambda request: parse_ulimits(request.ulimits)),
+    ("--allow", lambda request: _check_all(check_entitlement, request.allow)),
+    ("--no-cache-filter", _check_no_cache),
+    ("--annotation", lambda request: annotation_attrs(request.annotations)),
+    ("--tag", _check_tags),
+    ("--network", _check_network),
+    ("--output", _check_outputs),
+    ("--add-host", lambda request: _check_all(parse_host, request.add_hosts)),
+)
 
 
 def solve_request(
@@ -90,9 +120,7 @@ def solve_request(
         exports.append(CacheEntry("inline"))
     imports = tuple(_cache(entry) for entry in request.cache_from)
     if imports:
-        import json
-
-        attrs["cache-imports"] = json.dumps([{"Type": e.type, "Attrs": dict(e.attrs)} for e in imports])
+        attrs["cache-imports"] = _go_json([{"Type": e.type, "Attrs": dict(sorted(e.attrs.items()))} for e in imports])
     return SolveRequest(
         ref=ref,
         frontend=frontend,
@@ -117,9 +145,9 @@ def _build_attrs(request: BuildRequest) -> dict[str, str]:
         "no-cache": ",".join(request.no_cache_filter),
         "cgroup-parent": request.cgroup_parent,
         "force-network-mode": request.network if request.network in ("host", "none") else "",
-        "add-hosts": ",".join(_host(host) for host in request.add_hosts),
+        "add-hosts": ",".join(entry for host in request.add_hosts for entry in parse_host(host)),
         "shm-size": str(request.shm_size or ""),
-        "ulimit": ",".join(request.ulimits),
+        "ulimit": ",".join(parse_ulimits(request.ulimits)),
     }
     attrs.update({key: value for key, value in optional.items() if value})
     if request.no_cache:
@@ -163,13 +191,14 @@ def _cache(entry: Mapping[str, str]) -> CacheEntry:
     return CacheEntry(entry["type"], {key: value for key, value in entry.items() if key != "type"})
 
 
-def _host(text: str) -> str:
-    """`host:ip` or `host=ip` as BuildKit's `host=ip`. Raises UsageError."""
-    for sign in "=:":
-        host, found, address = text.partition(sign)
-        if found and host and address:
-            return f"{host}={address.strip('[]')}"
-    raise UsageError(f"{_PREFIX}invalid host {text}")
+def _go_json(value: object) -> str:
+    """As Go writes it: no spaces, and nothing that a browser would take for markup."""
+    import json
+
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
 
 
 def pushes(outputs: Sequence[Output]) -> bool:
@@ -182,5 +211,7 @@ def provenance_by_default(value: str | None) -> bool:
     if value is None:
         return True
     if not is_bool(value):
-        raise UsageError(f'{_PREFIX}invalid BUILDX_NO_DEFAULT_ATTESTATIONS: "{value}" is no boolean')
+        raise UsageError(
+            f'{_PREFIX}invalid BUILDX_NO_DEFAULT_ATTESTATIONS: strconv.ParseBool: parsing "{value}": invalid syntax'
+        )
     return not parse_bool(value)

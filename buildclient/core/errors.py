@@ -28,6 +28,11 @@ class UsageError(ClientError):
 
     exit_status = 2
 
+    def __init__(self, message: str, *, flag: str = "") -> None:
+        super().__init__(message)
+        self.flag = flag
+        """The flag at fault, such as `--tag`, where the message itself (docker buildx's words) does not name it."""
+
 
 class UnreachableError(ClientError):
     """No way to a builder: no output, no cluster, no ready pod, no connection.

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from buildclient.core.csvtext import CsvError, csv_fields, csv_line
 from buildclient.core.errors import UsageError
+from buildclient.core.reference import InvalidReference, parse_reference
 
-__all__ = ["key_values", "parse_attests", "parse_bool", "parse_cache", "parse_context_names", "parse_size"]
+__all__ = [
+    "flagged",
+    "is_bool",
+    "key_values",
+    "parse_attests",
+    "parse_bool",
+    "parse_cache",
+    "parse_context_names",
+    "parse_list",
+]
 
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
-_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+
+
+@contextlib.contextmanager
+def flagged(flag: str) -> Iterator[None]:
+    """Puts the flag's name on a UsageError that the body raises."""
+    try:
+        yield
+    except UsageError as error:
+        error.flag = error.flag or flag
+        raise
 
 
 def parse_bool(text: str, default: bool = False) -> bool:
@@ -33,7 +53,7 @@ def key_values(items: Iterable[str], flag: str, environment: Mapping[str, str] |
     for item in items:
         key, equals, value = item.partition("=")
         if not key:
-            raise UsageError(f'{flag}: invalid key-value pair "{item}": empty key')
+            raise UsageError(f'invalid key-value pair "{item}": empty key', flag=flag)
         if equals:
             found[key] = value
         elif environment is None:
@@ -57,7 +77,7 @@ def parse_attests(items: Sequence[str], provenance: str = "", sbom: str = "") ->
                 else f"type={kind},{value}"
             )
     found: dict[str, str | None] = {}
-    for text in texts:
+    for text in filter(None, texts):
         kind, disabled, attrs = "", False, {}
         for field in _fields(text):
             key, equals, value = field.partition("=")
@@ -68,7 +88,7 @@ def parse_attests(items: Sequence[str], provenance: str = "", sbom: str = "") ->
                 kind = value
             elif key == "disabled":
                 if not is_bool(value):
-                    raise UsageError(f'strconv.ParseBool: parsing "{value}": invalid syntax')
+                    raise UsageError(f'invalid value {field}: strconv.ParseBool: parsing "{value}": invalid syntax')
                 disabled = parse_bool(value)
             else:
                 attrs[key] = value
@@ -79,45 +99,66 @@ def parse_attests(items: Sequence[str], provenance: str = "", sbom: str = "") ->
     return found
 
 
-def parse_cache(items: Sequence[str], flag: str) -> tuple[dict[str, str], ...]:
-    """`--cache-from`, `--cache-to`: a reference, or `type=…,key=value` (`type` among the keys). Raises UsageError."""
+def parse_cache(items: Sequence[str], environment: Mapping[str, str]) -> tuple[dict[str, str], ...]:
+    """`--cache-from`, `--cache-to`: references, or `type=…,key=value` (`type` stays among the keys).
+
+    GitHub's cache takes address and token from the environment, and is left out where there is none, as in docker
+    buildx. Raises UsageError.
+    """
     found: list[dict[str, str]] = []
-    for text in items:
+    for text in filter(None, items):
         fields = _fields(text)
-        if not any("=" in field for field in fields):
+        if "=" not in text:
             found.extend({"type": "registry", "ref": field} for field in fields)
             continue
         entry: dict[str, str] = {}
         for field in fields:
             key, equals, value = field.partition("=")
             if not equals:
-                raise UsageError(f"{flag}: invalid value {field}")
-            entry[key.lower().strip()] = value
-        if not entry.get("type"):
+                raise UsageError(f"invalid value {field}")
+            entry[key.lower()] = value
+        kind = entry.get("type")
+        if not kind:
             raise UsageError(f'type required for "{text}"')
+        if kind == "local":
+            raise UsageError("a cache of type=local is not supported yet: use type=registry or type=inline")
+        if kind == "gha":
+            entry = _github(entry, environment)
+            if not (entry.get("token") and (entry.get("url") or entry.get("url_v2"))):
+                continue
         found.append(entry)
     return tuple(found)
 
 
+def _github(entry: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    second = entry.get("version", "2" if parse_bool(environment.get("ACTIONS_CACHE_SERVICE_V2", "")) else "") == "2"
+    results = environment.get("ACTIONS_RESULTS_URL")
+    offered = {
+        "token": environment.get("ACTIONS_RUNTIME_TOKEN"),
+        "url_v2": results if second else None,
+        "url": environment.get("ACTIONS_CACHE_URL", results),
+    }
+    return {**{key: value for key, value in offered.items() if value is not None}, **entry}
+
+
 def parse_context_names(items: Sequence[str]) -> dict[str, str]:
-    """`--build-context NAME=PATH`. Raises UsageError."""
+    """`--build-context NAME=PATH`; a name is an image's name. Raises UsageError."""
     found = {}
-    for item in items:
+    for item in filter(None, items):
         name, equals, path = item.partition("=")
         if not equals:
             raise UsageError(f"invalid context value: {item}, expected key=value")
-        found[name.lower()] = path
+        try:
+            named = parse_reference(name)
+        except InvalidReference as error:
+            raise UsageError(f"invalid context name {name}: {error}") from None
+        found[named.familiar.removesuffix(":latest")] = path
     return found
 
 
-def parse_size(text: str, flag: str) -> int:
-    """`64m`, `1.5gb`, `1024`: bytes, in units of 1024. Raises UsageError."""
-    lower = text.strip().lower().removesuffix("ib").removesuffix("b")
-    number, unit = (lower[:-1], lower[-1:]) if lower[-1:].isalpha() else (lower, "")
-    try:
-        return int(float(number) * _UNITS[unit])
-    except (ValueError, KeyError, OverflowError):
-        raise UsageError(f'invalid argument "{text}" for "{flag}" flag: invalid size: \'{text}\'') from None
+def parse_list(items: Sequence[str]) -> tuple[str, ...]:
+    """A flag that takes lists in CSV and may be given several times. Raises UsageError."""
+    return tuple(field for item in items for field in _fields(item))
 
 
 def _fields(text: str) -> list[str]:

@@ -80,6 +80,8 @@ def _exporter(output: Output) -> Output:
         return Output("image", {"unpack": "false", **attrs, "push": "true"})
     if kind == "docker" and not dest:
         raise UsageError(_LOAD)
+    if kind in ("oci", "docker") and not parse_bool(attrs.get("tar", "true"), True):
+        raise UsageError(f"tar=false is not supported yet for {kind}: write an archive, dest=FILE, and unpack it")
     if is_archive(output):
         return Output(kind, attrs, dest or "-")
     if kind == "local" or kind in ("oci", "docker"):

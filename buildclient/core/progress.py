@@ -21,14 +21,17 @@ _KEPT_LOG = 10
 _STATUS_EVERY = 5.0
 """Seconds between two lines about one transfer that made little progress."""
 _STATUS_STEP = 0.05
+_STAY = 5.0
+"""Seconds for which plain text stays with a row before another one that works gets its turn."""
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 class Row:
     """One line of the progress and what belongs to it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, node: str = "") -> None:
         self.name = name
+        self.node = node
         self.number = 0
         self.vertices: dict[str, Vertex] = {}
         self.spans: dict[str, dict[float, float | None]] = {}
@@ -38,6 +41,8 @@ class Row:
         self.fresh: list[str] = []
         """Lines that plain text has not shown yet."""
         self.partial: dict[int, bytes] = {}
+        self.warnings: list[str] = []
+        """Those that plain text has not shown yet."""
         self.changed = False
         self.finished_shown = False
 
@@ -92,9 +97,13 @@ class Progress:
         self.rows: dict[str, Row] = {}
         self.warnings: list[Warned] = []
         self._row_of: dict[str, str] = {}
+        self._ahead: dict[str, float] = {}
 
-    def feed(self, event: Event) -> None:
-        """Takes one event."""
+    def feed(self, event: Event, received: float | None = None) -> None:
+        """Takes one event; `received` is this machine's time, by which the daemon's clock is known."""
+        stamp = (event.completed or event.started) if isinstance(event, Vertex) else getattr(event, "timestamp", None)
+        if received is not None and stamp is not None:
+            self._ahead[event.node] = max(stamp - received, self._ahead.get(event.node, float("-inf")))
         key = f"{event.node}\0{event.digest if isinstance(event, Vertex) else event.vertex}"
         if isinstance(event, Vertex):
             self._vertex(key, event)
@@ -102,6 +111,9 @@ class Progress:
         row = self.rows.get(self._row_of.get(key, ""))
         if isinstance(event, Warned):
             self.warnings.append(event)
+            if row is not None:
+                row.warnings.append(event.short)
+                row.changed = True
         elif row is None:
             return
         elif isinstance(event, VertexStatus):
@@ -109,6 +121,10 @@ class Progress:
             row.changed = True
         else:
             _log(row, event)
+
+    def clock(self, row: Row, now: float) -> float:
+        """This machine's time as the row's daemon tells it."""
+        return now + self._ahead.get(row.node, 0.0)
 
     @property
     def total(self) -> int:
@@ -132,13 +148,20 @@ class Progress:
         row = self.rows.get(place)
         if row is None:
             name = (vertex.group_name or vertex.name) if vertex.group else vertex.name
-            row = self.rows[place] = Row(f"{vertex.node}: {name}" if vertex.node else name)
+            row = self.rows[place] = Row(_on_node(vertex.node, name), vertex.node)
         row.vertices[key] = vertex
         if vertex.started is not None:
             spans = row.spans.setdefault(key, {})
             spans[vertex.started] = vertex.completed
             row.changed = True
             row.finished_shown = False
+
+
+def _on_node(node: str, name: str) -> str:
+    """A step's name with its node, as docker buildx puts a prefix."""
+    if not node:
+        return name
+    return f"[{node} {name[1:]}" if name.startswith("[") else f"[{node}] {name}"
 
 
 def _log(row: Row, event: Log) -> None:
@@ -162,15 +185,30 @@ class Plain:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._current: Row | None = None
+        self._since = 0.0
         self._numbers = 0
         self._told: dict[tuple[int, str], VertexStatus] = {}
 
-    def lines(self, now: float) -> Iterator[str]:
-        """New lines, without line ends; `now` is the time on the daemon's clock."""
+    def lines(self, now: float, *, final: bool = False) -> Iterator[str]:
+        """New lines, without line ends; `now` is this machine's time. `final` holds nothing back."""
         rows = [row for row in self._progress.rows.values() if row.changed and row.started is not None]
         # What has ended comes first, so that the row shown last is one that still works.
         for row in sorted(rows, key=lambda row: (not row.completed, row is not self._current, row.started)):
-            yield from self._show(row, now)
+            other = self._current is not None and row is not self._current
+            if other and not row.completed and not final and now - self._since < _STAY:
+                continue
+            before = self._current
+            yield from self._show(row, self._progress.clock(row, now))
+            if self._current is not before:
+                self._since = now
+
+    def warnings(self) -> Iterator[str]:
+        """What the frontend warned of, each once."""
+        shorts = dict.fromkeys(warning.short for warning in self._progress.warnings)
+        if shorts:
+            yield ""
+            yield f" {len(shorts)} warning{'s' if len(shorts) > 1 else ''} found:"
+            yield from (f" - {short}" for short in shorts)
 
     def last_words(self) -> Iterator[str]:
         """The log of what failed, once more, below everything else."""
@@ -183,8 +221,8 @@ class Plain:
 
     def _show(self, row: Row, now: float) -> Iterator[str]:
         row.changed = False
-        news = [*self._statuses(row), *row.fresh]
-        row.fresh = []
+        news = [*self._statuses(row), *(f"WARN: {short}" for short in row.warnings), *row.fresh]
+        row.fresh, row.warnings = [], []
         ended = row.completed and not row.finished_shown
         if ended:
             for rest in row.partial.values():

@@ -1,0 +1,167 @@
+"""The flags of `buildclient build`, and how their texts become a request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from buildclient.adapters.terminal import MODES
+from buildclient.cli.hints import NOT_YET
+from buildclient.core.attrs import provenance_by_default
+from buildclient.core.errors import UsageError
+from buildclient.core.flags import (
+    flagged,
+    is_bool,
+    key_values,
+    parse_attests,
+    parse_bool,
+    parse_cache,
+    parse_context_names,
+    parse_list,
+)
+from buildclient.core.limits import parse_size
+from buildclient.core.outputs import build_outputs, parse_output
+from buildclient.core.platformtext import read_platforms
+from buildclient.core.request import BuildRequest, Output
+
+__all__ = ["FlagsCommand", "build_flags", "build_request"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_T = TypeVar("_T")
+# flag names, (metavar or None for a switch), help; flags with "…" in their metavar may be given several times
+_FLAGS: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
+    (("--add-host",), "HOST:IP…", "Add a custom host-to-IP mapping."),
+    (("--allow",), "ENTITLEMENT…", "Allow an extra entitlement, such as network.host or security.insecure."),
+    (("--annotation",), "[TYPE:]KEY=VALUE…", "Add an annotation to the image."),
+    (("--attest",), "type=TYPE,…", "Attestation parameters."),
+    (("--build-arg",), "KEY=VALUE…", "Set a build-time variable."),
+    (("--build-context",), "NAME=PATH…", "An additional build context."),
+    (("--cache-from",), "REF|type=…,…", "An external cache source."),
+    (("--cache-to",), "REF|type=…,…", "A cache export destination."),
+    (("--cgroup-parent",), "NAME", "The parent cgroup for RUN instructions."),
+    (("-f", "--file"), "PATH", "Name of the Dockerfile (default PATH/Dockerfile)."),
+    (("--iidfile",), "FILE", "Write the image ID to a file."),
+    (("--label",), "KEY=VALUE…", "Set a label of the image."),
+    (("--load",), None, "Refused, as there is no Docker here: use -o type=docker,dest=FILE."),
+    (("--metadata-file",), "FILE", "Write the build's result metadata to a file."),
+    (("--network",), "MODE", "Network of RUN instructions: default, none or host."),
+    (("--no-cache",), None, "Do not use the cache."),
+    (("--no-cache-filter",), "STAGE…", "Do not use the cache for these stages."),
+    (("-o", "--output"), "type=TYPE,dest=PATH,…", "Output destination: image, registry, oci, docker, tar, local."),
+    (("--platform",), "OS/ARCH[/VARIANT]…", "Target platforms, comma-separated or several flags."),
+    (("--progress",), "MODE", f"Progress on standard error: {', '.join(MODES)}."),
+    (("--provenance",), "VALUE", "Shorthand for --attest=type=provenance."),
+    (("--pull",), None, "Always attempt to pull all referenced images."),
+    (("--push",), None, "Push the result to its registry: -o type=registry."),
+    (("-q", "--quiet"), None, "No progress; print the image ID."),
+    (("--routing-key",), "KEY", "The key that leads this build to a pod (default: repository, path, Dockerfile…)."),
+    (("--sbom",), "VALUE", "Shorthand for --attest=type=sbom."),
+    (("--shm-size",), "BYTES", "Size of /dev/shm, such as 64m."),
+    (("-t", "--tag"), "NAME[:TAG]…", "Name of the image."),
+    (("--target",), "STAGE", "The stage to build."),
+    (("--ulimit",), "NAME=SOFT[:HARD]…", "A limit of RUN instructions."),
+)
+
+
+class FlagsCommand(click.Command):
+    """A command whose switches also take `=true` and `=false`, as Go's do."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        switches = {flag for option in self.params if getattr(option, "is_flag", False) for flag in option.opts}
+        kept = []
+        for number, argument in enumerate(args):
+            if argument == "--":
+                kept += args[number:]
+                break
+            name, equals, value = argument.partition("=")
+            if not equals or name not in switches:
+                kept.append(argument)
+            elif not is_bool(value):
+                problem = f'strconv.ParseBool: parsing "{value}": invalid syntax'
+                raise UsageError(f'invalid argument "{value}" for "{name}" flag: {problem}')
+            elif parse_bool(value):
+                kept.append(name)
+        return super().parse_args(ctx, kept)
+
+
+def build_flags(function: _F) -> _F:
+    """Adds the flags to a command."""
+    for flag in NOT_YET:
+        function = click.option(flag, hidden=True, multiple=True, **_not_yet(flag))(function)
+    for names, metavar, text in reversed(_FLAGS):
+        settings: dict[str, Any] = {"help": text}
+        if metavar is None:
+            settings["is_flag"] = True
+        else:
+            settings.update(metavar=metavar, multiple="…" in metavar, default=() if "…" in metavar else "")
+        function = click.option(*names, **settings)(function)
+    return function
+
+
+def _not_yet(flag: str) -> dict[str, Any]:
+    def refuse(context: click.Context, option: click.Parameter, values: Sequence[str]) -> None:
+        if values and set(values) != {"build"}:
+            raise UsageError(f"{flag} is not supported yet; {NOT_YET[flag]}")
+
+    return {"callback": refuse, "expose_value": False, **({"is_flag": True} if flag == "--check" else {})}
+
+
+def build_request(context: str, flags: Mapping[str, Any], environ: Mapping[str, str]) -> BuildRequest:
+    """The request that a command line means. Raises UsageError."""
+    attests = _attests(flags, environ)
+    return BuildRequest(
+        context=context,
+        dockerfile=flags["file"],
+        target=flags["target"],
+        tags=tuple(flags["tag"]),
+        build_args=key_values(flags["build_arg"], "--build-arg", environ),
+        labels=key_values(flags["label"], "--label"),
+        annotations=tuple(flags["annotation"]),
+        build_contexts=_read("--build-context", parse_context_names, flags["build_context"]),
+        no_cache=flags["no_cache"],
+        no_cache_filter=_read("--no-cache-filter", parse_list, flags["no_cache_filter"]),
+        pull=flags["pull"],
+        attests=attests,
+        allow=tuple(filter(None, flags["allow"])),
+        add_hosts=tuple(flags["add_host"]),
+        network=flags["network"],
+        shm_size=parse_size(flags["shm_size"], "--shm-size") if flags["shm_size"] else 0,
+        ulimits=tuple(flags["ulimit"]),
+        cgroup_parent=flags["cgroup_parent"],
+        outputs=_outputs(flags),
+        cache_from=_read("--cache-from", parse_cache, flags["cache_from"], environ),
+        cache_to=_read("--cache-to", parse_cache, flags["cache_to"], environ),
+        platforms=_read(
+            "--platform", read_platforms, flags["platform"] or [environ.get("DOCKER_DEFAULT_PLATFORM", "")], _machine
+        ),
+        routing_key=flags["routing_key"],
+        source_date_epoch=environ.get("SOURCE_DATE_EPOCH", ""),
+    )
+
+
+def _read(flag: str, parse: Callable[..., _T], *arguments: Any) -> _T:
+    with flagged(flag):
+        return parse(*arguments)
+
+
+def _outputs(flags: Mapping[str, Any]) -> tuple[Output, ...]:
+    with flagged("--output"):
+        given = [parse_output(text) for text in flags["output"] if text]
+        return build_outputs(given, push=flags["push"], load=flags["load"])
+
+
+def _attests(flags: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str | None]:
+    short = next((flag for flag in ("provenance", "sbom") if flags[flag] and not flags["attest"]), "attest")
+    attests = _read(f"--{short}", parse_attests, flags["attest"], flags["provenance"], flags["sbom"])
+    if not provenance_by_default(environ.get("BUILDX_NO_DEFAULT_ATTESTATIONS")):
+        attests.setdefault("provenance", None)
+    return attests
+
+
+def _machine() -> str:
+    """This machine's platform."""
+    machine = os.uname()
+    return f"{machine.sysname.lower()}/{machine.machine}"

@@ -1,0 +1,42 @@
+"""What each flag takes: a line above an error whose own words, docker buildx's, do not name the flag."""
+
+from __future__ import annotations
+
+__all__ = ["NOT_YET", "hint"]
+
+_TAKES = {
+    "--add-host": "HOST:IP or HOST=IP, such as db:10.0.0.7",
+    "--allow": "network.host, security.insecure or device[=NAME]",
+    "--annotation": "[TYPE[,TYPE…][[PLATFORM]]:]KEY=VALUE, TYPE being index, manifest or their -descriptor",
+    "--attest": "type=provenance|sbom[,disabled=true][,KEY=VALUE…]",
+    "--build-arg": "KEY=VALUE, or KEY for the environment's value",
+    "--build-context": "NAME=PATH, NAME=URL or NAME=docker-image://IMAGE, NAME in lower case",
+    "--cache-from": "IMAGE or type=registry|gha|s3|azblob,KEY=VALUE…",
+    "--cache-to": "IMAGE or type=registry|inline|gha|s3|azblob,KEY=VALUE…",
+    "--label": "KEY=VALUE",
+    "--network": "default, none or host",
+    "--output": "DIR, - or type=image|registry|oci|docker|tar|local|cacheonly[,dest=PATH][,KEY=VALUE…]",
+    "--platform": "OS/ARCH[/VARIANT], such as linux/arm64, comma-separated, or local",
+    "--provenance": "true, false, mode=min or mode=max",
+    "--sbom": "true, false or generator=IMAGE",
+    "--shm-size": "bytes, with k, m or g for more, such as 64m",
+    "--tag": "[REGISTRY/]NAME[:TAG], NAME in lower case, such as registry.example/app:1",
+    "--ulimit": "NAME=SOFT[:HARD], such as nofile=1024:2048",
+}
+_PEER = "docker buildx, attached to the same builder, has it"
+_CHECKS = "the build itself shows the checks' warnings"
+NOT_YET = {
+    "--call": _CHECKS,
+    "--check": _CHECKS,
+    "--policy": _PEER,
+    "--resource": "limits are the builder's: its options requests.* and limits.*",
+    "--secret": _PEER,
+    "--ssh": _PEER,
+}
+"""Flags of docker buildx that are not served, and what is there instead."""
+
+
+def hint(flag: str) -> str:
+    """One line for a flag, with its end; empty for a flag that has none."""
+    takes = _TAKES.get(flag)
+    return f"hint: {flag} takes {takes}\n" if takes else ""
