@@ -199,7 +199,10 @@ def web_server(
             seen.append(asked)
             status, headers, data = answer(asked)
             self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(data))}.items():
+            # A promise of more bytes than there are: the connection breaks off.
+            more = int(headers.get("X-Promise", "0"))
+            self.close_connection = self.close_connection or more > 0
+            for name, value in {**headers, "Content-Length": str(len(data) + more)}.items():
                 self.send_header(name, value)
             self.end_headers()
             if self.command != "HEAD":

@@ -5,7 +5,6 @@ Reference: OCI distribution-spec 1.1; distribution's "Token Authentication". Ful
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
 import re
@@ -14,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from buildclient.adapters.registry_http import RegistryHttp, said
+from buildclient.adapters.threads import in_thread
 from buildclient.adapters.token import TokenRefused, fetch_token
 from buildclient.core.errors import BuildFailed
 from buildclient.core.merge import digest_of
@@ -52,7 +52,7 @@ class OciRegistry:
         where = parse_reference(reference)
         headers = {"Accept": ", ".join(_ACCEPT)}
         answer = await self._ask("GET", f"manifests/{digest}", where, "pull", headers=headers, preload_content=False)
-        data = await asyncio.to_thread(answer.read, _MAX_MANIFEST + 1)
+        data = await self._http.read(answer, _MAX_MANIFEST + 1)
         answer.release_conn()
         if len(data) > _MAX_MANIFEST:
             raise BuildFailed(f"{where.name}@{digest}: a manifest of more than {_MAX_MANIFEST >> 20} MiB")
@@ -75,7 +75,7 @@ class OciRegistry:
         where = parse_reference(reference)
         answer = await self._ask("GET", f"blobs/{digest}", where, "pull", preload_content=False)
         try:
-            while piece := await asyncio.to_thread(answer.read, _CHUNK):
+            while piece := await self._http.read(answer, _CHUNK):
                 yield piece
         finally:
             answer.release_conn()
@@ -116,7 +116,7 @@ class OciRegistry:
         self._check(realm, where, found)
         scope = f"repository:{where.path}:{actions}"
         try:
-            token = await asyncio.to_thread(fetch_token, realm, fields.get("service", ""), (scope,), found)
+            token = await in_thread(lambda: fetch_token(realm, fields.get("service", ""), (scope,), found))
         except TokenRefused as error:
             raise BuildFailed(f"registry {where.domain}, repository {where.path}: {error}") from None
         return f"Bearer {token.value}"

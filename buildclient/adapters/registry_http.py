@@ -6,7 +6,6 @@ with Docker: never because a server happened to answer that way, which would han
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import json
 import re
@@ -14,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from buildclient.adapters.proxy import proxy_for
+from buildclient.adapters.threads import in_thread
 from buildclient.core.errors import BuildFailed
 
 if TYPE_CHECKING:
@@ -47,7 +47,11 @@ class RegistryHttp:
 
     async def send(self, method: str, host: str, path: str, **options: Any) -> Any:
         """The answer (urllib3's) to a request for `/v2/<path>`, whatever its status. Raises BuildFailed."""
-        return await asyncio.to_thread(self._send, method, host, path, options)
+        return await in_thread(lambda: self._send(method, host, path, options))
+
+    async def read(self, answer: Any, size: int) -> bytes:
+        """At most `size` bytes of an answer's body. Raises BuildFailed when it breaks off."""
+        return await in_thread(lambda: _read(answer, size))
 
     def _send(self, method: str, host: str, path: str, options: Mapping[str, Any]) -> Any:
         return self._request(method, f"{self._base(host)}/v2/{path}", options, method)
@@ -134,6 +138,15 @@ def said(answer: Any) -> str:
     except (ValueError, AttributeError):
         told = [" ".join(answer.data.decode(errors="replace").split())[:200]]
     return " ".join([str(answer.status), answer.reason or "", "; ".join(filter(None, told))]).strip()
+
+
+def _read(answer: Any, size: int) -> bytes:
+    import urllib3
+
+    try:
+        return bytes(answer.read(size))
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise BuildFailed(f"registry: the answer broke off: {_words(error)}") from None
 
 
 def _words(error: Exception) -> str:

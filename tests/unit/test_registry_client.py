@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -183,6 +186,34 @@ async def test_other_bytes_than_asked_for_are_refused() -> None:
         pytest.raises(ClientError, match="other bytes"),
     ):
         await OciRegistry(Fixed(), environ={}).get_manifest(f"{host}/a", wanted)
+
+
+def test_a_registry_that_hangs_does_not_hold_an_interrupted_command() -> None:
+    """Cancelled, a request is over at once, and so is the loop, whatever the registry does."""
+    release = threading.Event()
+
+    def answer(asked: Asked) -> tuple[int, dict[str, str], bytes]:
+        release.wait(30)
+        return 200, {}, b""
+
+    async def ask(host: str) -> None:
+        asking = OciRegistry(Fixed(), environ={}).get_manifest(f"{host}/a", "1")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asking, 0.3)
+
+    with web_server(answer, []) as host:
+        started = time.monotonic()
+        asyncio.run(ask(host))
+        assert time.monotonic() - started < 3
+        release.set()
+
+
+async def test_an_answer_that_breaks_off_is_one_line() -> None:
+    """Fewer bytes than the registry promised are an error, not a manifest."""
+    headers = {"Content-Type": OCI_INDEX, "X-Promise": "1"}
+    with web_server(lambda asked: (200, headers, EMPTY_INDEX), []) as host:
+        with pytest.raises(ClientError, match="broke off"):
+            await OciRegistry(Fixed(), environ={}).get_manifest(f"{host}/a", "1")
 
 
 async def test_nobody_there_is_one_line() -> None:
