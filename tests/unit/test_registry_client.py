@@ -211,9 +211,12 @@ def test_a_registry_that_hangs_does_not_hold_an_interrupted_command() -> None:
 async def test_an_answer_that_breaks_off_is_one_line() -> None:
     """Fewer bytes than the registry promised are an error, not a manifest."""
     headers = {"Content-Type": OCI_INDEX, "X-Promise": "1"}
-    with web_server(lambda asked: (200, headers, EMPTY_INDEX), []) as host:
-        with pytest.raises(ClientError, match="broke off"):
-            await OciRegistry(Fixed(), environ={}).get_manifest(f"{host}/a", "1")
+    answers = {"/v2/": (200, {"Content-Type": "application/json"}, b"{}")}
+    with (
+        web_server(lambda asked: answers.get(asked.path, (200, headers, EMPTY_INDEX)), []) as host,
+        pytest.raises(ClientError, match="broke off"),
+    ):
+        await OciRegistry(Fixed(), environ={}).get_manifest(f"{host}/a", "1")
 
 
 async def test_nobody_there_is_one_line() -> None:
