@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -78,6 +77,8 @@ class _TtyDisplay(Display):
         self._out.flush()
 
     def _draw(self, *, final: bool) -> None:
+        import shutil
+
         columns, height = shutil.get_terminal_size()
         lines = self._lines(time.time())
         if not final:

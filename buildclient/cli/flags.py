@@ -70,21 +70,32 @@ class FlagsCommand(click.Command):
     """A command whose switches also take `=true` and `=false`, as Go's do."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        switches = {flag for option in self.params if getattr(option, "is_flag", False) for flag in option.opts}
-        kept = []
+        options = {flag: option for option in self.params for flag in option.opts if isinstance(option, click.Option)}
+        kept: list[str] = []
+        value_follows = False
         for number, argument in enumerate(args):
-            if argument == "--":
+            name, equals, value = argument.partition("=")
+            option = options.get(name)
+            if argument == "--" and not value_follows:
                 kept += args[number:]
                 break
-            name, equals, value = argument.partition("=")
-            if not equals or name not in switches:
+            if value_follows or option is None:
                 kept.append(argument)
-            elif not is_bool(value):
-                problem = f'strconv.ParseBool: parsing "{value}": invalid syntax'
-                raise UsageError(f'invalid argument "{value}" for "{name}" flag: {problem}')
-            elif parse_bool(value):
-                kept.append(name)
+                value_follows = False
+            elif option.is_flag and equals:
+                kept += [name] if _switched_on(name, value) else []
+            else:
+                # Long forms: for a short one click first searches for similar long ones, at a price.
+                kept.append(argument if equals else option.opts[-1])
+                value_follows = not equals and not option.is_flag
         return super().parse_args(ctx, kept)
+
+
+def _switched_on(name: str, value: str) -> bool:
+    if not is_bool(value):
+        problem = f'strconv.ParseBool: parsing "{value}": invalid syntax'
+        raise UsageError(f'invalid argument "{value}" for "{name}" flag: {problem}')
+    return parse_bool(value)
 
 
 def build_flags(function: _F) -> _F:
@@ -122,11 +133,11 @@ def build_request(context: str, flags: Mapping[str, Any], environ: Mapping[str, 
         annotations=tuple(flags["annotation"]),
         build_contexts=_read("--build-context", parse_context_names, flags["build_context"]),
         no_cache=flags["no_cache"],
-        no_cache_filter=_read("--no-cache-filter", parse_list, flags["no_cache_filter"]),
+        no_cache_filter=tuple(flags["no_cache_filter"]),
         pull=flags["pull"],
         attests=attests,
         allow=tuple(filter(None, flags["allow"])),
-        add_hosts=tuple(flags["add_host"]),
+        add_hosts=_read("--add-host", parse_list, flags["add_host"]),
         network=flags["network"],
         shm_size=parse_size(flags["shm_size"], "--shm-size") if flags["shm_size"] else 0,
         ulimits=tuple(flags["ulimit"]),

@@ -44,6 +44,14 @@ def _check_tags(request: BuildRequest) -> None:
         raise UsageError(f"{_PREFIX}tag is needed when pushing to registry")
 
 
+def _check_syntax(request: BuildRequest) -> None:
+    if not request.build_args.get("BUILDKIT_SYNTAX", "some").strip():
+        raise UsageError(
+            f"{_PREFIX}empty BUILDKIT_SYNTAX build-arg is invalid, "
+            "use --build-arg BUILDKIT_SYNTAX without '=' for optional behavior"
+        )
+
+
 def _check_network(request: BuildRequest) -> None:
     if request.network not in ("", "default", "host", "none"):
         raise UsageError(f'{_PREFIX}network mode "{request.network}" not supported by buildkit: use host or none')
@@ -67,6 +75,7 @@ _CHECKS: tuple[tuple[str, Callable[[BuildRequest], object]], ...] = (
     ("--ulimit", lambda request: parse_ulimits(request.ulimits)),
     ("--allow", lambda request: _check_all(check_entitlement, request.allow)),
     ("--no-cache-filter", _check_no_cache),
+    ("--build-arg", _check_syntax),
     ("--annotation", lambda request: annotation_attrs(request.annotations)),
     ("--tag", _check_tags),
     ("--network", _check_network),
@@ -94,11 +103,6 @@ def solve_request(
     frontend, attrs = "dockerfile.v0", dict(context_attrs)
     syntax = request.build_args.get("BUILDKIT_SYNTAX")
     if syntax is not None:
-        if not syntax.strip():
-            raise UsageError(
-                f"{_PREFIX}empty BUILDKIT_SYNTAX build-arg is invalid, "
-                "use --build-arg BUILDKIT_SYNTAX without '=' for optional behavior"
-            )
         frontend = "gateway.v0"
         attrs["source"] = syntax.strip().split(" ", 1)[0]
         attrs["cmdline"] = syntax
