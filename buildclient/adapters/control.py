@@ -15,7 +15,7 @@ import grpc
 
 from buildclient.adapters.bridge import Bridge
 from buildclient.adapters.status import events, failure, workers
-from buildclient.core.errors import ClientError
+from buildclient.core.errors import ClientError, UnreachableError
 from buildclient.core.ports import Connection, Endpoint, EventSink, Worker
 from buildclient.core.solve import SolveRequest
 from buildclient.proto import control_pb2 as pb
@@ -29,6 +29,8 @@ __all__ = ["GrpcControl"]
 _SERVICE = "/moby.buildkit.v1.Control/"
 _STATUS_IDLE = 5.0
 """Seconds without progress after the solve has ended, until the rest of it is given up."""
+_LAST_WORDS = 5.0
+"""Seconds that a solve has to end by itself after its session broke."""
 _OPTIONS = [
     # An error's details may be larger than gRPC's default limits, and would be lost with the build error in them.
     ("grpc.max_metadata_size", 16 << 20),
@@ -81,16 +83,25 @@ class GrpcControl:
         Gives the exporter's response. Raises BuildFailed and its kin, or UnreachableError.
         """
         session = secrets.token_hex(13)
-        async with self._session(session, request.shared_key, handlers):
+        async with self._session(session, request.shared_key, handlers) as broken:
             progress = asyncio.ensure_future(self._status(request.ref, sink))
+            call = self._unary("Solve", pb.SolveRequest, pb.SolveResponse)
+            solving = asyncio.ensure_future(_finish(call(_solve_message(request, session))))
             try:
-                call = self._unary("Solve", pb.SolveRequest, pb.SolveResponse)
-                response = await call(_solve_message(request, session))
+                await asyncio.wait([solving, broken], return_when=asyncio.FIRST_COMPLETED)
+                if not solving.done():
+                    # The daemon's own words, if it has any for the end of its session, say more.
+                    await asyncio.wait([solving], timeout=_LAST_WORDS)
+                if not solving.done():
+                    raise UnreachableError(f"lost the session with {self._endpoint.description}: {broken.result()}")
+                response = solving.result()
             except grpc.aio.AioRpcError as error:
                 await _drain(progress)
                 raise self._failure(error) from None
             except BaseException:
-                progress.cancel()
+                for task in (progress, solving):
+                    task.cancel()
+                await asyncio.gather(progress, solving, return_exceptions=True)
                 raise
             await _drain(progress)
         return dict(response.exporter_response)
@@ -113,7 +124,8 @@ class GrpcControl:
                     sink(event)
 
     @contextlib.asynccontextmanager
-    async def _session(self, session: str, shared_key: str, handlers: Handlers) -> AsyncIterator[None]:
+    async def _session(self, session: str, shared_key: str, handlers: Handlers) -> AsyncIterator[asyncio.Future[str]]:
+        """A session that is served; what is given is done, with the reason, if it breaks."""
         every = {**health(), **handlers}
         metadata = [
             ("x-docker-expose-session-uuid", session),
@@ -133,8 +145,18 @@ class GrpcControl:
 
         server.wake()
         tasks = [asyncio.ensure_future(receive()), asyncio.ensure_future(server.run())]
+        broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def ended(task: asyncio.Future[None]) -> None:
+            error = None if task.cancelled() else task.exception()
+            if error is not None and not broken.done():
+                text = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
+                broken.set_result(str(text) or type(error).__name__)
+
+        for task in tasks:
+            task.add_done_callback(ended)
         try:
-            yield
+            yield broken
         finally:
             await server.close()
             for task in tasks:
@@ -166,6 +188,14 @@ def _solve_message(request: SolveRequest, session: str) -> pb.SolveRequest:
         entitlements=list(request.entitlements),
         internal=request.internal,
     )
+
+
+async def _finish(call: Any) -> Any:
+    """The answer of a call; cancelled, the call is ended too."""
+    try:
+        return await call
+    finally:
+        call.cancel()
 
 
 async def _drain(progress: asyncio.Future[None]) -> None:

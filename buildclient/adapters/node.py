@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -39,10 +41,8 @@ class BuilderNode:
             return await self._connect(self._address(), deadline)
         tried: set[str] = set()
         while True:
-            choosing = asyncio.ensure_future(self._choose(key, tried, deadline))
-            await asyncio.sleep(0)
-            _load()
-            pod = await choosing
+            _load_aside()
+            pod = await self._choose(key, tried, deadline)
             try:
                 return await self.connect_to(pod, deadline)
             except UnreachableError:
@@ -109,8 +109,14 @@ class BuilderNode:
         return self._pods
 
 
+def _load_aside() -> None:
+    """Loads what a connection needs, the heaviest imports of all, in a thread while the cluster is still answering."""
+    if "grpc" not in sys.modules:
+        threading.Thread(target=_load, daemon=True).start()
+
+
 def _load() -> None:
-    """Loads what a connection needs, the heaviest imports of all, while the cluster is still answering."""
+    # In the order in which they are needed: an import under way elsewhere is waited for.
     import websockets.asyncio.client  # noqa: F401
 
     import buildclient.adapters.control

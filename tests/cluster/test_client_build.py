@@ -273,6 +273,34 @@ def test_a_builder_without_pods_says_so_at_its_timeout(builder: HandMadeBuilder)
     assert "1/1 ready on arm64" in builder.run("ls").out
 
 
+def test_a_daemon_at_an_address_builds_too(builder: HandMadeBuilder) -> None:
+    """A node may be a TCP address instead of pods; one that does not answer is said."""
+    deployment = builder._deployment("amd64")
+    labels = {"app": "tcp"}
+    deployment["metadata"]["name"] = "tcp"
+    deployment["spec"]["selector"]["matchLabels"] = deployment["spec"]["template"]["metadata"]["labels"] = labels
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    container["args"] = ["--addr", "unix:///run/buildkit/buildkitd.sock", "--addr", "tcp://0.0.0.0:1234"]
+    builder.apply([deployment])
+    builder.kubectl("rollout", "status", "deployment/tcp", "--timeout=120s", timeout=130)
+    address = builder.kubectl("get", "pods", "-l", "app=tcp", "-o", "jsonpath={.items[0].status.podIP}")
+    context = builder.context("tcp", HELLO)
+
+    def output(port: int) -> str:
+        node = {"name": "remote", "address": f"tcp://{address}:{port}", "platforms": ["linux/amd64"]}
+        path = builder.folder / f"tcp-{port}.json"
+        path.write_text(json.dumps({"version": 1, "name": "far", "namespace": "", "nodes": [node]}))
+        return str(path)
+
+    done = builder.run("build", "--builder-file", output(1234), context)
+    assert done.status == 0, done.err
+    assert "x86_64" in done.err
+    done = builder.run("build", "--builder-file", output(1), context)
+    assert done.status == 125
+    assert f"cannot reach BuildKit at tcp://{address}:1" in done.last
+    assert "running" in builder.run("ls", "--builder-file", output(1234)).out
+
+
 @pytest.mark.slow
 def test_a_long_silent_step_keeps_its_session(builder: HandMadeBuilder) -> None:
     """Forty silent seconds pass: the daemon's health probes are answered all the while."""

@@ -1,0 +1,145 @@
+"""The daemon's errors as users see them, and the way to a node when pods come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import grpc
+import pytest
+from grpc.aio import AioRpcError, Metadata
+
+from buildclient.adapters.node import BuilderNode
+from buildclient.adapters.status import events, failure
+from buildclient.core.errors import BuildFailed, Cancelled, InternalFailure, ResourceExhausted, UnreachableError
+from buildclient.core.events import Log, Vertex
+from buildclient.core.ports import Pod
+from buildclient.proto import control_pb2 as pb
+from contract.output import NodeOutput
+
+
+def error(code: grpc.StatusCode, text: str, *details: tuple[str, Any]) -> AioRpcError:
+    """An error as grpc raises it, with details as BuildKit packs them."""
+    trailers = Metadata()
+    if details:
+        status = pb.Status(message=text)
+        for name, body in details:
+            value = body if isinstance(body, bytes) else json.dumps(body).encode()
+            status.details.add(type_url=f"github.com/moby/buildkit/{name}+json", value=value)
+        trailers.add("grpc-status-details-bin", status.SerializeToString())
+    return AioRpcError(code, Metadata(), trailers, details=text)
+
+
+SOURCE = {
+    "info": {"filename": "Dockerfile", "data": base64.b64encode(b"FROM a\nRUN b\n").decode()},
+    "ranges": [{"start": {"line": 2}, "end": {"line": 2}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "status", "text"),
+    [
+        (grpc.StatusCode.UNKNOWN, BuildFailed, 1, "failed to build: failed to solve: why"),
+        (grpc.StatusCode.NOT_FOUND, BuildFailed, 1, "failed to build: failed to solve: NotFound: why"),
+        (grpc.StatusCode.INTERNAL, InternalFailure, 100, "failed to build: failed to solve: Internal: why"),
+        (
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            ResourceExhausted,
+            102,
+            "failed to build: failed to solve: ResourceExhausted: why",
+        ),
+        (grpc.StatusCode.CANCELLED, Cancelled, 130, "failed to build: failed to solve: Canceled: why"),
+        (grpc.StatusCode.UNAVAILABLE, UnreachableError, 125, "lost the connection to here: why"),
+    ],
+)
+def test_errors_are_worded_and_numbered_as_buildx_does(
+    code: grpc.StatusCode, kind: type[Exception], status: int, text: str
+) -> None:
+    """Each gRPC code has its exit status, and Go's name of it where buildx prints one."""
+    found = failure(error(code, "why"), "here")
+    assert type(found) is kind
+    assert found.exit_status == status
+    assert str(found) == text
+
+
+def test_an_unavailable_of_the_daemons_own_is_a_failed_build() -> None:
+    """UNAVAILABLE with the daemon's details is its answer, not a broken connection."""
+    found = failure(error(grpc.StatusCode.UNAVAILABLE, "why", ("errdefs.Vertex", {"digest": "sha256:v"})), "here")
+    assert isinstance(found, BuildFailed)
+    assert found.vertex == "sha256:v"
+
+
+def test_sources_are_excerpts_once_each() -> None:
+    """The Dockerfile's lines come out of the details; unknown and broken details are passed over."""
+    details = [("errdefs.Source", SOURCE), ("errdefs.Source", SOURCE), ("stack.Stack", {}), ("errdefs.Source", b"{")]
+    found = failure(error(grpc.StatusCode.UNKNOWN, "why", *details), "here")
+    assert isinstance(found, BuildFailed)
+    assert found.sources == (
+        "Dockerfile:2\n--------------------\n   1 |     FROM a\n   2 | >>> RUN b\n   3 |     \n--------------------",
+    )
+
+
+def test_progress_messages_become_events() -> None:
+    """Vertices, their group and logs keep what progress needs."""
+    response = pb.StatusResponse()
+    vertex = response.vertexes.add(digest="d", name="n", cached=True)
+    vertex.started.seconds, vertex.started.nanos = 5, 500_000_000
+    vertex.progress_group.id = "g"
+    response.logs.add(vertex="d", stream=2, msg=b"\xff")
+    assert list(events(response)) == [
+        Vertex("d", "n", cached=True, started=5.5, group="g"),
+        Log("d", 2, b"\xff"),
+    ]
+
+
+class _Endpoint:
+    description = "there"
+
+    def __init__(self, pods: _Pods, pod: Pod) -> None:
+        self._pods, self._pod = pods, pod
+
+    async def connect(self, deadline: float) -> Any:
+        self._pods.tried.append(self._pod.name)
+        raise UnreachableError(f"{self._pod.name} is gone")
+
+
+class _Pods:
+    def __init__(self, *pods: Pod) -> None:
+        self.pods = list(pods)
+        self.tried: list[str] = []
+
+    async def list(self, namespace: str, selector: Mapping[str, str], container: str) -> Sequence[Pod]:
+        return self.pods
+
+    async def wait_ready(self, *arguments: Any) -> Sequence[Pod]:
+        raise UnreachableError("none became ready")
+
+    def endpoint(self, pod: Pod, container: str) -> Any:
+        return _Endpoint(self, pod)
+
+
+def pod(name: str, *, ready: bool = True, terminating: bool = False) -> Pod:
+    """A pod."""
+    return Pod(name, "ns", ready, terminating)
+
+
+def soon() -> float:
+    """A deadline."""
+    return asyncio.get_running_loop().time() + 5
+
+
+async def test_another_pod_is_tried_when_the_chosen_one_is_gone() -> None:
+    """A pod may go away between the list and the exec: the others are tried, each once, never a terminating one."""
+    pods = _Pods(pod("a"), pod("b"), pod("c", ready=False), pod("d", terminating=True))
+    with pytest.raises(UnreachableError, match="is gone"):
+        await BuilderNode(NodeOutput("n", "ns"), pods).open("key", soon())
+    assert sorted(pods.tried) == ["a", "b"]
+
+
+async def test_without_a_ready_pod_the_wait_decides() -> None:
+    """With no pod ready, the error is that of the wait."""
+    with pytest.raises(UnreachableError, match="none became ready"):
+        await BuilderNode(NodeOutput("n", "ns"), _Pods(pod("a", ready=False))).open("key", soon())
