@@ -145,8 +145,9 @@ class Client:
         """The pods of a cluster; one object a cluster, so that its certificates are read once."""
         key = (context, server)
         if key not in self._pods:
+            from buildclient.adapters.cluster import choose_access, in_cluster
             from buildclient.adapters.kubeapi import KubeApi
-            from buildclient.adapters.kubeconfig import choose_access, in_cluster, load_kubeconfig
+            from buildclient.adapters.kubeconfig import load_kubeconfig
             from buildclient.adapters.kubernetes import KubernetesPods
             from contract.output import Cluster
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from buildclient.adapters.kubeconfig import Kubeconfig, choose_access, in_cluster, load_kubeconfig
+from buildclient.adapters.cluster import choose_access, in_cluster
+from buildclient.adapters.kubeconfig import Kubeconfig, load_kubeconfig
 from buildclient.core.errors import UnreachableError
 from contract.output import Cluster
 
