@@ -7,11 +7,13 @@ containerd's and BuildKit's.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from buildclient.adapters.proxy import proxy_for
 from buildclient.core.errors import ClientError
 from buildclient.core.ports import Credentials
 
@@ -94,7 +96,9 @@ def _ask(method: str, realm: str, options: dict[str, Any]) -> Token:
             raise_on_status=False,
             respect_retry_after_header=False,
         )
-        answer = urllib3.request(method, realm, timeout=_TIMEOUT, retries=retries, **options)
+        proxy = proxy_for(realm, "", os.environ)
+        with urllib3.ProxyManager(proxy) if proxy else urllib3.PoolManager() as manager:
+            answer = manager.request(method, realm, timeout=_TIMEOUT, retries=retries, **options)
     except urllib3.exceptions.HTTPError as error:
         raise TokenRefused(f"failed to fetch a token from {realm}: {error}") from None
     if answer.status != 200:
@@ -106,7 +110,10 @@ def _ask(method: str, realm: str, options: dict[str, Any]) -> Token:
         value = None
     if not value:
         raise TokenRefused(f"the token server {realm} gave no token")
-    return Token(str(value), int(body.get("expires_in") or _DEFAULT_LIFE), _seconds(body.get("issued_at")))
+    life = body.get("expires_in")
+    return Token(
+        str(value), life if isinstance(life, int) and life > 0 else _DEFAULT_LIFE, _seconds(body.get("issued_at"))
+    )
 
 
 def _seconds(text: object) -> int:
