@@ -24,6 +24,7 @@ from buildclient.core.request import BuildRequest, BuildResult, NodeResult
 from buildclient.session.call import Handlers
 from buildclient.session.filesend import Receivers, filesend
 from buildclient.session.filesync import LocalDir, filesync
+from buildclient.session.upload import upload
 from contract.output import BuilderOutput, NodeOutput
 
 __all__ = ["Exports", "Node", "Prepared", "Tools", "build"]
@@ -56,6 +57,10 @@ class Prepared(Protocol):
     @property
     def shared_key(self) -> str:
         """The session's shared key, without the node."""
+
+    @property
+    def uploads(self) -> Mapping[str, str]:
+        """Files that the daemon fetches, by id."""
 
 
 class Exports(Protocol):
@@ -180,7 +185,8 @@ async def _solve_all(
             shared_key=f"{prepared.shared_key}:{builder}/{name}" if prepared.shared_key else "",
             several_nodes=several,
         )
-        handlers = {**credentials, **filesync(prepared.dirs), **filesend(exports.receivers(number))}
+        inputs = {**filesync(prepared.dirs), **upload(prepared.uploads)}
+        handlers = {**credentials, **inputs, **filesend(exports.receivers(number))}
         told: EventSink = (lambda event: sink(event._replace(node=name))) if several else sink
         return NodeResult(name, ref, share.platforms, await control.solve(asked, handlers, told))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import shutil
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from typing import BinaryIO, NamedTuple
 from buildclient.core.errors import UsageError
 from buildclient.core.request import BuildRequest
 from buildclient.session.filesync import LocalDir
+from buildclient.session.upload import address
 
 __all__ = ["Prepared", "prepare"]
 
@@ -25,9 +27,10 @@ _URL = re.compile(r"(https?|git|ssh)://|git@[^/]+:|github\.com/")
 _HTTP = re.compile(r"https?://")
 _MAX_DOCKERFILE = 16 << 20
 """Bytes of a Dockerfile that comes on standard input."""
-# gzip, bzip2, xz, zstd, and the mark of a tar at its place in the header
+# gzip, bzip2, xz, zstd
 _MAGIC = (b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
-_TAR_AT = 257
+_BLOCK = 512
+"""Bytes of a tar's header."""
 
 
 class Prepared(NamedTuple):
@@ -39,6 +42,8 @@ class Prepared(NamedTuple):
     """`filename`, `context`, `dockerfilekey` and what named contexts add."""
     shared_key: str
     """The context's base name: equal ones make uploads incremental."""
+    uploads: Mapping[str, str]
+    """Files that the daemon fetches, by id: a context that came as an archive."""
 
 
 @contextlib.contextmanager
@@ -49,7 +54,7 @@ def prepare(request: BuildRequest, stdin: BinaryIO | None = None) -> Iterator[Pr
         inputs.context()
         inputs.dockerfile()
         inputs.named()
-        yield Prepared(inputs.dirs, inputs.attrs, inputs.shared_key)
+        yield Prepared(inputs.dirs, inputs.attrs, inputs.shared_key, inputs.uploads)
 
 
 class _Inputs:
@@ -63,6 +68,7 @@ class _Inputs:
         self.dirs: dict[str, LocalDir] = {}
         self.attrs: dict[str, str] = {}
         self.shared_key = ""
+        self.uploads: dict[str, str] = {}
 
     def context(self) -> None:
         path, dockerfile = self._request.context, self._request.dockerfile
@@ -111,7 +117,9 @@ class _Inputs:
                 self.attrs[f"context:{name}"] = path
                 continue
             if path.startswith("oci-layout://"):
-                raise UsageError(f"--build-context {name}: oci-layout is not supported yet; push it and use docker-image://")
+                raise UsageError(
+                    f"--build-context {name}: oci-layout is not supported yet; push it and use docker-image://"
+                )
             if not os.path.isdir(path):
                 reason = "not a directory" if os.path.exists(path) else "no such file or directory"
                 raise UsageError(f"{_PREFIX}failed to get build context {name}: stat {path}: {reason}")
@@ -123,19 +131,27 @@ class _Inputs:
     def _from_stdin(self) -> None:
         if self._request.dockerfile == "-":
             raise UsageError(f"{_PREFIX}invalid argument: can't use stdin for both build context and dockerfile")
-        head = self._stdin.read(1024)
-        if head.startswith(_MAGIC) or head[_TAR_AT : _TAR_AT + 5] == b"ustar":
-            raise UsageError("a tar as context on standard input is not supported yet; unpack it and pass the folder")
+        head = self._stdin.read(_BLOCK)
         if not head:
+            return
+        if _is_archive(head):
+            # Kept in a file: each node fetches it, and it may be larger than memory.
+            name = secrets.token_hex(13)
+            path = os.path.join(self._temporary(), "context")
+            with open(path, "wb") as file:
+                file.write(head)
+                shutil.copyfileobj(self._stdin, file, 1 << 20)
+            self.uploads[name] = path
+            self.attrs["context"] = address(name)
             return
         if self._request.dockerfile:
             raise UsageError(f"{_PREFIX}ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles")
-        self._content = head + self._read_stdin()
+        self._content = head + self._read_stdin(_MAX_DOCKERFILE - len(head))
         self.dirs["context"] = LocalDir(self._temporary())
 
-    def _read_stdin(self) -> bytes:
-        data = self._stdin.read(_MAX_DOCKERFILE + 1)
-        if len(data) > _MAX_DOCKERFILE:
+    def _read_stdin(self, most: int = _MAX_DOCKERFILE) -> bytes:
+        data = self._stdin.read(most + 1)
+        if len(data) > most:
             raise UsageError(f"the Dockerfile on standard input is longer than {_MAX_DOCKERFILE >> 20} MiB")
         return data
 
@@ -143,6 +159,19 @@ class _Inputs:
         folder = tempfile.mkdtemp(prefix="buildclient-")
         self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
         return folder
+
+
+def _is_archive(head: bytes) -> bool:
+    """Whether bytes begin a tar, compressed or not."""
+    if head.startswith(_MAGIC):
+        return True
+    import tarfile
+
+    try:
+        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+    except tarfile.TarError:
+        return False
+    return True
 
 
 def _lower_case(folder: str, name: str) -> str:

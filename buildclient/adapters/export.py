@@ -151,9 +151,7 @@ def _check(output: Output) -> None:
     """Refuses a destination that is the wrong kind of thing. Raises UsageError."""
     if output.dest == "-":
         if sys.stdout.isatty():
-            raise UsageError(
-                f"{_PREFIX}dest file is required for {output.type} exporter. refusing to write to console"
-            )
+            raise UsageError(f"{_PREFIX}dest file is required for {output.type} exporter. refusing to write to console")
         return
     if not output.dest:
         return

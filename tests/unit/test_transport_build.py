@@ -66,6 +66,7 @@ class Prepared:
     dirs: Mapping[str, Any] = {}
     attrs: Mapping[str, str] = {"filename": "Dockerfile"}
     shared_key = "app"
+    uploads: Mapping[str, str] = {}
 
 
 class FakeExports:

@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 _CHANCE = random.Random(20261124)
-_NAMES = (*"a b c ab a.b x.go y.txt .hid node_modules src dir é a-b a+b Z [x] a$ deep".split(), "a b")
+_NAMES = (*"a b c ab a.b x.go y.txt .hid node_modules src dir é a-b a+b Z [x] a$ deep".split(), "a b")  # noqa: SIM905
 _GLOBS = r"""* ** ? *.go a* *b [a-c] [^a] a? ??* \a a\* [!a] **a a** a**b *** n*s [\]x] [a- *.* .* [] []a] [[]x] \[x]
 ^a a|b (a) {a} a{1,2} a$ [x-a] [é] [é-ê] [a*] [.] \d a\.b""".split()  # noqa: SIM905
 _ODD = ["", "!", " ! ", "\\", "[", "!!a", "!\u00a0", "\x1ca", "//a", "//", "/"]
