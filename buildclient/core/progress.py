@@ -40,7 +40,8 @@ class Row:
         """The last lines of its output, each with its time."""
         self.fresh: list[str] = []
         """Lines that plain text has not shown yet."""
-        self.partial: dict[int, bytes] = {}
+        self.partial: dict[int, tuple[bytes, float | None]] = {}
+        """By stream, the begun line and the time of its last piece."""
         self.warnings: list[str] = []
         """Those that plain text has not shown yet."""
         self.changed = False
@@ -165,18 +166,21 @@ def _on_node(node: str, name: str) -> str:
 
 
 def _log(row: Row, event: Log) -> None:
-    text = row.partial.pop(event.stream, b"") + event.data
-    *lines, rest = text.split(b"\n")
+    begun, _ = row.partial.pop(event.stream, (b"", None))
+    *lines, rest = (begun + event.data).split(b"\n")
     if rest:
-        row.partial[event.stream] = rest
-    started = row.started
+        row.partial[event.stream] = rest, event.timestamp
     for line in lines:
-        shown = line.rstrip(b"\r").decode(errors="replace")
-        if event.timestamp is not None and started is not None:
-            shown = f"{max(0.0, event.timestamp - started):.3f} {shown}"
-        row.fresh.append(shown)
-        row.log = [*row.log[-(_KEPT_LOG - 1) :], shown]
+        _line(row, line, event.timestamp)
     row.changed = True
+
+
+def _line(row: Row, line: bytes, stamp: float | None) -> None:
+    shown = line.rstrip(b"\r").decode(errors="replace")
+    if stamp is not None and row.started is not None:
+        shown = f"{max(0.0, stamp - row.started):.3f} {shown}"
+    row.fresh.append(shown)
+    row.log = [*row.log[-(_KEPT_LOG - 1) :], shown]
 
 
 class Plain:
@@ -221,13 +225,13 @@ class Plain:
 
     def _show(self, row: Row, now: float) -> Iterator[str]:
         row.changed = False
-        news = [*self._statuses(row), *(f"WARN: {short}" for short in row.warnings), *row.fresh]
-        row.fresh, row.warnings = [], []
         ended = row.completed and not row.finished_shown
         if ended:
-            for rest in row.partial.values():
-                news.append(rest.decode(errors="replace"))
+            for line, stamp in row.partial.values():
+                _line(row, line, stamp)
             row.partial = {}
+        news = [*self._statuses(row), *(f"WARN: {short}" for short in row.warnings), *row.fresh]
+        row.fresh, row.warnings = [], []
         if not news and not ended and (row.number or row is self._current):
             return
         yield from self._head(row)

@@ -1,0 +1,160 @@
+"""Progress as a function of events: plain text as BuildKit prints it."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildclient.core.events import Event, Log, Vertex, VertexStatus, Warned
+from buildclient.core.progress import Plain, Progress, size
+
+
+def told(*events: Event, now: float = 100.0) -> list[str]:
+    """The lines of plain text once all events are in."""
+    progress = Progress()
+    for event in events:
+        progress.feed(event)
+    return list(Plain(progress).lines(now, final=True))
+
+
+def test_a_step_is_its_name_and_how_long_it_took() -> None:
+    """A number, the name, then DONE with the time on the daemon's clock."""
+    assert told(Vertex("a", "[1/1] RUN x", started=10.0, completed=11.25)) == ["#1 [1/1] RUN x", "#1 DONE 1.2s"]
+
+
+def test_a_cached_step_says_so() -> None:
+    """CACHED in place of a time."""
+    assert told(Vertex("a", "step", cached=True, started=1.0, completed=1.0))[-1] == "#1 CACHED"
+
+
+def test_what_has_not_started_is_not_shown() -> None:
+    """Vertices come long before their work does."""
+    assert told(Vertex("a", "step")) == []
+
+
+def test_output_carries_its_time_and_is_joined_over_pieces() -> None:
+    """Seconds since the step's start; a line may come in pieces, even inside a character."""
+    lines = told(
+        Vertex("a", "step", started=10.0),
+        Log("a", 1, b"caf\xc3", 10.5),
+        Log("a", 1, b"\xa9\nrest", 10.75),
+        Vertex("a", "step", started=10.0, completed=12.0),
+    )
+    assert lines == ["#1 step", "#1 0.750 café", "#1 0.750 rest", "#1 DONE 2.0s"]
+
+
+def test_a_failed_step_is_shown_once_more_at_the_end() -> None:
+    """Its last lines stand below everything else, with its name; cancelled steps are not repeated."""
+    progress = Progress()
+    progress.feed(Vertex("a", "bad", started=1.0, completed=2.0, error="exit code: 1"))
+    progress.feed(Vertex("b", "other", started=1.0, completed=2.0, error="x: context canceled"))
+    progress.feed(Log("a", 2, b"why\n", 1.5))
+    plain = Plain(progress)
+    lines = list(plain.lines(3.0))
+    assert "#1 ERROR: exit code: 1" in lines
+    assert "#2 CANCELED" in lines
+    assert list(plain.last_words()) == ["------", " > bad:", "0.500 why", "------"]
+
+
+def test_a_transfer_is_throttled() -> None:
+    """Only every twentieth of the whole is told, or every five seconds."""
+    progress, plain_lines = Progress(), []
+    plain = Plain(progress)
+    progress.feed(Vertex("a", "step", started=0.0))
+    for n in range(101):
+        progress.feed(VertexStatus("a", "copy", current=n, total=100, timestamp=n / 1000, started=0.0))
+        plain_lines += plain.lines(n / 1000)
+    copies = [line for line in plain_lines if "copy" in line]
+    assert 18 <= len(copies) <= 22
+    assert copies[0].startswith("#1 copy 0B / 100B")
+
+
+def test_steps_at_the_same_time_take_turns() -> None:
+    """Another working step waits for five seconds; one that ended is shown at once, with the way back marked."""
+    progress = Progress()
+    plain = Plain(progress)
+    progress.feed(Vertex("a", "one", started=0.0))
+    progress.feed(Vertex("b", "two", started=0.1))
+    assert list(plain.lines(1.0)) == ["#1 one"]
+    progress.feed(Log("b", 1, b"hello\n", 1.5))
+    assert list(plain.lines(2.0)) == []
+    assert list(plain.lines(7.0)) == ["#1 ...", "", "#2 two", "#2 1.400 hello"]
+    progress.feed(Vertex("a", "one", started=0.0, completed=8.0))
+    assert list(plain.lines(8.0)) == ["#2 ...", "", "#1 one", "#1 DONE 8.0s"]
+
+
+def test_a_node_s_name_stands_before_the_step_s() -> None:
+    """Inside its brackets, as docker buildx puts a prefix."""
+    lines = told(
+        Vertex("a", "[base 1/2] RUN x", started=1.0, completed=2.0, node="arm"),
+        Vertex("a", "exporting", started=1.0, completed=2.0, node="amd"),
+    )
+    assert "#1 [arm base 1/2] RUN x" in lines
+    assert "#2 [amd] exporting" in lines
+
+
+def test_a_group_is_one_row() -> None:
+    """Vertices of one group share a row under the group's name; their times are not counted twice."""
+    lines = told(
+        Vertex("a", "inner", started=1.0, completed=3.0, group="g", group_name="FROM x"),
+        Vertex("b", "inner", started=2.0, completed=4.0, group="g", group_name="FROM x"),
+    )
+    assert lines == ["#1 FROM x", "#1 DONE 3.0s"]
+
+
+def test_warnings_are_told_at_once_and_summed_up() -> None:
+    """Each once, with the step and at the end."""
+    progress = Progress()
+    progress.feed(Vertex("a", "load", started=1.0, completed=2.0))
+    for _ in range(2):
+        progress.feed(Warned("a", 1, "FromAsCasing: …"))
+    plain = Plain(progress)
+    assert "#1 WARN: FromAsCasing: …" in list(plain.lines(3.0))
+    assert list(plain.warnings()) == ["", " 1 warning found:", " - FromAsCasing: …"]
+
+
+def test_a_daemon_s_clock_may_differ_from_ours() -> None:
+    """What still runs is measured by the daemon's clock, reckoned from the events."""
+    progress = Progress()
+    progress.feed(Vertex("a", "step", started=1000.0), received=10.0)
+    row = next(iter(progress.rows.values()))
+    assert row.seconds(progress.clock(row, 12.5)) == 2.5
+
+
+def test_sizes_are_in_units_of_a_thousand() -> None:
+    """As BuildKit shows transfers."""
+    assert [size(0), size(999), size(1500), size(2_000_000)] == ["0B", "999B", "1.50kB", "2.00MB"]
+
+
+_EVENTS = st.lists(
+    st.one_of(
+        st.builds(
+            Vertex,
+            st.sampled_from("abc"),
+            st.just("step"),
+            started=st.one_of(st.none(), st.floats(0, 10)),
+            completed=st.one_of(st.none(), st.floats(10, 20)),
+            cached=st.booleans(),
+            error=st.sampled_from(["", "bad", "context canceled"]),
+            group=st.sampled_from(["", "g"]),
+        ),
+        st.builds(Log, st.sampled_from("abcd"), st.integers(1, 2), st.binary(max_size=9), st.floats(0, 20)),
+        st.builds(VertexStatus, st.sampled_from("abcd"), st.sampled_from("xy"), current=st.integers(0, 9)),
+    ),
+    max_size=30,
+)
+
+
+@given(_EVENTS, st.integers(1, 5))
+def test_no_order_of_events_breaks_it(events: list[Event], every: int) -> None:
+    """However events come, every line carries the number of a row, and nothing is said twice when nothing is new."""
+    progress = Progress()
+    plain = Plain(progress)
+    lines: list[str] = []
+    for number, event in enumerate(events):
+        progress.feed(event)
+        if number % every == 0:
+            lines += plain.lines(float(number))
+    lines += plain.lines(99.0, final=True)
+    assert all(line == "" or line.startswith("#") for line in lines)
+    assert list(plain.lines(99.0, final=True)) == []
