@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+import stat as st
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -72,6 +73,8 @@ class _Inputs:
 
     def context(self) -> None:
         path, dockerfile = self._request.context, self._request.dockerfile
+        if not path:
+            raise UsageError(f'{_PREFIX}please specify build context (e.g. "." for the current directory)')
         if path == "-":
             self._from_stdin()
         elif os.path.isdir(path):
@@ -104,8 +107,7 @@ class _Inputs:
         name = self._name or "Dockerfile"
         if self._folder:
             if not os.path.isdir(self._folder):
-                reason = "not a directory" if os.path.exists(self._folder) else "no such file or directory"
-                raise UsageError(f"{_PREFIX}resolve {self._folder}: lstat {self._folder}: {reason}")
+                raise UsageError(_PREFIX + _no_folder(self._folder))
             self.dirs["dockerfile"] = LocalDir(self._folder)
             name = _lower_case(self._folder, name)
         self.attrs["filename"] = name
@@ -120,9 +122,12 @@ class _Inputs:
                 raise UsageError(
                     f"--build-context {name}: oci-layout is not supported yet; push it and use docker-image://"
                 )
-            if not os.path.isdir(path):
-                reason = "not a directory" if os.path.exists(path) else "no such file or directory"
-                raise UsageError(f"{_PREFIX}failed to get build context {name}: stat {path}: {reason}")
+            try:
+                if not st.S_ISDIR(os.stat(path).st_mode):
+                    raise UsageError(f"{_PREFIX}failed to get build context path {{{path} <nil>}}: not a directory")
+            except OSError as error:
+                reason = (error.strerror or "").lower()
+                raise UsageError(f"{_PREFIX}failed to get build context {name}: stat {path}: {reason}") from None
             local = f"_{name}" if name in ("context", "dockerfile") else name
             self.dirs[local] = LocalDir(path)
             self.attrs[f"context:{name}"] = f"local:{local}"
@@ -172,6 +177,21 @@ def _is_archive(head: bytes) -> bool:
     except tarfile.TarError:
         return False
     return True
+
+
+def _no_folder(path: str) -> str:
+    """Why a path is no folder, as Go's EvalSymlinks says it: by the first part that is not there."""
+    parts = path.split("/")
+    for end in range(1, len(parts) + 1):
+        part = "/".join(parts[:end])
+        try:
+            os.stat(part or "/")
+        except OSError as error:
+            # The reference has lost the path by then, and leaves a gap.
+            return f"resolve : lstat {part}: {(error.strerror or '').lower()}"
+        if end < len(parts) and not os.path.isdir(part or "/"):
+            return f"resolve : lstat {'/'.join(parts[: end + 1])}: not a directory"
+    return f"stat {os.path.realpath(path) if os.path.isabs(path) else path}: not a directory"
 
 
 def _lower_case(folder: str, name: str) -> str:

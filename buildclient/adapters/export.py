@@ -160,7 +160,8 @@ def _check(output: Output) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise UsageError(f"{_PREFIX}invalid destination {output.dest}: {(error.strerror or '').lower()}") from None
+        kind, reason = "file" if is_archive(output) else "directory", (error.strerror or "").lower()
+        raise UsageError(f"{_PREFIX}invalid destination {kind}: {output.dest}: stat {output.dest}: {reason}") from None
     if is_archive(output) and folder:
         raise UsageError(f"{_PREFIX}destination file {output.dest} is a directory")
     if not is_archive(output) and not folder:

@@ -42,7 +42,7 @@ class LocalDir(NamedTuple):
 
 
 def filesync(dirs: Mapping[str, LocalDir]) -> Handlers:
-    """The service for these folders, and for no others."""
+    """The service for these folders, and for no others; not offered where there are none."""
 
     async def diff_copy(call: Call) -> None:
         name = next(iter(_values(call, "dir-name")), "")
@@ -52,7 +52,7 @@ def filesync(dirs: Mapping[str, LocalDir]) -> Handlers:
         with ThreadPoolExecutor(1, "context") as reader:
             await _Transfer(call, root, reader).run()
 
-    return {"/moby.filesync.v1.FileSync/DiffCopy": diff_copy}
+    return {"/moby.filesync.v1.FileSync/DiffCopy": diff_copy} if dirs else {}
 
 
 class _Transfer:
