@@ -106,6 +106,7 @@ async def build(
     Raises ClientError's kin. Cancelled, it ends what runs on the nodes and leaves no tag and no archive behind.
     """
     check_request(request)
+    tools.exports(request, 1)  # a wrong destination is told before anything is reached
     nodes = tools.nodes(output)
     key = request.routing_key or tools.routing_key(request)
     async with contextlib.AsyncExitStack() as stack:
