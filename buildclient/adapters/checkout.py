@@ -8,10 +8,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 from buildclient.core.routing import Checkout
 
-__all__ = ["find_checkout"]
+__all__ = ["common_folder", "find_checkout", "git_folder", "read_line", "read_settings"]
 
 _SECTION = re.compile(r'\s*\[\s*([A-Za-z0-9.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\]')
-_URL = re.compile(r"\s*url\s*=\s*(.*?)\s*\Z")
+_SETTING = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*)\s*=\s*(.*?)\s*\Z")
+_MAX_LINES = 10_000
 
 
 def find_checkout(folder: str) -> Checkout | None:
@@ -23,34 +24,49 @@ def find_checkout(folder: str) -> Checkout | None:
         if parent == root:
             return None
         root = parent
-    remotes = _remotes(os.path.join(_common_folder(os.path.join(root, ".git")), "config"))
+    settings = read_settings(os.path.join(common_folder(git_folder(os.path.join(root, ".git"))), "config"))
+    remotes = {name: value for (section, name, key), value in settings.items() if (section, key) == ("remote", "url")}
     remote = remotes.get("origin") or next(iter(remotes.values()), "")
     return Checkout(_without_credentials(remote), os.path.relpath(here, root), root=root)
 
 
-def _common_folder(git: str) -> str:
-    """The folder with the repository's config; a linked work tree has a file in its place that leads there."""
+def git_folder(git: str) -> str:
+    """The work tree's own Git folder; a linked work tree has a file in its place that leads there."""
     if os.path.isdir(git):
         return git
-    named = _line(git).removeprefix("gitdir:").strip()
-    folder = os.path.join(os.path.dirname(git), named)
-    common = _line(os.path.join(folder, "commondir"))
-    return os.path.join(folder, common) if common else folder
+    return os.path.join(os.path.dirname(git), read_line(git).removeprefix("gitdir:").strip())
 
 
-def _remotes(path: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    name = ""
+def common_folder(git: str) -> str:
+    """The folder with what all work trees share: config and refs."""
+    common = read_line(os.path.join(git, "commondir"))
+    return os.path.join(git, common) if common else git
+
+
+def read_settings(path: str) -> dict[tuple[str, str, str], str]:
+    """(section, subsection, key) -> value, the first of each, in the file's order; empty for a file that is not."""
+    found: dict[tuple[str, str, str], str] = {}
+    section = name = ""
     try:
         with open(path, encoding="utf-8", errors="replace") as config:
-            for line in config:
-                if section := _SECTION.match(line):
-                    name = section.group(2) or "" if section.group(1).lower() == "remote" else ""
-                elif name and (url := _URL.match(line)):
-                    found.setdefault(name, url.group(1).strip('"'))
+            for _, line in zip(range(_MAX_LINES), config, strict=False):
+                if head := _SECTION.match(line):
+                    section, name = head.group(1).lower(), head.group(2) or ""
+                    line = line[head.end() :]
+                if setting := _SETTING.match(line):
+                    found.setdefault((section, name, setting.group(1).lower()), setting.group(2).strip('"'))
     except OSError:
         return {}
     return found
+
+
+def read_line(path: str) -> str:
+    """A file's first line; empty for one that is not there."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as source:
+            return source.readline().strip()
+    except OSError:
+        return ""
 
 
 def _without_credentials(url: str) -> str:
@@ -58,11 +74,3 @@ def _without_credentials(url: str) -> str:
     if not parts.scheme or "@" not in parts.netloc:
         return url
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def _line(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as source:
-            return source.readline().strip()
-    except OSError:
-        return ""

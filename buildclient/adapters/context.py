@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO, NamedTuple
 
+from buildclient.adapters.vcs import vcs_attrs
 from buildclient.core.errors import UsageError
 from buildclient.core.request import BuildRequest
 from buildclient.session.filesync import LocalDir
@@ -55,6 +56,9 @@ def prepare(request: BuildRequest, stdin: BinaryIO | None = None) -> Iterator[Pr
         inputs.context()
         inputs.dockerfile()
         inputs.named()
+        if os.path.isdir(request.context):
+            folders = {name: folder.path for name, folder in inputs.dirs.items()}
+            inputs.attrs.update(vcs_attrs(request.context, request.dockerfile, folders, os.environ))
         yield Prepared(inputs.dirs, inputs.attrs, inputs.shared_key, inputs.uploads)
 
 
