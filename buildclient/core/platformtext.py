@@ -42,7 +42,8 @@ def _read(text: str) -> Platform:
 def _problem(text: str) -> str:
     if "*" in text:
         return f'"{text}": wildcards not yet supported'
-    for number, part in enumerate(text.split("/")):
+    # At most four parts, as there.
+    for number, part in enumerate(text.split("/", 3)):
         if number == 0 and not _OS.fullmatch(part):
             return (
                 f'"{part}" is an invalid OS component of "{text}": '

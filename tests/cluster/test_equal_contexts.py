@@ -1,0 +1,117 @@
+"""docker buildx and buildclient on the same pods: the same manifest, to the byte, the same last line of an error."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from client_builder import HandMadeBuilder, Ran
+from conftest import kubectl
+from equal_contexts import CASES, FAILING, Case, Plot
+
+from localcluster import tools
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+_EPOCH = "1700000000"
+_VARYING = re.compile(r"\b[a-z0-9]{25}(::[a-z0-9]{25})?\b|(?<=blobs/sha256:)[0-9a-f]{64}|(?<=:)\d+(?=->)")
+"""What differs between any two builds: ids of daemon and snapshot, the blob that is pushed first, a socket's port."""
+
+
+class Peers:
+    """Both clients of one builder."""
+
+    def __init__(self, builder: HandMadeBuilder) -> None:
+        self.builder = builder
+        self.buildx = str(tools.ensure("buildx"))
+        self.environment = {
+            **builder.environment,
+            "BUILDX_CONFIG": str(builder.folder / "buildx"),
+            "SOURCE_DATE_EPOCH": _EPOCH,
+        }
+        create = ("create", "--name", "peer", "--driver", "kubernetes", "--node", "builder-amd64")
+        done = self.run(self.buildx, *create, "--driver-opt", f"namespace={builder.namespace}")
+        assert done.status == 0, done.err
+
+    def run(self, *command: str) -> Ran:
+        """Runs a command in the builder's folder."""
+        done = subprocess.run(
+            command, env=self.environment, cwd=self.builder.folder, timeout=280, capture_output=True, check=False
+        )
+        return Ran(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+    def build(self, client: str, context: Path, *flags: str) -> Ran:
+        """A build by `buildx` or by `ours`."""
+        program = [self.buildx, "build", "--builder", "peer"] if client == "buildx" else ["buildclient", "build"]
+        # Else the second build would be given the first one's layers.
+        return self.run(*program, "--no-cache", "--progress=plain", "--provenance=false", *flags, str(context))
+
+    def plant(self, case: Case) -> tuple[Path, list[str]]:
+        """A case's context, and its flags."""
+        context = self.builder.folder / case.name / "context"
+        context.mkdir(parents=True)
+        plot = Plot(context)
+        case.plant(plot)
+        if case.dockerfile is not None:
+            text = case.dockerfile.replace("BASE", self.builder.base).replace("REGISTRY", self.builder.registry)
+            plot.file("Dockerfile", text)
+        if case.ignore is not None:
+            plot.file(".dockerignore", case.ignore)
+        return context, [flag.replace("CONTEXT", str(context)) for flag in case.flags]
+
+
+@pytest.fixture(scope="module")
+def peers(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
+    """A builder of one node that both clients use."""
+    namespace = f"equal-{uuid.uuid4().hex[:8]}"
+    kubectl(cluster, "create", "namespace", namespace)
+    try:
+        builder = HandMadeBuilder(cluster, namespace, tmp_path_factory.mktemp("equal"))
+        builder.deploy()
+        yield Peers(builder)
+    finally:
+        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
+
+
+def test_there_are_enough_cases() -> None:
+    """Forty contexts and ten failures at the least, each of its own kind."""
+    assert len({case.name for case in CASES}) == len(CASES) >= 40
+    assert len({case.name for case in FAILING}) == len(FAILING) >= 10
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_same_manifest_is_pushed(peers: Peers, case: Case) -> None:
+    """With a fixed date, the image's digest is the same; so every byte of manifest, config and layers is."""
+    context, flags = peers.plant(case)
+    digests = {}
+    for client in ("buildx", "ours"):
+        name = f"{peers.builder.registry}/equal/{case.name}:{client}"
+        output = f"type=image,name={name},push=true,registry.insecure=true,rewrite-timestamp=true"
+        metadata = peers.builder.folder / f"{case.name}-{client}.json"
+        done = peers.build(client, context, "-o", output, "--metadata-file", str(metadata), *flags)
+        assert done.status == 0, done.err[-3000:]
+        digests[client] = json.loads(metadata.read_text())["containerimage.digest"]
+    assert digests["ours"] == digests["buildx"]
+
+
+@pytest.mark.parametrize("case", FAILING, ids=lambda case: case.name)
+def test_a_failure_ends_with_the_same_line(peers: Peers, case: Case) -> None:
+    """The last line on standard error is docker buildx's, what differs between any two builds aside."""
+    context, flags = peers.plant(case)
+    ran = {client: peers.build(client, context, *flags) for client in ("buildx", "ours")}
+    assert ran["buildx"].status == 1, ran["buildx"].err
+    assert ran["ours"].status in (1, 2), ran["ours"].err
+    last = {client: _VARYING.sub("ID", done.last) for client, done in ran.items()}
+    assert last["ours"] == last["buildx"]
+    assert "Traceback" not in ran["ours"].err
+
+
+def test_the_environment_is_the_one_that_the_cases_need() -> None:
+    """Extended attributes and devices can be made here; else those cases would show nothing."""
+    assert os.geteuid() == 0
