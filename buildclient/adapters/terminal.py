@@ -92,9 +92,7 @@ class _TtyDisplay(Display):
         progress = self.progress
         state = "FINISHED" if progress.total and progress.done == progress.total else ""
         lines = [f"[+] Building {now - self._begun:.1f}s ({progress.done}/{progress.total}) {state}".rstrip()]
-        for row in progress.rows.values():
-            if row.started is None:
-                continue
+        for row in progress.shown():
             mark = "CACHED " if row.cached else "CANCELED " if row.cancelled else "ERROR " if row.error else ""
             lines.append(f" => {mark}{_plain(row.name)}\t{row.seconds(progress.clock(row, now)):.1f}s")
             if not row.completed:
@@ -104,9 +102,9 @@ class _TtyDisplay(Display):
 
     def _cut(self, line: str, columns: int) -> str:
         text, _, right = line.partition("\t")
-        room = max(10, columns - len(right) - 1)
+        room = max(10, columns - len(right) - 2)
         shown = text if len(text) <= room else text[: room - 1] + "…"
-        filled = f"{shown:<{room}}{right}" if right else shown
+        filled = f"{shown:<{room}} {right}" if right else shown
         if not self._colour:
             return filled
         code = "31" if text.startswith(" => ERROR") else "34" if right else ""
@@ -139,13 +137,14 @@ def open_display(mode: str, out: TextIO | None = None, environ: Mapping[str, str
 
 
 class _JsonDisplay(Display):
-    """One JSON object a line, the events as they come."""
+    """One JSON object a line, as docker buildx writes them."""
 
     def feed(self, event: Event) -> None:
         import json
 
-        value = {"type": type(event).__name__, **event._asdict()}
-        self._out.write(json.dumps(value, default=_text) + "\n")
+        from buildclient.core.statusjson import status_object
+
+        self._out.write(json.dumps(status_object(event), separators=(",", ":"), ensure_ascii=False) + "\n")
 
     def end(self, failed: bool) -> None:
         self._out.flush()
@@ -185,7 +184,3 @@ def _transfers(row: Row) -> list[str]:
         for status in row.statuses.values()
         if status.completed is None and status.current
     ]
-
-
-def _text(value: object) -> object:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -127,6 +127,10 @@ class Progress:
         """This machine's time as the row's daemon tells it."""
         return now + self._ahead.get(row.node, 0.0)
 
+    def shown(self) -> list[Row]:
+        """The rows that have started, in that order."""
+        return sorted((row for row in self.rows.values() if row.started is not None), key=lambda row: row.started or 0)
+
     @property
     def total(self) -> int:
         """How many rows there are."""
@@ -156,6 +160,10 @@ class Progress:
             spans[vertex.started] = vertex.completed
             row.changed = True
             row.finished_shown = False
+        if row.completed:
+            for line, stamp in row.partial.values():
+                _line(row, line, stamp)
+            row.partial = {}
 
 
 def _on_node(node: str, name: str) -> str:
@@ -226,10 +234,6 @@ class Plain:
     def _show(self, row: Row, now: float) -> Iterator[str]:
         row.changed = False
         ended = row.completed and not row.finished_shown
-        if ended:
-            for line, stamp in row.partial.values():
-                _line(row, line, stamp)
-            row.partial = {}
         news = [*self._statuses(row), *(f"WARN: {short}" for short in row.warnings), *row.fresh]
         row.fresh, row.warnings = [], []
         if not news and not ended and (row.number or row is self._current):

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from buildclient.core.ports import Pod, Worker
-from buildclient.core.progress import size
 from contract.output import BuilderOutput, NodeOutput
 from contract.platform import Platform
 
@@ -41,7 +40,8 @@ class BuilderView(NamedTuple):
     error: str = ""
 
 
-_HEADER = ("NAME/NODE", "ENDPOINT", "STATUS", "BUILDKIT", "PLATFORMS", "PODS")
+_HEADER = ("NAME/NODE", "DRIVER/ENDPOINT", "STATUS", "BUILDKIT", "PLATFORMS", "PODS")
+_BINARY_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def status_of(view: NodeView) -> str:
@@ -58,7 +58,7 @@ def ls_lines(views: Sequence[BuilderView]) -> list[str]:
     rows: list[tuple[str, ...]] = [_HEADER]
     problems = []
     for view in views:
-        rows.append((view.output.name, view.context or "", "", "", "", ""))
+        rows.append((view.output.name, _driver(view.output), "", "", "", ""))
         if view.error:
             problems.append(f"{view.output.name}: {view.error}")
         for node in view.nodes:
@@ -75,7 +75,7 @@ def inspect_lines(view: BuilderView) -> list[str]:
     lines = _aligned(
         {
             "Name": output.name,
-            "Driver": "kubernetes" if any(node.workload for node in output.nodes) else "remote",
+            "Driver": _driver(output),
             "Namespace": output.namespace,
             "Context": view.context,
             "Load balance": output.loadbalance,
@@ -119,12 +119,16 @@ def _node_cells(view: NodeView) -> tuple[str, ...]:
     places = dict.fromkeys(pod.pod.kubernetes_node for pod in view.pods if pod.pod.kubernetes_node)
     pods = f"{ready}/{view.node.replicas} ready" + (f" on {', '.join(places)}" if places else "")
     return (
-        _endpoint(view.node),
+        rf" \_ {_endpoint(view.node)}",
         status_of(view),
         ", ".join(versions),
         _platforms(view.node.platforms, workers, few=True),
         "" if view.node.address else pods,
     )
+
+
+def _driver(output: BuilderOutput) -> str:
+    return "kubernetes" if any(node.workload for node in output.nodes) else "remote"
 
 
 def _endpoint(node: NodeOutput) -> str:
@@ -191,14 +195,22 @@ def _pod_lines(view: PodView) -> list[str]:
 
 def _policy(policy: Mapping[str, Any]) -> dict[str, str]:
     filters = policy.get("filters") or ()
-    amounts = {"reservedSpace": "Reserved space", "maxUsedSpace": "Max used space", "minFreeSpace": "Min free space"}
+    amounts = {"reservedSpace": "Reserved Space", "maxUsedSpace": "Max Used Space", "minFreeSpace": "Min Free Space"}
     kept = int(policy.get("keepDuration") or 0) // 1_000_000_000
     return {
         "All": str(bool(policy.get("all"))).lower(),
-        "Filters": ", ".join(map(str, filters)),
-        "Keep duration": f"{kept // 3600}h{kept % 3600 // 60}m{kept % 60}s" if kept else "",
-        **{text: size(int(policy[key])) for key, text in amounts.items() if policy.get(key)},
+        "Filters": " ".join(map(str, filters)),
+        "Keep Duration": f"{kept // 3600}h{kept % 3600 // 60}m{kept % 60}s" if kept else "",
+        **{text: _binary(int(policy[key])) for key, text in amounts.items() if policy.get(key)},
     }
+
+
+def _binary(count: int) -> str:
+    """Bytes in units of 1024, four digits of them: `9.313GiB`."""
+    value, unit = float(count), 0
+    while value >= 1024 and unit < len(_BINARY_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{value:.4g}{_BINARY_UNITS[unit]}"
 
 
 def _pod_json(view: PodView) -> dict[str, Any]:

@@ -1,0 +1,184 @@
+"""What `build`, `ls` and `inspect` show: displays of progress, tables, JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from buildclient.adapters.terminal import choose_mode, open_display
+from buildclient.core.errors import UsageError
+from buildclient.core.events import Log, Vertex, VertexStatus
+from buildclient.core.ports import Pod, Worker
+from buildclient.core.views import BuilderView, NodeView, PodView, inspect_lines, ls_lines, status_of, to_json
+from contract.output import BuilderOutput
+from contract.platform import parse_platform
+
+OUTPUT = BuilderOutput.loads(
+    json.dumps(
+        {
+            "version": 1,
+            "name": "kube",
+            "namespace": "buildkit",
+            "loadbalance": "sticky",
+            "defaultLoad": False,
+            "kubernetes": {"context": "c", "server": "s"},
+            "nodes": [
+                {
+                    "name": "amd",
+                    "namespace": "buildkit",
+                    "loadbalance": "sticky",
+                    "platforms": ["linux/amd64"],
+                    "workload": {"kind": "Deployment", "name": "amd"},
+                    "selector": {"app": "amd"},
+                    "container": "buildkitd",
+                    "replicas": 2,
+                    "timeoutSeconds": 120,
+                    "rootless": False,
+                }
+            ],
+        }
+    )
+)
+WORKER = Worker(
+    "w",
+    {"label": "x"},
+    tuple(map(parse_platform, ("linux/amd64", "linux/amd64/v2", "linux/386", "linux/arm64", "linux/s390x"))),
+    "v0.34.2",
+    ({"all": True, "reservedSpace": 10_000_000_000, "keepDuration": 172_800_000_000_000},),
+)
+READY = PodView(Pod("amd-1", "buildkit", True, False, kubernetes_node="n1"), (WORKER,))
+PENDING = PodView(Pod("amd-2", "buildkit", False, False, "Pending", reason="0/2 nodes are available"))
+VIEW = BuilderView(OUTPUT, "c", (NodeView(OUTPUT.nodes[0], (READY, PENDING)),))
+
+
+def test_ls_shows_what_docker_buildx_ls_shows_and_the_pods() -> None:
+    """Names, endpoint, status, version, platforms with a star where declared; ready pods and where they run."""
+    header, builder, node, *rest = ls_lines([VIEW])
+    assert header.split() == ["NAME/NODE", "DRIVER/ENDPOINT", "STATUS", "BUILDKIT", "PLATFORMS", "PODS"]
+    assert builder.split() == ["kube", "kubernetes"]
+    assert node.lstrip().startswith(r"\_ amd")
+    for cell in ("kubernetes:///buildkit?deployment=amd", "running", "v0.34.2", "linux/amd64*", "1/2 ready on n1"):
+        assert cell in node
+    assert "(+1)" in node
+    assert any("amd-2: 0/2 nodes are available" in line for line in rest)
+
+
+def test_inspect_shows_each_pod_and_what_buildkit_reports() -> None:
+    """Pods with state and Kubernetes node, the daemon's platforms, labels and policy."""
+    text = "\n".join(inspect_lines(VIEW))
+    for part in (
+        "Driver:       kubernetes",
+        "amd-1",
+        "Kubernetes node: n1",
+        "linux/s390x",
+        "Reserved Space: 9.313GiB",
+        "Keep Duration:  48h0m0s",
+        "0/2 nodes are available",
+    ):
+        assert part in text
+
+
+def test_json_is_for_programs() -> None:
+    """The same facts, readable back."""
+    value = json.loads(json.dumps(to_json(VIEW)))
+    assert value["nodes"][0]["status"] == "running"
+    assert value["nodes"][0]["pods"][0]["workers"][0]["buildkit"] == "v0.34.2"
+    assert value["nodes"][0]["pods"][1]["ready"] is False
+
+
+@pytest.mark.parametrize(
+    ("view", "status"),
+    [
+        (NodeView(OUTPUT.nodes[0]), "inactive"),
+        (NodeView(OUTPUT.nodes[0], (), "no way"), "error"),
+        (NodeView(OUTPUT.nodes[0], (PENDING,)), "starting"),
+        (NodeView(OUTPUT.nodes[0], (READY, PENDING)), "running"),
+    ],
+)
+def test_a_node_s_status_follows_its_pods(view: NodeView, status: str) -> None:
+    """One word for each."""
+    assert status_of(view) == status
+
+
+@pytest.mark.parametrize(
+    ("asked", "environ", "terminal", "mode"),
+    [
+        ("", {}, False, "plain"),
+        ("", {"TERM": "xterm"}, True, "tty"),
+        ("", {"TERM": "dumb"}, True, "plain"),
+        ("plain", {"BUILDKIT_PROGRESS": "tty"}, True, "plain"),
+        ("auto", {"BUILDKIT_PROGRESS": "quiet"}, True, "quiet"),
+        ("rawjson", {}, False, "rawjson"),
+    ],
+)
+def test_the_mode_follows_flag_variable_and_terminal(
+    asked: str, environ: dict[str, str], terminal: bool, mode: str
+) -> None:
+    """The flag wins over the variable, and that over the terminal."""
+    assert choose_mode(asked, environ, terminal) == mode
+
+
+def test_a_mode_that_there_is_not_is_refused() -> None:
+    """With where it was asked for."""
+    with pytest.raises(UsageError, match="BUILDKIT_PROGRESS"):
+        choose_mode("", {"BUILDKIT_PROGRESS": "loud"}, False)
+
+
+def show(mode: str, environ: dict[str, str] | None = None, *, failed: bool = False) -> str:
+    """What a display writes for a short build."""
+    out = io.StringIO()
+    display = open_display(mode, out, environ or {})
+    display.feed(Vertex("b", "[2/2] RUN later", started=11.0))
+    display.feed(Vertex("a", "[1/2] RUN make", started=10.0))
+    for number in range(9):
+        display.feed(Log("a", 1, f"line {number}\x1b[2J\n".encode(), 10.5))
+    display.feed(VertexStatus("a", "copy", current=5, total=10))
+    display.show()
+    display.feed(Vertex("a", "[1/2] RUN make", started=10.0, completed=12.0, error="bad" if failed else ""))
+    display.feed(Vertex("b", "[2/2] RUN later", started=11.0, completed=12.0))
+    display.end(failed)
+    return out.getvalue()
+
+
+def test_the_live_display_shows_steps_times_and_last_lines() -> None:
+    """In order of their start, with the last six lines of what works, and no foreign control codes."""
+    text = show("tty", {"NO_COLOR": "1"})
+    first, last = text.split("[+] Building")[1], text.split("[+] Building")[-1]
+    assert "(0/2)" in first
+    assert "(2/2) FINISHED" in last
+    assert "line 2" not in first
+    assert all(f"line {number}" in first for number in range(3, 9))
+    assert first.index("RUN make") < first.index("RUN later")
+    assert "copy 5B / 10B" in first
+    assert "\x1b[2J" not in text
+    assert "\x1b[3" not in text
+
+
+def test_the_number_of_lines_is_the_variable_s() -> None:
+    """BUILDKIT_TTY_LOG_LINES; none at all is possible."""
+    assert "line 7" not in show("tty", {"BUILDKIT_TTY_LOG_LINES": "1"}).split("[+] Building")[1]
+    assert "line" not in show("tty", {"BUILDKIT_TTY_LOG_LINES": "0"}).split("[+] Building")[1]
+
+
+def test_a_failure_is_repeated_and_coloured_on_a_terminal() -> None:
+    """Unless NO_COLOR says otherwise."""
+    text = show("tty", failed=True)
+    assert "\x1b[31m => ERROR" in text
+    assert " > [1/2] RUN make:" in text
+
+
+def test_quiet_shows_nothing() -> None:
+    """Not even a failure: the last line is the command's."""
+    assert show("quiet", failed=True) == ""
+
+
+def test_raw_json_is_docker_buildx_s() -> None:
+    """One object a line, the daemon's own lists, times in UTC, bytes in base64."""
+    lines = [json.loads(line) for line in show("rawjson").splitlines()]
+    assert lines[0] == {
+        "vertexes": [{"digest": "b", "name": "[2/2] RUN later", "started": "1970-01-01T00:00:11.000000Z"}]
+    }
+    assert {key for line in lines for key in line} == {"vertexes", "logs", "statuses"}
+    assert lines[-1]["vertexes"][0]["completed"] == "1970-01-01T00:00:12.000000Z"
