@@ -1,0 +1,214 @@
+"""What comes back from real pods: folders as docker buildx writes them, and archives of two nodes as one."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import stat as st
+import subprocess
+import tarfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client_builder import BIN, HandMadeBuilder
+from conftest import kubectl
+from equal_contexts import CASES, Case, Plot
+
+from localcluster import tools
+
+pytestmark = pytest.mark.cluster
+
+_BOTH = ("--platform", "linux/amd64,linux/arm64")
+_KINDS = [
+    c for c in CASES if c.name in ("order", "symlinks", "hard-links", "modes", "special", "sizes", "xattrs", "times")
+]
+
+
+@pytest.fixture(scope="module")
+def builder(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandMadeBuilder]:
+    """A builder of two nodes, ready, that docker buildx knows as `peer`."""
+    namespace = f"exports-{uuid.uuid4().hex[:8]}"
+    kubectl(cluster, "create", "namespace", namespace)
+    try:
+        one = HandMadeBuilder(cluster, namespace, tmp_path_factory.mktemp("exports"))
+        one.environment["BUILDX_CONFIG"] = str(one.folder / "buildx")
+        one.deploy()
+        node = ("--node", "builder-amd64", "--driver-opt", f"namespace={namespace}")
+        _buildx(one, "create", "--name", "peer", "--driver", "kubernetes", *node)
+        yield one
+    finally:
+        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
+
+
+def _buildx(builder: HandMadeBuilder, *arguments: str) -> None:
+    done = subprocess.run(
+        [str(tools.ensure("buildx")), *arguments],
+        env=builder.environment,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def _look(folder: Path) -> dict[bytes, tuple[Any, ...]]:
+    """Everything that an export sets; the root's own time is nobody's."""
+    found: dict[bytes, tuple[Any, ...]] = {}
+    first: dict[int, bytes] = {}
+    for root, folders, files in os.walk(os.fsencode(folder)):
+        for name in (*folders, *files):
+            path = os.path.join(root, name)
+            info = os.lstat(path)
+            kind = st.S_IFMT(info.st_mode)
+            content: Any = b""
+            if kind == st.S_IFREG:
+                content = hashlib.sha256(Path(os.fsdecode(path)).read_bytes()).hexdigest()
+            elif kind == st.S_IFLNK:
+                content = os.readlink(path)
+            keys = os.listxattr(path, follow_symlinks=False)
+            attributes = {key: os.getxattr(path, key, follow_symlinks=False) for key in keys}
+            linked = (
+                b"" if kind == st.S_IFDIR else first.setdefault(info.st_ino, os.path.relpath(path, os.fsencode(folder)))
+            )
+            found[os.path.relpath(path, os.fsencode(folder))] = (
+                oct(info.st_mode), info.st_uid, info.st_gid, info.st_mtime_ns, info.st_rdev, content, attributes, linked
+            )  # fmt: skip
+    return found
+
+
+@pytest.mark.parametrize("case", _KINDS, ids=lambda case: case.name)
+def test_a_folder_is_written_as_docker_buildx_writes_it(builder: HandMadeBuilder, case: Case) -> None:
+    """Modes, times, owners, links of both kinds, devices, attributes and contents of a merged export."""
+    context = builder.folder / case.name / "context"
+    context.mkdir(parents=True)
+    plot = Plot(context)
+    case.plant(plot)
+    plot.file("Dockerfile", case.dockerfile or "")
+    if case.ignore:
+        plot.file(".dockerignore", case.ignore)
+    dest = {client: builder.folder / case.name / client for client in ("buildx", "ours")}
+    for folder in dest.values():
+        folder.mkdir()
+        (folder / "Dockerfile").symlink_to("/nowhere")
+        (folder / "kept").write_text("kept")
+        os.utime(folder / "kept", (1, 1))
+    flags = ("--provenance=false", str(context))
+    # One build: what folders that nobody made say of their time is the daemon's, and is cached.
+    _buildx(builder, "build", "--builder", "peer", "-o", f"type=local,dest={dest['buildx']}", *flags)
+    done = builder.run("build", "--platform", "linux/amd64", "-o", f"type=local,dest={dest['ours']}", *flags)
+    assert done.status == 0, done.err
+    ours, theirs = _look(dest["ours"]), _look(dest["buildx"])
+    assert b"kept" in ours
+    assert ours == theirs
+
+
+def _blobs(archive: tarfile.TarFile) -> dict[str, bytes]:
+    blobs = {}
+    for member in archive.getmembers():
+        if member.isfile() and member.name.startswith("blobs/"):
+            file = archive.extractfile(member)
+            assert file is not None
+            digest = member.name.removeprefix("blobs/").replace("/", ":")
+            assert digest not in blobs, f"{digest} is in the archive twice"
+            blobs[digest] = file.read()
+            assert digest == f"sha256:{hashlib.sha256(blobs[digest]).hexdigest()}"
+    return blobs
+
+
+def _member(archive: tarfile.TarFile, name: str) -> Any:
+    file = archive.extractfile(name)
+    assert file is not None
+    return json.load(file)
+
+
+def test_the_archives_of_two_nodes_are_one_oci_layout(builder: HandMadeBuilder) -> None:
+    """One index over both platforms; all that it leads to is there, once; the attestations stay with their images."""
+    context = builder.context("oci", "FROM BASE\nRUN uname -m > /machine\nCOPY same.txt /\n", **{"same.txt": "same\n"})
+    name = f"{builder.registry}/exports/oci:1"
+    done = builder.run("build", *_BOTH, "-t", name, "--provenance=mode=max", "-o", "type=oci,dest=both.tar", context)
+    assert done.status == 0, done.err
+    with tarfile.open(builder.folder / "both.tar") as archive:
+        blobs = _blobs(archive)
+        assert _member(archive, "oci-layout") == {"imageLayoutVersion": "1.0.0"}
+        (top,) = _member(archive, "index.json")["manifests"]
+    assert top["annotations"]["io.containerd.image.name"] == name
+    manifests = json.loads(blobs[top["digest"]])["manifests"]
+    images = {m["platform"]["architecture"]: m for m in manifests if m["platform"]["os"] == "linux"}
+    assert sorted(images) == ["amd64", "arm64"]
+    proofs = {m["annotations"]["vnd.docker.reference.digest"] for m in manifests if m["platform"]["os"] == "unknown"}
+    assert proofs == {image["digest"] for image in images.values()}
+    for entry in manifests:
+        assert entry["size"] == len(blobs[entry["digest"]])
+        manifest = json.loads(blobs[entry["digest"]])
+        for part in (manifest["config"], *manifest["layers"]):
+            assert part["size"] == len(blobs[part["digest"]])
+
+
+def test_the_tars_of_two_nodes_are_one(builder: HandMadeBuilder) -> None:
+    """Each platform's files below its own folder, and each platform's own."""
+    context = builder.context(
+        "tar", "FROM BASE AS run\nRUN uname -m > /machine\nFROM scratch\nCOPY --from=run /machine /\n"
+    )
+    assert builder.run("build", *_BOTH, "-o", "type=tar,dest=machines.tar", context).status == 0
+    with tarfile.open(builder.folder / "machines.tar") as archive:
+        said = {}
+        for architecture in ("amd64", "arm64"):
+            file = archive.extractfile(f"linux_{architecture}/machine")
+            assert file is not None
+            said[architecture] = file.read().decode().strip()
+    assert said == {"amd64": "x86_64", "arm64": "aarch64"}
+
+
+@pytest.mark.parametrize("platforms", [("--platform", "linux/amd64"), _BOTH], ids=["one", "two"])
+def test_an_archive_goes_to_standard_output(builder: HandMadeBuilder, platforms: tuple[str, ...]) -> None:
+    """Nothing but the archive is on it; progress is on standard error."""
+    context = builder.context("stdout", "FROM scratch\nCOPY hello /\n", hello="hi\n")
+    done = subprocess.run(
+        [str(BIN / "buildclient"), "build", *platforms, "-o", "-", context],
+        env=builder.environment,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        assert [name for name in archive.getnames() if name.endswith("hello")]
+
+
+def test_a_failed_build_leaves_no_archive(builder: HandMadeBuilder) -> None:
+    """One platform fails after the other has sent its result: the destination and its folder are as before."""
+    folder = builder.folder / "kept"
+    folder.mkdir()
+    (folder / "out.tar").write_text("old")
+    context = builder.context("half", 'FROM BASE\nRUN [ "$(uname -m)" != aarch64 ] || { sleep 2; exit 3; }\n')
+    done = builder.run("build", *_BOTH, "-o", f"type=oci,dest={folder}/out.tar", context)
+    assert done.status == 1
+    assert done.last.endswith("exit code: 3")
+    assert [(p.name, p.read_text()) for p in folder.iterdir()] == [("out.tar", "old")]
+
+
+def test_a_tar_on_standard_input_reaches_both_nodes(builder: HandMadeBuilder) -> None:
+    """The archive is the context of every platform."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        for name, text in (("Dockerfile", b"FROM scratch\nCOPY hello /\n"), ("hello", b"hi\n")):
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text))
+    done = subprocess.run(
+        [str(BIN / "buildclient"), "build", *_BOTH, "-o", "type=local,dest=stdin", "-"],
+        env=builder.environment,
+        cwd=builder.folder,
+        input=out.getvalue(),
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for architecture in ("amd64", "arm64"):
+        assert (builder.folder / f"stdin/linux_{architecture}/hello").read_text() == "hi\n"
