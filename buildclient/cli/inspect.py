@@ -23,6 +23,11 @@ __all__ = ["command"]
 def command(name: str, bootstrap: bool, shape: str, **flags: Any) -> int:
     """Show a builder: nodes, pods, Kubernetes nodes, and the platforms BuildKit really reports.
 
+    \b
+    Examples:
+      buildclient inspect --bootstrap
+      buildclient inspect buildkit/kube --format json
+
     Ends with 125 when, with --bootstrap, a pod did not become ready in time.
     """
     from buildclient.core.views import inspect_lines, to_json

@@ -18,6 +18,11 @@ def command(shape: str, **flags: Any) -> int:
     """List builders: their nodes, which pods are ready, and what BuildKit reports.
 
     Without flags, the builders of all stacks of the Pulumi project. A star marks declared platforms.
+
+    \b
+    Examples:
+      buildclient ls
+      buildclient ls --from-cluster buildkit/kube --format json
     """
     from buildclient.core.views import ls_lines, to_json
 
