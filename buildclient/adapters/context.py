@@ -9,10 +9,8 @@ import contextlib
 import os
 import re
 import secrets
-import shutil
 import stat as st
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO, NamedTuple
 
@@ -144,6 +142,8 @@ class _Inputs:
         if not head:
             return
         if _is_archive(head):
+            import shutil
+
             # Kept in a file: each node fetches it, and it may be larger than memory.
             name = secrets.token_hex(13)
             path = os.path.join(self._temporary(), "context")
@@ -165,6 +165,10 @@ class _Inputs:
         return data
 
     def _temporary(self) -> str:
+        # Here and elsewhere: most builds have no use for them, and a cached one is mostly imports.
+        import shutil
+        import tempfile
+
         folder = tempfile.mkdtemp(prefix="buildclient-")
         self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
         return folder

@@ -6,7 +6,6 @@ import contextlib
 import os
 import stat as st
 import sys
-import tempfile
 from collections.abc import Sequence
 from typing import BinaryIO
 
@@ -137,6 +136,8 @@ class _Archive:
 
     def _beside(self) -> tuple[int, str]:
         """A new file next to the destination, with the mode that a plain `open` would give."""
+        import tempfile
+
         folder = None if self._output.dest == "-" else os.path.dirname(os.path.abspath(self._output.dest))
         if folder:
             os.makedirs(folder, exist_ok=True)
