@@ -5,10 +5,12 @@ Each is a name, a Dockerfile and what is planted beside it; `FILES` is a small t
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import socket
 import stat as st
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -87,6 +89,8 @@ class Case(NamedTuple):
     ignore: str | bytes | None = None
     flags: tuple[str, ...] = ()
     """Flags besides; `CONTEXT` stands for the context's folder."""
+    context: str = "CONTEXT"
+    """What is given as the context."""
 
 
 def _names(plot: Plot) -> None:
@@ -237,6 +241,27 @@ def _outside(plot: Plot) -> None:
     plot.link("inside.df", "../outside/My.df")
 
 
+def _linked_context(plot: Plot) -> None:
+    _standard(plot)
+    plot.link("../linked", "context")
+
+
+def _mounted(plot: Plot) -> None:
+    _standard(plot)
+    for folder, folders, files in os.walk(plot.path(".")):
+        for name in (*folders, *files):
+            os.utime(os.path.join(folder, name), (1_600_000_000, 1_600_000_000))
+
+
+def _archives(plot: Plot) -> None:
+    for name, mode in (("a.tar", "w"), ("a.tar.gz", "w:gz")):
+        with tarfile.open(os.fsdecode(plot.path(name)), mode) as archive:  # type: ignore[call-overload]
+            for number, inner in enumerate(("d/f", "d/é", f"{mode[-1]}/g")):
+                member = tarfile.TarInfo(inner)
+                member.size, member.mtime, member.uid = 3, 1_600_000_000 + number, 1000
+                archive.addfile(member, io.BytesIO(b"abc"))
+
+
 def _linked_dockerfile(plot: Plot) -> None:
     _standard(plot)
     plot.file("real.df", _ALL)
@@ -333,6 +358,23 @@ CASES: tuple[Case, ...] = (
         None,
         lambda plot: (_standard(plot), plot.file("dockerfile", _ALL)),  # type: ignore[arg-type, return-value, func-returns-value]
     ),
+    Case("linked-context", _ALL, _linked_context, context="CONTEXT/../linked"),
+    Case(
+        "platform-args",
+        "FROM BASE\nARG TARGETPLATFORM TARGETARCH BUILDPLATFORM\n"
+        "RUN echo $TARGETPLATFORM $TARGETARCH $BUILDPLATFORM $(uname -m) >/platforms\n",
+        _nothing,
+        None,
+        ("--platform", "linux/amd64"),
+    ),
+    Case("add-tar", "FROM scratch\nADD a.tar a.tar.gz /into/\nCOPY a.tar /as-it-is/\n", _archives),
+    Case(
+        "mounts",
+        "FROM BASE\nRUN --mount=type=bind,target=/c --mount=type=tmpfs,target=/t "
+        "ls -lR --full-time /c/a /c/src >/list && echo $SOURCE_DATE_EPOCH >>/list\n",
+        _mounted,
+    ),
+    Case("workdirs", "FROM BASE\nWORKDIR /a/b\nWORKDIR ../c\nUSER 7:8\nWORKDIR d\nCOPY a.b ./\n", _standard),
     Case(
         "named-context",
         "FROM scratch\nCOPY --from=other . /o/\nCOPY a.b /\n",

@@ -6,9 +6,10 @@ import json
 import os
 import re
 import subprocess
+import urllib.request
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 from client_builder import HandMadeBuilder, Ran
@@ -46,13 +47,22 @@ class Peers:
         )
         return Ran(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
-    def build(self, client: str, context: Path, *flags: str) -> Ran:
+    def build(self, client: str, context: str, *flags: str) -> Ran:
         """A build by `buildx` or by `ours`."""
         program = [self.buildx, "build", "--builder", "peer"] if client == "buildx" else ["buildclient", "build"]
         # Else the second build would be given the first one's layers.
-        return self.run(*program, "--no-cache", "--progress=plain", "--provenance=false", *flags, str(context))
+        attested = () if "--provenance=true" in flags else ("--provenance=false",)
+        return self.run(*program, "--no-cache", "--progress=plain", *attested, *flags, context)
 
-    def plant(self, case: Case) -> tuple[Path, list[str]]:
+    def manifest(self, tagged: str) -> Any:
+        """What the registry holds under `repository:tag`."""
+        repository, _, tag = tagged.partition(":")
+        kinds = ", ".join(f"application/vnd.{kind}+json" for kind in ("oci.image.index.v1", "oci.image.manifest.v1"))
+        url = f"http://{self.builder.registry}/v2/{repository}/manifests/{tag}"
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": kinds}), timeout=30) as answer:
+            return json.load(answer)
+
+    def plant(self, case: Case) -> tuple[str, list[str]]:
         """A case's context, and its flags."""
         context = self.builder.folder / case.name / "context"
         context.mkdir(parents=True)
@@ -63,7 +73,8 @@ class Peers:
             plot.file("Dockerfile", text)
         if case.ignore is not None:
             plot.file(".dockerignore", case.ignore)
-        return context, [flag.replace("CONTEXT", str(context)) for flag in case.flags]
+        given, *flags = (text.replace("CONTEXT", str(context)) for text in (case.context, *case.flags))
+        return given, flags
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +109,27 @@ def test_the_same_manifest_is_pushed(peers: Peers, case: Case) -> None:
         assert done.status == 0, done.err[-3000:]
         digests[client] = json.loads(metadata.read_text())["containerimage.digest"]
     assert digests["ours"] == digests["buildx"]
+
+
+@pytest.mark.parametrize("name", ["stages", "config", "run"])
+def test_attested_images_are_the_same(peers: Peers, name: str) -> None:
+    """With provenance, which tells times and ids of its own build, all else in the index is the same to the byte."""
+    case = next(case for case in CASES if case.name == name)
+    context, flags = peers.plant(case._replace(name=f"attested-{name}"))
+    kept = {}
+    for client in ("buildx", "ours"):
+        tagged = f"equal/attested-{name}:{client}"
+        output = f"type=image,name={peers.builder.registry}/{tagged},push=true,registry.insecure=true"
+        done = peers.build(client, context, "--provenance=true", "-o", f"{output},rewrite-timestamp=true", *flags)
+        assert done.status == 0, done.err[-3000:]
+        index = peers.manifest(tagged)
+        images = [one for one in index["manifests"] if one["platform"]["os"] != "unknown"]
+        proofs = [one for one in index["manifests"] if one["platform"]["os"] == "unknown"]
+        assert [one["annotations"]["vnd.docker.reference.digest"] for one in proofs] == [
+            one["digest"] for one in images
+        ]
+        kept[client] = images, [sorted(one) for one in proofs], {k: v for k, v in index.items() if k != "manifests"}
+    assert kept["ours"] == kept["buildx"]
 
 
 @pytest.mark.parametrize("case", FAILING, ids=lambda case: case.name)
