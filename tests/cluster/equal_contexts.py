@@ -268,6 +268,22 @@ def _linked_dockerfile(plot: Plot) -> None:
     plot.link("linked.df", "real.df")
 
 
+def _own_ignore(plot: Plot) -> None:
+    _standard(plot)
+    plot.file("x.df", _ALL)
+    plot.file("x.df.dockerignore", "a\n")
+
+
+def _lower_case(plot: Plot) -> None:
+    _standard(plot)
+    plot.file("dockerfile", _ALL)
+
+
+def _other(plot: Plot) -> None:
+    _standard(plot)
+    plot.files("../other/é", "../other/k")
+
+
 _IGNORES: dict[str, str | bytes] = {
     "suffix": "*.log\n**/node_modules\n",
     "all-but": "*\n!a\n!src/m.go\n",
@@ -349,14 +365,14 @@ CASES: tuple[Case, ...] = (
     Case(
         "own-ignore",
         None,
-        lambda plot: (_standard(plot), plot.file("x.df", _ALL), plot.file("x.df.dockerignore", "a\n")),  # type: ignore[arg-type, return-value, func-returns-value]
+        _own_ignore,
         "*\n",
         ("-f", "CONTEXT/x.df"),
     ),
     Case(
         "lower-case",
         None,
-        lambda plot: (_standard(plot), plot.file("dockerfile", _ALL)),  # type: ignore[arg-type, return-value, func-returns-value]
+        _lower_case,
     ),
     Case("linked-context", _ALL, _linked_context, context="CONTEXT/../linked"),
     Case(
@@ -378,7 +394,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "named-context",
         "FROM scratch\nCOPY --from=other . /o/\nCOPY a.b /\n",
-        lambda plot: (_standard(plot), plot.files("../other/é", "../other/k")),  # type: ignore[arg-type, return-value, func-returns-value]
+        _other,
         None,
         ("--build-context", "other=CONTEXT/../other"),
     ),

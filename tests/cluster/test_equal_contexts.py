@@ -9,6 +9,7 @@ import subprocess
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,12 +48,13 @@ class Peers:
         )
         return Ran(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
-    def build(self, client: str, context: str, *flags: str) -> Ran:
-        """A build by `buildx` or by `ours`."""
+    def build(self, client: str, context: str, *flags: str, cached: bool = False) -> Ran:
+        """A build by `buildx` or by `ours`, `cached` if it may use what was built before."""
         program = [self.buildx, "build", "--builder", "peer"] if client == "buildx" else ["buildclient", "build"]
         # Else the second build would be given the first one's layers.
         attested = () if "--provenance=true" in flags else ("--provenance=false",)
-        return self.run(*program, "--no-cache", "--progress=plain", *attested, *flags, context)
+        fresh = () if cached else ("--no-cache",)
+        return self.run(*program, *fresh, "--progress=plain", *attested, *flags, context)
 
     def manifest(self, tagged: str) -> Any:
         """What the registry holds under `repository:tag`."""
@@ -109,6 +111,23 @@ def test_the_same_manifest_is_pushed(peers: Peers, case: Case) -> None:
         assert done.status == 0, done.err[-3000:]
         digests[client] = json.loads(metadata.read_text())["containerimage.digest"]
     assert digests["ours"] == digests["buildx"]
+
+
+@pytest.mark.parametrize("name", ["names", "order", "symlinks", "hard-links", "modes", "special", "sparse", "xattrs"])
+def test_what_buildx_sent_is_cached_for_ours(peers: Peers, name: str) -> None:
+    """BuildKit's hash of the context is the same, so what no layer shows is too, extended attributes for one."""
+    case = next(case for case in CASES if case.name == name)
+    context, flags = peers.plant(case._replace(name=f"hashed-{name}"))
+    # Else another build's steps might be found.
+    Path(context, "only-here").write_text(uuid.uuid4().hex)
+    cached = {}
+    for client in ("buildx", "ours"):
+        done = peers.build(client, context, *flags, cached=True)
+        assert done.status == 0, done.err[-3000:]
+        step = re.search(r"^#(\d+) \[.*\] COPY", done.err, re.MULTILINE)
+        assert step, done.err
+        cached[client] = f"#{step[1]} CACHED" in done.err.splitlines()
+    assert cached == {"buildx": False, "ours": True}
 
 
 @pytest.mark.parametrize("name", ["stages", "config", "run"])
