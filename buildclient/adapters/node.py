@@ -41,7 +41,6 @@ class BuilderNode:
             return await self._connect(self._address(), deadline)
         tried: set[str] = set()
         while True:
-            _load_aside()
             pod = await self._choose(key, tried, deadline)
             try:
                 return await self.connect_to(pod, deadline)
@@ -61,12 +60,14 @@ class BuilderNode:
         """All pods of the node; none for an address. Raises UnreachableError."""
         if self.node.address:
             return ()
+        _load_aside()
         return await self._source().list(self.node.namespace, self.node.selector, self.node.container)
 
     async def wait_ready(self, deadline: float, count: int = 1) -> Sequence[Pod]:
         """The pods once `count` are ready; waits no longer than the node's own timeout. Raises UnreachableError."""
         if self.node.address:
             return ()
+        _load_aside()
         until = min(deadline, asyncio.get_running_loop().time() + self.node.timeout_seconds)
         node, waiting = self.node, self._waiting
         return await self._source().wait_ready(
@@ -116,8 +117,4 @@ def _load_aside() -> None:
 
 
 def _load() -> None:
-    # In the order in which they are needed: an import under way elsewhere is waited for.
-    import websockets.asyncio.client  # noqa: F401
-
-    import buildclient.adapters.control
-    import buildclient.adapters.tunnel  # noqa: F401
+    import buildclient.adapters.control  # noqa: F401

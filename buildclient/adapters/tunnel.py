@@ -13,15 +13,12 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
-from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from buildclient.adapters.kubeapi import KubeApi, api_failure
+from buildclient.adapters.websocket import Closed, NoWebSocket, Refused, Target, WebSocket, connect
 from buildclient.core.errors import UnreachableError
 from buildclient.core.execframes import ERROR, STDERR, STDIN, STDOUT, SUBPROTOCOLS, V5, close_frame, exit_message
-
-if TYPE_CHECKING:
-    from websockets.asyncio.client import ClientConnection
 
 __all__ = ["ExecConnection", "ExecEndpoint"]
 
@@ -30,10 +27,6 @@ _PIECE = 128 << 10
 """Bytes of one WebSocket message."""
 _UNSENT = 256 << 10
 """Bytes that the kernel may hold unsent (TCP_NOTSENT_LOWAT): more would only delay what comes after."""
-_QUEUE = (48, 16)
-"""Messages received and not yet read at which reading stops and goes on; the apiserver's are of 32 KiB."""
-_PING_EVERY, _PING_LOST = 10.0, 60.0
-"""Seconds; a server blocked on a slow container answers late, kubectl too allows a minute."""
 _STDERR_KEPT = 4096
 _TRY = 10.0
 """Seconds for one try to connect."""
@@ -91,43 +84,24 @@ class ExecEndpoint:
             if connection is not None and not connection.spoken:
                 await connection.close()
 
-    async def _upgrade(self) -> ClientConnection:
-        from websockets.asyncio.client import connect
-        from websockets.exceptions import InvalidHandshake, InvalidStatus
-
+    async def _upgrade(self) -> WebSocket:
         api, access = self._api, self._api.access
         # An exec plugin may have to run first; that is no business of the loop's.
         context = await asyncio.to_thread(api.authority.context)
-        headers = await asyncio.to_thread(api.authority.headers)
-        named: dict[str, Any] = (
-            {"server_hostname": access.tls_server_name} if context and access.tls_server_name else {}
-        )
+        headers = [("User-Agent", "buildclient"), *await asyncio.to_thread(api.authority.headers)]
         what = f"cannot exec into {self.description}"
         try:
-            websocket = await connect(
-                self._url(),
-                ssl=context,
-                subprotocols=list(SUBPROTOCOLS),  # type: ignore[arg-type]
-                additional_headers=headers,
-                user_agent_header="buildclient",
-                compression=None,
-                max_size=None,
-                max_queue=_QUEUE,
-                write_limit=_PIECE,
-                proxy=api.proxy or None,
-                open_timeout=None,
-                ping_interval=_PING_EVERY,
-                ping_timeout=_PING_LOST,
-                close_timeout=1,
-                **named,
-            )
-        except InvalidStatus as error:
-            failure = api_failure(error.response.status_code, bytes(error.response.body or b""), what, api.where)
+            target = Target(self._url(), context, access.tls_server_name, api.proxy)
+            websocket = await connect(target, headers, SUBPROTOCOLS)
+        except Refused as error:
+            failure = api_failure(error.status, error.body, what, api.where)
             if failure.status in _PASSING_STATUS or any(mark in str(failure) for mark in _PASSING):
                 raise _Passing(str(failure)) from None
             raise failure from None
-        except InvalidHandshake as error:
+        except NoWebSocket as error:
             raise UnreachableError(f"{what}: the answer is no WebSocket: {error}") from None
+        except Closed as error:
+            raise _Passing(f"{access.server}: {error}") from None
         except ConnectionError as error:
             raise _Passing(f"{access.server}: {error.strerror or error}") from None
         except OSError as error:
@@ -138,14 +112,14 @@ class ExecEndpoint:
     def _url(self) -> str:
         query = [*(("command", word) for word in _COMMAND), ("container", self._container)]
         query += [("stdin", "true"), ("stdout", "true"), ("stderr", "true")]
-        server = self._api.access.server.replace("http", "ws", 1)
+        server = self._api.access.server.rstrip("/")
         return f"{server}/api/v1/namespaces/{self._namespace}/pods/{self._pod}/exec?{urlencode(query)}"
 
 
 class ExecConnection:
     """One exec whose standard input and output are the daemon's; fulfils `buildclient.core.ports.Connection`."""
 
-    def __init__(self, websocket: ClientConnection, where: str) -> None:
+    def __init__(self, websocket: WebSocket, where: str) -> None:
         self._websocket = websocket
         self._where = where
         self._stderr = b""
@@ -178,28 +152,23 @@ class ExecConnection:
 
     async def write(self, data: bytes | memoryview) -> None:
         """Sends bytes; waits while too much is on the way. Raises UnreachableError."""
-        from websockets.exceptions import ConnectionClosed
-
         view = memoryview(data)
         try:
             for at in range(0, len(view), _PIECE):
                 await self._websocket.send(b"".join((_STDIN, view[at : at + _PIECE])))
-        except ConnectionClosed as error:
+        except Closed as error:
             raise UnreachableError(f"lost the connection to {self._where}: {self.lost(str(error))}") from None
 
     async def close_write(self) -> None:
         """Says that no more will be written, where the protocol can (v5)."""
-        from websockets.exceptions import ConnectionClosed
-
         if self._websocket.subprotocol == V5:
-            with contextlib.suppress(ConnectionClosed):
+            with contextlib.suppress(Closed):
                 await self._websocket.send(close_frame(STDIN))
 
     async def close(self) -> None:
         """Ends the exec; the daemon's end of it sees the end of its input."""
         # Nobody waits for the closing handshake: the other side may have much to send before it.
-        if self._websocket.transport:
-            self._websocket.transport.abort()
+        self._websocket.abort()
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self._websocket.wait_closed(), 1)
 
@@ -210,12 +179,10 @@ class ExecConnection:
 
     async def _receive(self) -> bytes:
         """The next bytes of standard output; empty at the end. Raises _Ended."""
-        from websockets.exceptions import ConnectionClosed
-
         while not self._ended:
             try:
-                message = await self._websocket.recv(decode=False)
-            except ConnectionClosed as error:
+                message = await self._websocket.recv()
+            except Closed as error:
                 raise _Ended(self.lost(str(error))) from None
             channel = message[0] if message else -1
             if channel == STDOUT and len(message) > 1:
@@ -240,8 +207,8 @@ class _Passing(Exception):
 _STDIN = bytes((STDIN,))
 
 
-def _bound_unsent(websocket: ClientConnection) -> None:
-    raw = websocket.transport.get_extra_info("socket")
+def _bound_unsent(websocket: WebSocket) -> None:
+    raw = websocket.socket
     option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
     if raw is not None and option is not None:
         with contextlib.suppress(OSError):
