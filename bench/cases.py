@@ -45,7 +45,7 @@ class Case(NamedTuple):
     command: tuple[str, ...]
     """Arguments of either client; CONTEXT, TAG and OUT are filled in."""
     dockerfile: str = "FROM scratch\nCOPY . /\n"
-    """BASE is filled in."""
+    """BASE and SIZE (300 MiB) are filled in."""
     plant: Plant | None = None
     before: Change = _nothing
     builder: str = "one"
@@ -74,7 +74,7 @@ def _many(context: Path, scale: float) -> None:
 
 
 _STEPS = "FROM BASE\nCOPY . /src/\nRUN uname -m >/machine && cat /src/f* >/all\n"
-_HEAVY = "FROM BASE\nRUN head -c 314572800 /dev/urandom >/large\n"
+_HEAVY = "FROM BASE\nRUN head -c SIZE /dev/urandom >/large\n"
 _BUILD = ("build", "--provenance=false")
 _PUSHED = ("-t", "TAG", "--push")
 _PLATFORMS = ("--platform", "linux/amd64,linux/arm64")
@@ -139,7 +139,8 @@ def _planted(ground: Ground, case: Case, client: str, scale: float) -> Path:
     context.mkdir(parents=True)
     if case.plant:
         case.plant(context, scale)
-    (context / "Dockerfile").write_text(case.dockerfile.replace("BASE", ground.base))
+    values = {"BASE": ground.base, "SIZE": str(int(300 * scale) * _MEGABYTE)}
+    (context / "Dockerfile").write_text(_replaced(case.dockerfile, values))
     return context
 
 
