@@ -162,6 +162,7 @@ async def serving(context: ssl.SSLContext | None = None, handler: object = echo)
         subprotocols=["v5"],  # type: ignore[list-item]
         ssl=context,
         max_size=None,
+        close_timeout=0.2,
     ) as server:
         yield next(iter(server.sockets)).getsockname()[1]
 
