@@ -55,6 +55,11 @@ class Platform(NamedTuple):
     def __str__(self) -> str:
         return "/".join(part for part in self if part)
 
+    @property
+    def known(self) -> bool:
+        """Whether operating system and architecture are ones that Go, and so BuildKit, is built for."""
+        return self.os in _KNOWN_OS and self.architecture in _KNOWN_ARCH
+
     def runs(self, wanted: Platform, *, strict: bool = False) -> bool:
         """Whether a machine of this platform executes `wanted` without emulation.
 

@@ -23,7 +23,7 @@ from typing import Any
 from pulumi import automation as auto
 
 from contract.output import BuilderOutput
-from infra.results import Drift, Events, Preview, StackError, Update, explain
+from infra.results import Drift, Events, Preview, StackError, Update, explain, read_builder
 
 __all__ = ["Drift", "OnOutput", "Preview", "Project", "Stack", "StackError", "Update", "each"]
 
@@ -130,6 +130,13 @@ class Stack:
             self._stack.preview_refresh(color="never", on_output=on_output, on_event=events.add)
         return Drift(self.name, tuple(step for step in events.steps() if step.operation != "read"))
 
+    def preview_destroy(self, *, on_output: OnOutput | None = None) -> Preview:
+        """What `destroy` would delete."""
+        events = Events()
+        with explain(f"preview of stack {self.name}", events):
+            result = self._stack.preview_destroy(color="never", on_output=on_output, on_event=events.add)
+        return Preview(self.name, events.steps(), result.stdout)
+
     def destroy(self, *, remove: bool = False, on_output: OnOutput | None = None) -> Update:
         """Delete all that the stack made; with `remove` also the stack itself, but not its config file."""
         destroyed = self._update(
@@ -150,14 +157,16 @@ class Stack:
         outputs = self.outputs()
         if "builder" not in outputs:
             raise StackError(f"stack {self.name} has no builder; bring it up first")
-        return BuilderOutput.from_json(outputs["builder"])
+        return read_builder(self.name, outputs["builder"])
 
     def _update(self, what: str, act: Callable[[Events], Any]) -> Update:
         events, started = Events(), time.monotonic()
         with explain(f"{what} of stack {self.name}", events):
             result = act(events)
-        outputs = {name: output.value for name, output in getattr(result, "outputs", {}).items()}
-        return Update(self.name, events.steps(), outputs, time.monotonic() - started)
+        outputs = getattr(result, "outputs", {})
+        values = {name: output.value for name, output in outputs.items()}
+        secret = frozenset(name for name, output in outputs.items() if output.secret)
+        return Update(self.name, events.steps(), values, time.monotonic() - started, secret)
 
 
 def each(stacks: Iterable[Stack], act: Callable[[Stack], Any], *, at_once: int = 8) -> dict[str, Any | StackError]:

@@ -16,7 +16,6 @@ from infra.errors import reported
 from infra.kubeconfig import Target, find_cluster, is_contents
 from infra.node import BuilderNode
 from infra.objects import kubernetes_object, kubernetes_provider
-from infra.options.problems import Problems
 from infra.spec import BuilderSpec, check_builder
 
 __all__ = ["Builder"]
@@ -39,7 +38,8 @@ class Builder(pulumi.ComponentResource):
     ) -> None:
         """Check `args`, then register the builder and all its children.
 
-        With a Kubernetes provider in `opts` that one is used; otherwise one is made for `context`. Everything wrong
+        With a Kubernetes provider in `opts` that one is used (give its `context` or `kubeconfig` too, so that clients
+        are told the cluster); otherwise one is made for `context`. Everything wrong
         with `args` is told at once, a line each, by the RunError that ends the program before anything is
         registered; `where` precedes each place (`builder:` for stack config).
         """
@@ -93,9 +93,9 @@ def _checked(name: str, args: BuilderArgs, where: str, has_provider: bool) -> tu
     with reported() as problems:
         kubeconfig, context = (raw.get(key) or "" for key in ("kubeconfig", "context"))
         texts = isinstance(kubeconfig, str) and isinstance(context, str)
-        # with a provider of the caller's own, what a kubeconfig says is only good to know
-        found = Problems() if has_provider else problems
-        target = find_cluster(kubeconfig, context, os.environ, found, where) if texts else Target()
+        # a provider of the caller's own may go elsewhere than the current context: better no cluster than a wrong one
+        known = texts and (not has_provider or bool(kubeconfig or context))
+        target = find_cluster(kubeconfig, context, os.environ, problems, where) if known else Target()
         spec = check_builder(raw, target.namespace, problems, where)
     return target, spec
 

@@ -9,6 +9,8 @@ import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 
 from infra.args import BuilderArgs
+from infra.options.problems import nearest
+from infra.spec import BUILDER_KEYS
 
 __all__ = ["builder_args"]
 
@@ -16,14 +18,20 @@ _TEXTS = ("name", "namespace", "context", "kubeconfig")
 
 
 def builder_args() -> BuilderArgs:
-    """All keys of the stack's config that are in the project's namespace, known or not.
+    """All keys of the stack's config that are in the project's namespace or one spelt much like it, known or not.
 
     Pulumi hands every value over as text; those that read as JSON objects, lists, numbers or booleans become that.
     """
     project = pulumi.get_project()
-    given = {**get_config_env(), **CONFIG.get()}
-    keys = {key.partition(":")[2]: value for key, value in given.items() if key.startswith(f"{project}:")}
-    return cast(BuilderArgs, {key: _value(key, text) for key, text in keys.items() if text != ""})
+    args: dict[str, Any] = {}
+    for key, text in {**get_config_env(), **CONFIG.get()}.items():
+        namespace, _, name = key.partition(":")
+        if namespace == project and text != "":
+            args[name] = _value(name, text)
+        elif namespace != project and name in BUILDER_KEYS and nearest(namespace, [project]):
+            # `builders:nodes` would be nobody's config, and pass in silence
+            args[key] = text
+    return cast(BuilderArgs, args)
 
 
 def _value(key: str, text: str) -> Any:

@@ -41,7 +41,8 @@ class BuilderNode(pulumi.ComponentResource):
         """
         spec = args if isinstance(args, NodeSpec) else _checked(name, args)
         super().__init__("builder:index:BuilderNode", name, {}, opts)
-        timeout = f"{spec.options.timeout:g}s"
+        # written out: Go, which reads it, knows no exponents, and 0 would mean Pulumi's own ten minutes
+        timeout = f"{max(spec.options.timeout, 0.001):.3f}".rstrip("0").rstrip(".") + "s"
         self.workload = kubernetes_object(
             f"{name}-deployment",
             manifests.deployment(spec),

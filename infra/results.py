@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from pulumi import automation as auto
 from pulumi.automation import events as engine
 
-from contract.output import BuilderOutput
+from contract.output import BuilderOutput, OutputError
 
-__all__ = ["Drift", "Events", "Preview", "StackError", "Step", "Update", "explain"]
+__all__ = ["Drift", "Events", "Preview", "StackError", "Step", "Update", "explain", "read_builder"]
 
 _QUIET = frozenset(["same", "read", "refresh"])
 _COLOUR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
@@ -56,6 +56,8 @@ class Update(NamedTuple):
     outputs: Mapping[str, Any]
     """The stack's outputs after an `up`; empty after a refresh or destroy."""
     seconds: float
+    secret: frozenset[str] = frozenset()
+    """The names of those outputs that are secrets; their values are in the clear here."""
 
     @property
     def changes(self) -> Mapping[str, int]:
@@ -67,7 +69,7 @@ class Update(NamedTuple):
         """The builder that is up now. Raises StackError if the stack exports none."""
         if "builder" not in self.outputs:
             raise StackError(f"stack {self.stack} exports no output named builder")
-        return BuilderOutput.from_json(self.outputs["builder"])
+        return read_builder(self.stack, self.outputs["builder"])
 
 
 class Drift(NamedTuple):
@@ -78,6 +80,14 @@ class Drift(NamedTuple):
 
     def __bool__(self) -> bool:
         return bool(self.steps)
+
+
+def read_builder(stack: str, value: Any) -> BuilderOutput:
+    """The builder in a stack's output. Raises StackError for a value that is none."""
+    try:
+        return BuilderOutput.from_json(value)
+    except OutputError as error:
+        raise StackError(f"stack {stack}: {error}") from None
 
 
 class Events:

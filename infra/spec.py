@@ -10,7 +10,7 @@ from typing import Any
 from contract.output import BuilderOutput, Cluster, NodeOutput, Workload, config_map_name
 from contract.platform import Platform, PlatformError, parse_platforms
 from infra.options.check import Options, build_options, read_given, read_values
-from infra.options.problems import Problems, Refused
+from infra.options.problems import Problems, Refused, nearest
 from infra.options.table import NAMES
 from infra.options.values import boolean, dns_label, dns_subdomain
 
@@ -30,7 +30,12 @@ BUILDER_KEYS = (
 )
 NODE_KEYS = ("name", "platforms", "driver-opts", "namespace", "loadbalance", "default-load")
 _OPTION_KEYS = ("namespace", "loadbalance", "default-load")
+_COMMON_PLATFORMS = tuple(
+    f"linux/{one}" for one in ("amd64", "arm64", "386", "arm/v7", "arm/v6", "riscv64", "s390x", "ppc64le", "loong64")
+)
 CONTAINER = "buildkitd"
+_LONGEST_NAME = 63
+"""A pod's label holds the name."""
 _NAME = re.compile(r"[a-z](?:[a-z0-9._-]*[a-z0-9])?\Z")
 _NAME_ALLOWED = 'give a name of lower-case letters, digits, "-", "_" and ".", beginning with a letter'
 
@@ -136,7 +141,10 @@ def check_builder(raw: Mapping[str, Any], default_namespace: str, problems: Prob
 
 
 def _misplaced(key: str) -> str:
-    return f"{key} is an option: put it under driver-opts" if key in NAMES else ""
+    if key in NAMES:
+        return f"{key} is an option: put it under driver-opts"
+    namespace, colon, name = key.partition(":")
+    return f'did you mean "builder:{name}"?' if colon and name in BUILDER_KEYS and namespace else ""
 
 
 def _options(raw: Mapping[str, Any], where: str, problems: Problems) -> dict[str, Any]:
@@ -175,6 +183,8 @@ def _node(raw: Any, index: int, builder: str, base: Mapping[str, Any], where: st
     name = f"{builder}{index}"
     if raw.get("name") is not None:
         name = _name(raw["name"], f"{where}.name", problems) or name
+    elif len(name) > _LONGEST_NAME:
+        problems.add(f"{where}.name", name, f"the name by default is longer than {_LONGEST_NAME}; give one")
     values = {**base, **_options(raw, f"{where}.", problems)}
     return NodeSpec(
         name=name,
@@ -193,19 +203,26 @@ def _platforms(raw: Any, where: str, problems: Problems) -> tuple[Platform, ...]
     found: list[Platform] = []
     for text in texts:
         try:
-            found += parse_platforms([text])
+            read = parse_platforms([text])
         except PlatformError as error:
             problems.add(where, text, "it " + str(error).removeprefix(f'platform "{text}" '))
+            continue
+        for platform in read:
+            if not platform.known:
+                near = nearest(str(platform), _COMMON_PLATFORMS)
+                hint = f'did you mean "{near}"?' if near else "such as linux/arm64"
+                problems.add(where, text, "no such operating system or architecture is known", hint)
+        found += read
     return tuple(dict.fromkeys(found))
 
 
 def _name(raw: Any, where: str, problems: Problems) -> str:
     text = str(raw) if isinstance(raw, str | int) and not isinstance(raw, bool) else ""
-    if len(text) <= 63 and _NAME.match(text) and _fits(text):
+    if len(text) <= _LONGEST_NAME and _NAME.match(text) and _fits(text):
         return text
     lower = text.lower().replace(" ", "-").strip("-_.")
-    better = lower != text and _NAME.match(lower) and _fits(lower) and len(lower) <= 63
-    problems.add(where, raw, f"{_NAME_ALLOWED}, at most 63", f'did you mean "{lower}"?' if better else "")
+    better = lower != text and _NAME.match(lower) and _fits(lower) and len(lower) <= _LONGEST_NAME
+    problems.add(where, raw, f"{_NAME_ALLOWED}, at most {_LONGEST_NAME}", f'did you mean "{lower}"?' if better else "")
     return ""
 
 

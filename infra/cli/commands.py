@@ -14,39 +14,57 @@ if TYPE_CHECKING:
     from infra.automation import Project, Stack
     from infra.results import Step
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "traceback_option"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 COMMANDS: dict[str, click.Command] = {}
+# One variable for a flag, whichever command has it: a job sets BUILDERS_STACK once.
+_SETTINGS = {"auto_envvar_prefix": "BUILDERS"}
 
 
 def _command(function: _F) -> _F:
     name = function.__name__.removesuffix("_")
-    COMMANDS[name] = click.command(name)(function)
+    COMMANDS[name] = click.command(name, context_settings=_SETTINGS)(traceback_option(function))
     return function
 
 
+def traceback_option(function: _F) -> _F:
+    """Adds -D, before and after the command's name; whoever words errors looks for it."""
+    return click.option(
+        "--traceback", "-D", is_flag=True, expose_value=False, help="Show where in the program an error arose."
+    )(function)
+
+
+def _option(*names: str, **settings: Any) -> Callable[[_F], _F]:
+    return click.option(*names, show_envvar=True, **settings)
+
+
 def _stack_options(function: _F) -> _F:
-    function = click.option("--stack", "-s", metavar="NAME", help="The stack; default: the selected one.")(function)
+    function = _option("--stack", "-s", metavar="NAME", help="The stack; default: the selected one.")(function)
     return _common_options(function)
 
 
 def _common_options(function: _F) -> _F:
-    function = click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text")(function)
-    return click.option(
+    formats = click.Choice(["text", "json"])
+    function = _option("--output", "-o", type=formats, default="text", help="How the result is written.")(function)
+    return _option(
         "--project", "-C", metavar="DIR", default=".", help="A folder of the Pulumi project; default: here."
     )(function)
 
 
-_yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+_yes = _option("--yes", "-y", is_flag=True, help="Do not ask.")
 
 
 @_command
 @_stack_options
-@click.option("--refresh", is_flag=True, help="Compare with the cluster as it is.")
-@click.option("--expect-no-changes", is_flag=True, help="End with status 1 if anything would change.")
+@_option("--refresh", is_flag=True, help="Compare with the cluster as it is.")
+@_option("--expect-no-changes", is_flag=True, help="End with status 1 if anything would change.")
 def preview(project: str, stack: str | None, output: str, refresh: bool, expect_no_changes: bool) -> int:
-    """Show what `up` would do."""
+    """Show what `up` would do.
+
+    \b
+    Example: builders preview --stack dev
+    """
     found = _stack(project, stack).preview(refresh=refresh, on_output=_progress)
     _report(output, stack=found.stack, steps=found.steps, verb="would")
     if expect_no_changes and found.steps:
@@ -56,16 +74,24 @@ def preview(project: str, stack: str | None, output: str, refresh: bool, expect_
 
 @_command
 @_stack_options
-@click.option("--refresh", is_flag=True, help="Look at the cluster first.")
+@_option("--refresh", is_flag=True, help="Look at the cluster first.")
 @_yes
 def up(project: str, stack: str | None, output: str, refresh: bool, yes: bool) -> int:
-    """Make the cluster as the stack says, and wait until the builder is ready."""
+    """Make the cluster as the stack says, with ready pods.
+
+    Shows what would change and asks, unless --yes is given or nothing would.
+
+    \b
+    Example: builders up --stack dev --yes
+    """
+    _can_ask(yes)
     chosen = _stack(project, stack)
     if not yes:
         planned = chosen.preview(refresh=refresh, on_output=_progress)
-        _confirm(f"Make these {len(planned.steps)} changes to stack {chosen.name}?")
+        _ask(planned.steps, f"Make these {len(planned.steps)} changes to stack {chosen.name}?")
     done = chosen.up(refresh=refresh, on_output=_progress)
-    _report(output, stack=done.stack, steps=done.steps, seconds=done.seconds, outputs=dict(done.outputs))
+    outputs = {name: "[secret]" if name in done.secret else value for name, value in done.outputs.items()}
+    _report(output, stack=done.stack, steps=done.steps, seconds=done.seconds, outputs=outputs)
     return 0
 
 
@@ -73,10 +99,18 @@ def up(project: str, stack: str | None, output: str, refresh: bool, yes: bool) -
 @_stack_options
 @_yes
 def refresh(project: str, stack: str | None, output: str, yes: bool) -> int:
-    """Take the cluster as it is into the stack's state."""
-    chosen = _stack(project, stack)
+    """Take the cluster as it is into the stack's state.
+
+    Shows where they differ and asks, unless --yes is given or they do not. `up` then makes good what differs.
+
+    \b
+    Example: builders refresh --stack dev
+    """
+    _can_ask(yes)
+    chosen = _stack(project, stack, create=False)
     if not yes:
-        _confirm(f"Overwrite the state of stack {chosen.name} by what the cluster has?")
+        found = chosen.drift(on_output=_progress)
+        _ask(found.steps, f"Take these {len(found.steps)} differences into the state of stack {chosen.name}?")
     done = chosen.refresh(on_output=_progress)
     _report(output, stack=done.stack, steps=done.steps, seconds=done.seconds)
     return 0
@@ -85,21 +119,35 @@ def refresh(project: str, stack: str | None, output: str, yes: bool) -> int:
 @_command
 @_stack_options
 def drift(project: str, stack: str | None, output: str) -> int:
-    """Show where the cluster is no longer as the stack left it: status 0 nowhere, 3 somewhere, 1 error."""
-    found = _stack(project, stack).drift(on_output=_progress)
+    """Show where the cluster is no longer as it was left.
+
+    Changes nothing. Status 0: nowhere; 3: somewhere; 1: an error.
+
+    \b
+    Example: builders drift --stack prod || echo "status $?"
+    """
+    found = _stack(project, stack, create=False).drift(on_output=_progress)
     _report(output, stack=found.stack, steps=found.steps, verb="differs:", none="no drift")
     return 3 if found else 0
 
 
 @_command
 @_stack_options
-@click.option("--remove", is_flag=True, help="Remove the stack too; its config file stays.")
+@_option("--remove", is_flag=True, help="Remove the stack too; its config file stays.")
 @_yes
 def destroy(project: str, stack: str | None, output: str, remove: bool, yes: bool) -> int:
-    """Delete all that the stack made."""
-    chosen = _stack(project, stack)
+    """Delete all that the stack made.
+
+    Shows what would go and asks, unless --yes is given or nothing would.
+
+    \b
+    Example: builders destroy --stack dev --yes
+    """
+    _can_ask(yes)
+    chosen = _stack(project, stack, create=False)
     if not yes:
-        _confirm(f"Delete all that stack {chosen.name} made?")
+        planned = chosen.preview_destroy(on_output=_progress)
+        _ask(planned.steps, f"Delete these {len(planned.steps)} resources of stack {chosen.name}?")
     done = chosen.destroy(remove=remove, on_output=_progress)
     _report(output, stack=done.stack, steps=done.steps, seconds=done.seconds)
     return 0
@@ -108,26 +156,33 @@ def destroy(project: str, stack: str | None, output: str, remove: bool, yes: boo
 @_command
 @_common_options
 def ls(project: str, output: str) -> int:
-    """List the project's stacks and their builders."""
+    """List the project's stacks and their builders.
+
+    \b
+    Example: builders ls -o json
+    """
     from infra.automation import each
 
     opened = _project(project)
     names = opened.stacks()
     found = each([opened.stack(name) for name in names], lambda stack: stack.outputs().get("builder"))
-    selected = opened.selected()
     if output == "json":
         click.echo(json.dumps({"version": 1, "stacks": [{"name": n, "builder": _plain(found[n])} for n in names]}))
         return 0
-    click.echo(f"{'STACK':<16} {'BUILDER':<12} {'NAMESPACE':<16} NODES")
-    for name in names:
-        value = found[name]
-        shown = name + (" *" if name == selected else "")
-        if isinstance(value, dict):
-            nodes = ", ".join(f"{n['name']} ({', '.join(n['platforms']) or 'any'})" for n in value["nodes"])
-            click.echo(f"{shown:<16} {value['name']:<12} {value['namespace']:<16} {nodes}")
-        else:
-            click.echo(f"{shown:<16} {'-' if value is None else f'error: {value}'}")
+    selected = opened.selected()
+    rows = [("STACK", "BUILDER", "NAMESPACE", "NODES")]
+    rows += [(name + (" *" if name == selected else ""), *_cells(found[name])) for name in names]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        click.echo("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip())
     return 0
+
+
+def _cells(builder: Any) -> tuple[str, str, str]:
+    if not isinstance(builder, dict):
+        return "-", "-", "" if builder is None else f"error: {builder}"
+    nodes = (f"{node['name']} ({', '.join(node['platforms']) or 'any'})" for node in builder["nodes"])
+    return builder["name"], builder["namespace"], ", ".join(nodes)
 
 
 def _plain(value: Any) -> Any:
@@ -135,30 +190,32 @@ def _plain(value: Any) -> Any:
 
 
 def _project(folder: str) -> Project:
-    from infra.automation import Project, StackError
+    from infra.automation import Project
 
-    try:
-        return Project(folder)
-    except StackError as error:
-        raise click.ClickException(str(error)) from None
+    return Project(folder)
 
 
-def _stack(folder: str, name: str | None) -> Stack:
+def _stack(folder: str, name: str | None, *, create: bool | None = None) -> Stack:
     project = _project(folder)
     name = name or project.selected()
     if not name:
-        raise click.UsageError("Missing option '--stack': no stack is selected.")
-    return project.stack(name)
+        raise click.UsageError("Missing option '--stack': no stack is selected.", click.get_current_context())
+    return project.stack(name, create=create)
 
 
 def _progress(line: str) -> None:
     click.echo(line, err=True)
 
 
-def _confirm(question: str) -> None:
-    if os.environ.get("CI") or not sys.stdin.isatty():
-        raise click.UsageError(f"{question} Give '--yes' to say so where no one can be asked.")
-    click.confirm(question, abort=True, err=True)
+def _can_ask(yes: bool) -> None:
+    """Refuses at once, not after a preview, where there is no one to be asked."""
+    if not yes and (os.environ.get("CI") or not sys.stdin.isatty()):
+        raise click.UsageError("Missing option '--yes': there is no terminal to ask at.", click.get_current_context())
+
+
+def _ask(steps: tuple[Step, ...], question: str) -> None:
+    if steps and not click.confirm(question, err=True):
+        raise click.ClickException("declined; nothing was changed")
 
 
 def _report(

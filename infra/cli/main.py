@@ -11,19 +11,19 @@ from collections.abc import Sequence
 
 import click
 
-from infra.cli.commands import COMMANDS
+from infra.cli.commands import COMMANDS, traceback_option
 
 __all__ = ["main", "run"]
 
 
 @click.group(
     commands=COMMANDS,
-    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "BUILDERS"},
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 drift was found, 130 interrupted.",
 )
-@click.option("--traceback", "-D", is_flag=True, help="Show where in the program an error arose.")
-@click.pass_context
-def main(context: click.Context, traceback: bool) -> None:
+@click.version_option(package_name="buildkit-builders", message="%(prog)s %(version)s")
+@traceback_option
+def main() -> None:
     """Provision BuildKit builders on Kubernetes.
 
     \b
@@ -31,8 +31,8 @@ def main(context: click.Context, traceback: bool) -> None:
       builders preview --stack dev
       builders up --stack dev --yes
       builders drift --stack prod || echo "status $?"
+      builders destroy --stack dev --yes
     """
-    context.obj = traceback
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
@@ -49,8 +49,9 @@ def _status(arguments: Sequence[str]) -> int:
         click.echo(error.format_message(), err=True)
         return 2
     except click.UsageError as error:
-        click.echo(f"ERROR: {error.format_message()}", err=True)
-        click.echo("hint: builders --help", err=True)
+        # one line: what is wrong, the nearest that is right, and where to read on
+        command = error.ctx.command_path if error.ctx else "builders"
+        click.echo(f"ERROR: {_sentence(error)} See {command} --help", err=True)
         return 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("ERROR: interrupted", err=True)
@@ -61,8 +62,16 @@ def _status(arguments: Sequence[str]) -> int:
     except Exception as error:
         if "-D" in arguments or "--traceback" in arguments:
             raise
-        click.echo(f"ERROR: {error}", err=True)
+        from infra.results import StackError
+
+        fault = "" if isinstance(error, StackError) else f"{type(error).__name__}: "
+        click.echo(f"ERROR: {fault}{error}" + (" (-D shows where)" if fault else ""), err=True)
         return 1
+
+
+def _sentence(error: click.UsageError) -> str:
+    said = " ".join(error.format_message().split())
+    return said if said.endswith((".", "?")) else f"{said}."
 
 
 if __name__ == "__main__":

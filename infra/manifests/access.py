@@ -50,7 +50,7 @@ def client_access(spec: BuilderSpec) -> list[dict[str, Any]]:
 
 def _rules(spec: BuilderSpec, namespace: str) -> list[dict[str, Any]]:
     rules: list[dict[str, Any]] = [
-        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]},
         # an exec over WebSocket is a GET; Kubernetes 1.35 asks for create besides
         {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]},
     ]

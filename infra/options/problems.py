@@ -78,7 +78,7 @@ class Problems:
 def show(value: object) -> str:
     """A value as a user would recognise it, in one line and not too long."""
     try:
-        text = json.dumps(value, ensure_ascii=False, default=str)
+        text = json.dumps(value, ensure_ascii=False, default=lambda other: f"{type(other).__name__} object")
     except (TypeError, ValueError, RecursionError):
         text = f"a {type(value).__name__}"
     text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

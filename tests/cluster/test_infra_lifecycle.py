@@ -222,7 +222,7 @@ def test_a_client_account_may_build_and_nothing_else(running: Running) -> None:
     try:
         running.project.up()
         allowed = [
-            ("get", "configmap/kube-builder"), ("list", "pods"), ("watch", "pods"),
+            ("get", "configmap/kube-builder"), ("get", "pods"), ("list", "pods"), ("watch", "pods"),
             ("create", "pods/exec"), ("get", "pods/exec"),
         ]  # fmt: skip
         assert all(may(verb, *rest[0].split("/exec")[:1], *(["--subresource=exec"] if "/exec" in rest[0] else []))

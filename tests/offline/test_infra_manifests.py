@@ -161,7 +161,7 @@ def test_clients_may_build_and_nothing_else() -> None:
     ]  # fmt: skip
     rules = {rule["resources"][0]: rule for rule in found[1]["rules"]}
     assert rules["configmaps"]["resourceNames"] == [config_map_name("kube")]
-    assert rules["pods"]["verbs"] == ["list", "watch"]
+    assert rules["pods"]["verbs"] == ["get", "list", "watch"]
     assert rules["pods/exec"]["verbs"] == ["get", "create"]
     assert "configmaps" not in {rule["resources"][0] for rule in found[3]["rules"]}
 

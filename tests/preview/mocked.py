@@ -50,9 +50,14 @@ class Recorder(pulumi.runtime.Mocks):
         raise AssertionError(f"called {args.token}")
 
 
-def run(program: Callable[[], Any], *, preview: bool = True) -> tuple[list[Registered], Any]:
-    """What a program registered, in order, and what it returned. A RunError passes through."""
-    registered: list[Registered] = []
+def run(
+    program: Callable[[], Any], *, preview: bool = True, seen: list[Registered] | None = None
+) -> tuple[list[Registered], Any]:
+    """What a program registered, in order, and what it returned. A RunError passes through.
+
+    `seen` is filled as things are registered, for a program that does not end well.
+    """
+    registered: list[Registered] = [] if seen is None else seen
     lock = threading.Lock()
     mocks.set_mocks(Recorder(), project="builder", stack="test", preview=preview)
     from pulumi.runtime import rpc_manager, settings

@@ -98,6 +98,24 @@ def test_a_callers_provider_is_used() -> None:
     assert "::mine::" in names["kube0-deployment"].provider
 
 
+def test_of_a_callers_provider_no_cluster_is_guessed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The current context may be another cluster: the output names one only if the args do."""
+    path = tmp_path / "config"
+    path.write_text(KUBECONFIG)
+    monkeypatch.setenv("KUBECONFIG", str(path))
+
+    def cluster(**args: Any) -> Any:
+        def program() -> None:
+            mine = pulumi.ProviderResource("kubernetes", "mine", {})
+            Builder("kube", args, pulumi.ResourceOptions(provider=mine))  # type: ignore[arg-type]
+
+        registered, _ = run(program)
+        return BuilderOutput.loads(by_name(registered)["kube-output"].inputs["data"][CONFIG_MAP_KEY]).cluster
+
+    assert tuple(cluster()) == ("", "")
+    assert tuple(cluster(context="team")) == ("team", "https://192.0.2.1:6443")
+
+
 def test_pods_come_after_the_namespace_and_the_output_after_the_pods() -> None:
     """Clients read of nothing that is not there."""
     registered, _ = run(builder(nodes=NATIVE, createNamespace=True))
@@ -114,6 +132,27 @@ def test_the_timeout_option_is_how_long_pulumi_waits() -> None:
     names = by_name(registered)
     assert names["builder-amd64-deployment"].custom_timeouts == {"create": "90s", "update": "90s"}
     assert names["builder-arm64-deployment"].custom_timeouts == {"create": "120s", "update": "120s"}
+
+
+@pytest.mark.parametrize(("option", "waited"), [("1.5s", "1.5s"), ("300h", "1080000s"), ("1ns", "0.001s")])
+def test_any_timeout_is_written_as_go_reads_it(option: str, waited: str) -> None:
+    """Without exponents, however long or short."""
+    registered, _ = run(builder(**{"driver-opts": f"timeout={option}"}))
+    assert by_name(registered)["kube0-deployment"].custom_timeouts == {"create": waited, "update": waited}
+
+
+def test_config_of_a_misspelt_namespace_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`builders:nodes` is not passed over in silence; config of other packages is."""
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+
+    def program() -> None:
+        set_all_config({"builders:nodes": "[]", "kubernetes:context": "x", "aws:name": "y", "builder:name": "kube"})
+        runpy.run_path(str(ROOT / "stacks" / "__main__.py"))
+
+    with pytest.raises(ConfigError) as caught:
+        run(program)
+    (problem,) = [str(problem) for problem in caught.value.problems if problem.option == "builder"]
+    assert problem == 'builder: there is no key "builders:nodes" (did you mean "builder:nodes"?)'
 
 
 def test_the_output_is_the_same_in_stack_and_config_map() -> None:
@@ -154,6 +193,7 @@ def test_bad_config_registers_nothing_and_lists_everything() -> None:
     seen: list[Registered] = []
 
     def program() -> None:
+        Builder("good", {"kubeconfig": KUBECONFIG})
         Builder(
             "kube",
             {"kubeconfig": KUBECONFIG, "namespace": "A", "nodes": [{"driver-opts": "replicas=x"}], "context": "nope"},
@@ -161,8 +201,10 @@ def test_bad_config_registers_nothing_and_lists_everything() -> None:
         )
 
     with pytest.raises(ConfigError) as caught:
-        seen, _ = run(program)
-    assert seen == []
+        run(program, seen=seen)
+    names = {one.name for one in seen}
+    assert {"good", "good0-deployment"} <= names, "what is registered is seen"
+    assert not any(name.startswith("kube") for name in names)
     assert isinstance(caught.value, pulumi.RunError)
     assert [problem.option for problem in caught.value.problems] == [
         "builder:context",

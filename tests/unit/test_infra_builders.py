@@ -1,0 +1,309 @@
+"""The command `builders`: what it asks, prints and ends with, on stacks that stand in for Pulumi's."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra import automation
+from infra.cli.main import run
+from infra.results import Drift, Preview, StackError, Step, Update
+
+STEP = Step("update", "kubernetes:apps/v1:Deployment", "kube0-deployment", ("spec.replicas",))
+BUILDER = {
+    "name": "kube",
+    "namespace": "buildkit",
+    "nodes": [{"name": "a", "platforms": ["linux/amd64"]}, {"name": "b", "platforms": []}],
+}
+
+
+class FakeStack:
+    """A stack that notes what was done to it."""
+
+    steps: tuple[Step, ...] = (STEP,)
+    drifted: tuple[Step, ...] = ()
+    error: str = ""
+    outputs_of: dict[str, Any] = {}  # noqa: RUF012 - replaced whole, never changed
+
+    def __init__(self, name: str, done: list[str]) -> None:
+        self.name, self.done = name, done
+
+    def preview(self, **options: Any) -> Preview:
+        """A preview with this stack's steps."""
+        options["on_output"]("Previewing update (dev):")
+        return Preview(self.name, self._do("preview"), "")
+
+    def preview_destroy(self, **_: Any) -> Preview:
+        """What a destroy would delete."""
+        return Preview(self.name, self._do("preview_destroy"), "")
+
+    def up(self, **_: Any) -> Update:
+        """An update with one secret output."""
+        outputs = {"builder": BUILDER, "token": "s3cret"}
+        return Update(self.name, self._do("up"), outputs, 1.5, frozenset(["token"]))
+
+    def refresh(self, **_: Any) -> Update:
+        """A refresh."""
+        return Update(self.name, self._do("refresh"), {}, 1.5)
+
+    def destroy(self, *, remove: bool, **_: Any) -> Update:
+        """A destroy."""
+        return Update(self.name, self._do("destroy --remove" if remove else "destroy"), {}, 1.5)
+
+    def drift(self, **_: Any) -> Drift:
+        """The drift that this stack has."""
+        self._do("drift")
+        return Drift(self.name, self.drifted)
+
+    def outputs(self) -> dict[str, Any]:
+        """The outputs by stack name; a StackError where there is a text instead."""
+        found = self.outputs_of.get(self.name, {})
+        if isinstance(found, str):
+            raise StackError(found)
+        return dict(found)
+
+    def _do(self, what: str) -> tuple[Step, ...]:
+        self.done.append(what)
+        if self.error:
+            raise StackError(self.error)
+        return self.steps
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was done to the stacks of a project that has dev (selected) and prod."""
+    noted: list[str] = []
+
+    class FakeProject:
+        def __init__(self, folder: str) -> None:
+            self.folder = folder
+
+        def stack(self, name: str, *, create: bool | None = None) -> FakeStack:
+            noted.append(f"stack {name}{'' if create is None else ' create=' + str(create)} in {self.folder}")
+            return FakeStack(name, noted)
+
+        def stacks(self) -> list[str]:
+            return ["dev", "prod"]
+
+        def selected(self) -> str | None:
+            return "dev"
+
+    monkeypatch.setattr(automation, "Project", FakeProject)
+    for name in [name for name in os.environ if name.startswith("BUILDERS_")] + ["CI"]:
+        monkeypatch.delenv(name, raising=False)
+    return noted
+
+
+@pytest.fixture
+def builders(capsys: pytest.CaptureFixture[str], done: list[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs `builders`: its status, standard output and standard error."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            run(arguments)
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return int(left.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+Builders = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Puts a terminal with an answer typed into it in the place of standard input."""
+
+    def give(text: str) -> None:
+        ours, theirs = pty.openpty()
+        os.write(ours, text.encode())
+        monkeypatch.setattr("sys.stdin", os.fdopen(theirs))
+
+    return give
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["preview", "--stak", "x"], "Did you mean '--stack'? See builders preview --help"),
+        (["prevew"], "Did you mean 'preview'?"),
+        (["preview", "-o", "jsn"], "'jsn' is not one of 'text', 'json'. See builders preview --help"),
+        (["preview", "--stack"], "requires an argument"),
+        (["ls", "extra"], "unexpected extra argument (extra)"),
+        (["--stack", "dev"], "No such option '--stack'"),
+        (["drift", "--yes"], "No such option '--yes'"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_two(arguments: list[str], said: str, builders: Builders) -> None:
+    """A wrong flag or command is told in one line, with the nearest that is right, and nothing is done."""
+    status, out, err = builders(*arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("ERROR: ")
+    assert err.count("\n") == 1
+    assert said in err
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+@pytest.mark.parametrize("command", [None, "preview", "up", "refresh", "drift", "destroy", "ls"])
+def test_help_has_an_example_and_the_variables(flag: str, command: str | None, builders: Builders) -> None:
+    """Both spellings of help work everywhere, with an example, and each flag's variable is named."""
+    status, out, _ = builders(*filter(None, [command, flag]))
+    assert status == 0
+    assert f"builders {command or 'up'}" in out
+    if command:
+        assert "Example: " in out
+        assert "BUILDERS_PROJECT" in " ".join(out.split())
+
+
+@pytest.mark.parametrize("command", ["up", "refresh", "destroy"])
+def test_without_a_terminal_yes_must_be_said_before_anything_is_done(
+    command: str, builders: Builders, done: list[str]
+) -> None:
+    """Where no one can be asked the command fails at once, naming the flag."""
+    status, _, err = builders(command, "--stack", "dev")
+    assert status == 2
+    assert "--yes" in err
+    assert done == []
+
+
+def test_in_a_ci_job_nothing_is_asked(
+    builders: Builders, answer: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, done: list[str]
+) -> None:
+    """CI counts as no terminal, even where there is one."""
+    answer("y\n")
+    monkeypatch.setenv("CI", "true")
+    assert builders("up", "--stack", "dev")[0] == 2
+    assert done == []
+
+
+@pytest.mark.parametrize(
+    ("command", "looked"), [("up", "preview"), ("refresh", "drift"), ("destroy", "preview_destroy")]
+)
+def test_on_a_terminal_what_would_happen_is_shown_and_asked(
+    command: str,
+    looked: str,
+    builders: Builders,
+    answer: Callable[[str], None],
+    done: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A yes goes on, a no ends with 1 and changes nothing, and where nothing would change nothing is asked."""
+    monkeypatch.setattr(FakeStack, "drifted", (STEP,))
+    answer("y\n")
+    assert builders(command)[0] == 0
+    assert done[1:] == [looked, command]
+    done.clear()
+    answer("n\n")
+    status, out, err = builders(command)
+    assert (status, out, done[1:]) == (1, "", [looked])
+    assert "ERROR: declined; nothing was changed" in err
+    monkeypatch.setattr(FakeStack, "drifted", ())
+    monkeypatch.setattr(FakeStack, "steps", ())
+    done.clear()
+    answer("")
+    assert builders(command)[0] == 0
+    assert done[1:] == [looked, command]
+
+
+def test_yes_skips_preview_and_question(builders: Builders, done: list[str]) -> None:
+    """`--yes` does it straight away; `--remove` takes the stack too."""
+    assert builders("up", "--yes")[0] == 0
+    assert builders("destroy", "-y", "--remove", "-s", "prod", "-C", "x")[0] == 0
+    assert done == ["stack dev in .", "up", "stack prod create=False in x", "destroy --remove"]
+
+
+def test_only_preview_and_up_make_a_stack(builders: Builders, done: list[str]) -> None:
+    """The others would make an empty one just to say that there is nothing in it."""
+    for command in (["preview"], ["up", "--yes"], ["refresh", "--yes"], ["drift"], ["destroy", "--yes"]):
+        builders(*command)
+    assert [line for line in done if line.startswith("stack")] == [
+        "stack dev in .", "stack dev in .", *["stack dev create=False in ."] * 3,
+    ]  # fmt: skip
+
+
+def test_each_flag_has_one_variable_for_all_commands(
+    builders: Builders, done: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BUILDERS_STACK and its kin count wherever the flag does; the flag wins."""
+    for name, value in {"STACK": "prod", "PROJECT": "there", "YES": "1", "OUTPUT": "json"}.items():
+        monkeypatch.setenv(f"BUILDERS_{name}", value)
+    status, out, _ = builders("up")
+    assert (status, json.loads(out)["stack"]) == (0, "prod")
+    assert builders("up", "-s", "dev", "-o", "text")[1].startswith("update kube0-deployment")
+    assert done == ["stack prod in there", "up", "stack dev in there", "up"]
+    monkeypatch.setenv("BUILDERS_YES", "maybe")
+    assert builders("up")[0] == 2
+
+
+def test_drift_ends_with_three_states(builders: Builders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """0 without drift, 3 with it, 1 for an error."""
+    assert builders("drift")[:2] == (0, "dev: no drift\n")
+    monkeypatch.setattr(FakeStack, "drifted", (STEP,))
+    status, out, _ = builders("drift")
+    assert status == 3
+    assert out == "differs: update kube0-deployment (kubernetes:apps/v1:Deployment)  [spec.replicas]\n"
+    monkeypatch.setattr(FakeStack, "error", "drift of stack dev: no cluster")
+    assert builders("drift") == (1, "", "ERROR: drift of stack dev: no cluster\n")
+
+
+def test_results_go_to_standard_output_and_progress_to_standard_error(builders: Builders) -> None:
+    """JSON is all that standard output has."""
+    status, out, err = builders("preview", "-o", "json")
+    assert (status, err) == (0, "Previewing update (dev):\n")
+    assert json.loads(out) == {
+        "version": 1,
+        "stack": "dev",
+        "steps": [{"operation": "update", "type": STEP.type, "name": STEP.name, "paths": ["spec.replicas"]}],
+    }
+    assert builders("preview")[1] == "would update kube0-deployment (kubernetes:apps/v1:Deployment)  [spec.replicas]\n"
+
+
+def test_secret_outputs_are_masked(builders: Builders) -> None:
+    """What goes into a job's log has no secret in it."""
+    _, out, _ = builders("up", "--yes", "-o", "json")
+    assert json.loads(out)["outputs"] == {"builder": BUILDER, "token": "[secret]"}
+
+
+def test_expected_changes_fail_a_preview(builders: Builders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--expect-no-changes` ends with 1 if anything would change."""
+    assert builders("preview", "--expect-no-changes")[0] == 1
+    monkeypatch.setattr(FakeStack, "steps", ())
+    assert builders("preview", "--expect-no-changes")[:2] == (0, "dev: no changes\n")
+
+
+def test_ls_shows_stacks_with_and_without_builders(builders: Builders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each stack is a line, the selected one marked; one that cannot be read says why and hides no other."""
+    monkeypatch.setattr(FakeStack, "outputs_of", {"dev": {"builder": BUILDER}, "prod": "wrong passphrase"})
+    status, out, _ = builders("ls")
+    assert status == 0
+    assert out.splitlines() == [
+        "STACK  BUILDER  NAMESPACE  NODES",
+        "dev *  kube     buildkit   a (linux/amd64), b (any)",
+        "prod   -        -          error: wrong passphrase",
+    ]
+    stacks = json.loads(builders("ls", "-o", "json")[1])["stacks"]
+    assert stacks == [
+        {"name": "dev", "builder": BUILDER},
+        {"name": "prod", "builder": {"error": "wrong passphrase"}},
+    ]
+
+
+def test_a_folder_without_a_project_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No Pulumi.yaml, one line, status 1; with -D also where it arose."""
+    monkeypatch.delenv("BUILDERS_PROJECT", raising=False)
+    with pytest.raises(SystemExit) as left:
+        run(["ls", "-C", str(tmp_path)])
+    assert left.value.code == 1
+    assert capsys.readouterr().err.startswith("ERROR: there is no Pulumi.yaml in ")
+    with pytest.raises(StackError):
+        run(["ls", "-D", "-C", str(tmp_path)])
