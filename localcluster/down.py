@@ -6,8 +6,8 @@ import contextlib
 from pathlib import Path
 
 from localcluster.errors import ClusterError
-from localcluster.instance import NODES, Instance
-from localcluster.machine import cgroups, network, sysctls
+from localcluster.instance import NODES, Instance, cache_folder
+from localcluster.machine import binfmt, cgroups, network, sysctls
 from localcluster.machine.files import remove_tree
 from localcluster.machine.lock import lock_file, locked
 from localcluster.parts.run import stop_all
@@ -17,7 +17,7 @@ __all__ = ["down"]
 
 
 def down(instance: Instance) -> None:
-    """Leaves no process, mount, namespace, device, cgroup or kernel setting of the instance. Raises ClusterError.
+    """Leaves no process, mount, namespace, device, cgroup, emulator or kernel setting of it. Raises ClusterError.
 
     The cache of tools and image layers stays: it belongs to no instance.
     """
@@ -33,6 +33,8 @@ def down(instance: Instance) -> None:
             network.forget_mount(instance)
             cgroups.restore(instance.run / "controllers.json")
             sysctls.restore(instance.run / "sysctls.json")
+            if not _others(instance):
+                binfmt.forget(str(cache_folder()), binfmt.INSTALLED)
         with progress.step("removing the cluster's state"):
             for folder in (instance.run, instance.state):
                 remove_tree(folder)
@@ -40,6 +42,14 @@ def down(instance: Instance) -> None:
         lock_file(instance).unlink(missing_ok=True)
         _remove_if_empty(lock_file(instance).parent)
     progress.finish("nothing left")
+
+
+def _others(instance: Instance) -> list[Path]:
+    """Folders of other instances: the table of emulators is the machine's, and they may need what is in it."""
+    there = instance.run.parent
+    return (
+        [folder for folder in there.iterdir() if folder.is_dir() and folder != instance.run] if there.is_dir() else []
+    )
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -8,7 +8,7 @@ import secrets
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from localcluster import tools
@@ -18,23 +18,25 @@ from localcluster.instance import Instance
 from localcluster.machine.files import write_text
 from localcluster.machine.rootless import refusal
 
-__all__ = ["environment", "exports", "needs_stand_in"]
+__all__ = ["environment", "exports", "needs_stand_in", "passphrase_file", "stand_ins_folder"]
 
 STAND_INS = Path(__file__).resolve().parent.parent / "standins" / "bin"
 PLUGINS = ("pulumi-resource-kubernetes", "pulumi-language-python")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 def environment(instance: Instance) -> dict[str, str]:
     """The variables: PATH, KUBECONFIG, Pulumi's backend, home and passphrase file, REGISTRY, BASE_IMAGE.
 
     ROOTLESS is 1 where rootless BuildKit can run on this machine, else 0 (`status` says which check said no).
+    Where a proxy is set, NO_PROXY exempts the cluster, which no proxy could reach.
     Raises ClusterError when the cluster was never started.
     """
     if not instance.kubeconfig.exists():
         raise ClusterError("the local cluster is not there yet: python -m localcluster up")
     home = instance.state / "pulumi-home"
     backend = instance.state / "pulumi"
-    passphrase = _passphrase_file()
+    passphrase = passphrase_file()
     home.mkdir(parents=True, exist_ok=True)
     backend.mkdir(parents=True, exist_ok=True)
     _share_plugins(home / "plugins")
@@ -42,8 +44,9 @@ def environment(instance: Instance) -> dict[str, str]:
         write_text(passphrase, secrets.token_hex(16) + "\n", 0o600)
     path = [str(Path(sys.executable).parent), str(tools.ensure("pulumi").parent)]
     if missing := needs_stand_in(os.environ.get("PATH", "")):
-        path.append(str(_stand_ins(instance.state / "stand-ins", missing)))
+        path.append(str(stand_ins_folder(instance.state / "stand-ins", missing)))
     return {
+        **_around_proxies(instance, os.environ),
         "PATH": joined_path(path, os.environ.get("PATH", "")),
         "KUBECONFIG": str(instance.kubeconfig),
         "PULUMI_BACKEND_URL": backend.as_uri(),
@@ -57,13 +60,22 @@ def environment(instance: Instance) -> dict[str, str]:
     }
 
 
-def _passphrase_file() -> Path:
+def _around_proxies(instance: Instance, outside: Mapping[str, str]) -> dict[str, str]:
+    """NO_PROXY in both spellings: the subnet for Go's programs, the address for those that know no subnets."""
+    if not any(outside.get(name) or outside.get(name.upper()) for name in _PROXIES):
+        return {}
+    before = outside.get("no_proxy") or outside.get("NO_PROXY") or ""
+    parts = dict.fromkeys(filter(None, [*before.split(","), instance.control_address, instance.subnet]))
+    return dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(parts))
+
+
+def passphrase_file() -> Path:
     """The user's passphrase for local stacks; it outlives a cluster, since a stack's settings file refers to it."""
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     return state / "buildkit-builders" / "passphrase"
 
 
-def _stand_ins(folder: Path, missing: list[str]) -> Path:
+def stand_ins_folder(folder: Path, missing: list[str]) -> Path:
     """A folder for PATH with just the stand-ins that are missing, so that none hides a real plugin."""
     if len(missing) == len(PLUGINS):
         return STAND_INS

@@ -8,7 +8,7 @@ from pathlib import Path
 from localcluster import images, tools
 from localcluster.errors import ClusterError
 from localcluster.instance import NODES, Instance
-from localcluster.machine import cgroups, network, pki, process, sysctls
+from localcluster.machine import binfmt, cgroups, network, pki, process, sysctls
 from localcluster.machine.files import remove_tree, write_text
 from localcluster.machine.lock import locked
 from localcluster.machine.packages import ensure_commands
@@ -35,6 +35,7 @@ def up(instance: Instance) -> None:
         with progress.step("network namespaces, keys"):
             sysctls.apply(instance.run / "sysctls.json")
             cgroups.enable(instance.run / "controllers.json")
+            binfmt.load()
             pki.ensure(instance)
             if not network.is_up(instance):
                 stop_all(instance)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import io
+import signal
 import sys
 
 from localcluster.demo import current, local
@@ -18,12 +20,17 @@ def main() -> int:
     )
     parser.add_argument("--cluster", choices=sorted(_PLANS), default="local")
     chosen = parser.parse_args().cluster
+    # `make` hands a SIGTERM on: it is to end as orderly as a Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # in a file, too, our lines come between those of the commands
     try:
         run_steps(_PLANS[chosen](Shell()))
     except DemoError as error:
         return fail(error)
     except KeyboardInterrupt:
-        print("\nInterrupted; `make demo` goes on from here.", file=sys.stderr)
+        again = "make demo" if chosen == "local" else f"make demo CLUSTER={chosen}"
+        print(f"\nInterrupted; `{again}` goes on from here.", file=sys.stderr)
         return 130
     return 0
 

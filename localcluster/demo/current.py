@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import secrets
+import shlex
 import shutil
 from pathlib import Path
 
-from localcluster.demo.image import run_image
+from localcluster.demo.image import print_index, run_image
+from localcluster.demo.stack import select
 from localcluster.demo.steps import ROOT, DemoError, Shell, Step
 
 __all__ = ["stack_config", "steps"]
@@ -21,12 +24,17 @@ _BIN = ROOT / ".venv" / "bin"
 _STACK = "current"
 _CONFIG = ROOT / "stacks" / f"Pulumi.{_STACK}.yaml"
 _WANTED = ("amd64", "arm64")
+_PLATFORMS = tuple(f"linux/{name}" for name in _WANTED)
+_OTHER_WAY = "or let this machine be the cluster: make demo"
+_OPTIONS = {"image": "BUILDKIT_IMAGE", "qemu.image": "QEMU_IMAGE"}
+"""Driver option -> the environment variable that gives it to every node of the demo."""
 
 
 def steps(shell: Shell) -> list[Step]:
     """The steps of `make demo CLUSTER=current`; each is safe to run again after an interruption."""
     demo = _Current(shell)
     return [
+        Step("Looking whether what is needed is there", demo.preflight),
         Step("Python environment with the project in it (.venv)", demo.environment),
         Step("The current kubectl context and its nodes", demo.cluster),
         Step("The Pulumi CLI, and a local folder for its state", demo.pulumi),
@@ -74,6 +82,15 @@ class _Current:
         self.image = os.environ.get("IMAGE") or _image_in(os.environ.get("REGISTRY", ""))
         self.result = ROOT / "hello.oci.tar"
         self.architectures: set[str] = set()
+        self.by_hand: dict[str, str] = {}
+        """What this demo set besides PATH, and a shell needs for work with its stack."""
+
+    def preflight(self) -> None:
+        from localcluster import bootstrap
+
+        for problem in (bootstrap.missing(), _no_kubeconfig(self.shell.environment), _no_pulumi()):
+            if problem:
+                raise DemoError(problem)
 
     def environment(self) -> None:
         from localcluster import bootstrap
@@ -82,40 +99,50 @@ class _Current:
             bootstrap.ensure()
         except bootstrap.BootstrapError as error:
             raise DemoError(str(error)) from None
-        self.shell.environment["PATH"] = f"{_BIN}{os.pathsep}{self.shell.environment.get('PATH', '')}"
+        self._prepend(_BIN)
 
     def cluster(self) -> None:
-        context = self.shell.read("kubectl", "config", "current-context").strip()
-        nodes = json.loads(self.shell.read("kubectl", "get", "nodes", "-o", "json", "--request-timeout=20s"))["items"]
+        try:
+            context = self.shell.read("kubectl", "config", "current-context").strip()
+            found = self.shell.read("kubectl", "get", "nodes", "-o", "json", "--request-timeout=20s")
+        except DemoError as error:
+            raise DemoError(f"no cluster by the current kubectl context: {error}; {_OTHER_WAY}") from None
+        nodes = json.loads(found)["items"]
         labels = [node["metadata"].get("labels", {}) for node in nodes]
-        self.architectures = {found["kubernetes.io/arch"] for found in labels if "kubernetes.io/arch" in found}
+        self.architectures = {label["kubernetes.io/arch"] for label in labels if "kubernetes.io/arch" in label}
         print(f"  context {context}: {len(nodes)} nodes, {', '.join(sorted(self.architectures)) or 'no architecture'}")
         if not self.architectures:
             raise DemoError("no node of this cluster says its architecture (label kubernetes.io/arch)")
 
     def pulumi(self) -> None:
+        from localcluster.environment import needs_stand_in, passphrase_file, stand_ins_folder
+        from localcluster.instance import cache_folder
+
         environment = self.shell.environment
         if not shutil.which("pulumi", path=environment["PATH"]):
-            found = self.shell.read(str(_BIN / "python"), "-m", "localcluster", "tools", "pulumi", timeout=1800).strip()
-            environment["PATH"] = f"{Path(found).parent}{os.pathsep}{environment['PATH']}"
+            # First for its words on what it does, which may take minutes; then for its answer.
+            command = (str(_BIN / "python"), "-m", "localcluster", "tools", "pulumi")
+            self.shell.run(*command, timeout=1800)
+            self._prepend(Path(self.shell.read(*command).strip()).parent)
+        if missing := needs_stand_in(environment["PATH"]):
+            print(f"  using this project's stand-ins for {', '.join(missing)}: the real ones are not here")
+            self._prepend(stand_ins_folder(cache_folder() / "stand-ins", missing))
         if "PULUMI_BACKEND_URL" not in environment:
-            state = Path(environment.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "buildkit-builders"
-            state.mkdir(parents=True, exist_ok=True)
-            environment["PULUMI_BACKEND_URL"] = state.as_uri()
-            passphrase = state / "passphrase"
-            if not passphrase.exists():
-                passphrase.touch(mode=0o600)
-                passphrase.write_text(secrets.token_hex(16))
-            environment.setdefault("PULUMI_CONFIG_PASSPHRASE_FILE", str(passphrase))
-        if not _CONFIG.exists():
-            given = {key: os.environ[name] for key, name in _OPTIONS.items() if os.environ.get(name)}
-            _CONFIG.write_text(stack_config(self.architectures, given))
+            passphrase = passphrase_file()
+            passphrase.parent.mkdir(parents=True, exist_ok=True)
+            self.by_hand["PULUMI_BACKEND_URL"] = passphrase.parent.as_uri()
+            if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & environment.keys():
+                self.by_hand["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase)
+                _write_once(passphrase, secrets.token_hex(16) + "\n")
+        environment.update(self.by_hand)
+        given = {key: os.environ[name] for key, name in _OPTIONS.items() if os.environ.get(name)}
+        _write_once(_CONFIG, stack_config(self.architectures, given), mode=0o644)
         print(f"  {_CONFIG.relative_to(ROOT)}:")
         print("".join(f"    {line}\n" for line in _CONFIG.read_text().splitlines()), end="")
 
     def preview(self) -> None:
-        self.shell.run("pulumi", "stack", "select", "--create", _STACK, timeout=60)
-        self.shell.run("pulumi", "preview", "--stack", _STACK, "--non-interactive", timeout=600)
+        select(self.shell, _STACK)
+        self.shell.run("pulumi", "preview", "--stack", _STACK, "--non-interactive", "--suppress-outputs", timeout=600)
 
     def up(self) -> None:
         self.shell.run("pulumi", "up", "--stack", _STACK, "--yes", "--skip-preview", "--non-interactive", timeout=600)
@@ -124,7 +151,7 @@ class _Current:
         self.shell.run("buildclient", "ls", "--stack", _STACK, timeout=60)
 
     def build(self) -> None:
-        command = ["buildclient", "build", "--stack", _STACK, "--platform", "linux/amd64,linux/arm64"]
+        command = ["buildclient", "build", "--stack", _STACK, "--platform", ",".join(_PLATFORMS)]
         if base := os.environ.get("BASE_IMAGE"):
             command += ["--build-arg", f"BASE_IMAGE={base}"]
         where = ["-t", self.image, "--push"] if self.image else ["-o", f"type=oci,dest={self.result}"]
@@ -132,27 +159,62 @@ class _Current:
 
     def show(self) -> None:
         if not self.image:
-            print(
-                f"  {self.result.name}: {self.result.stat().st_size / 1e6:.1f} MB, an OCI archive with both platforms"
-            )
+            size = self.result.stat().st_size / 1e6
+            print(f"  {self.result.name}: {size:.1f} MB, an OCI archive with both platforms")
             print("  To push instead: make demo CLUSTER=current IMAGE=registry.example.com/you/hello:latest")
             return
-        print(f"  pushed {self.image}")
-        for architecture in sorted(self.architectures & set(_WANTED)):
-            print(
-                "".join(
-                    f"    {line}\n" for line in run_image(self.shell, "kubectl", self.image, architecture).splitlines()
-                )
-            )
+        native = sorted(self.architectures & set(_WANTED))
+        images = dict.fromkeys(native, self.image)
+        registry, _, name = self.image.partition("/")
+        if registry == os.environ.get("REGISTRY"):
+            # Open to us; each image by its own digest, since a runtime picks its own platform from an index.
+            repository, _, tag = name.partition(":")
+            for found in print_index(registry, repository, tag or "latest", set(_PLATFORMS)):
+                images[found.architecture] = f"{registry}/{repository}@{found.digest}"
+        else:
+            print(f"  pushed {self.image}")
+        for architecture in native:
+            print(f"  linux/{architecture}:")
+            run_image(self.shell, "kubectl", images[architecture], architecture)
 
     def next(self) -> None:
-        print("  1. change stacks/Pulumi.current.yaml (replicas, requests, …), then pulumi preview, pulumi up")
-        print("  2. build your own: buildclient build --stack current --platform linux/amd64,linux/arm64 …")
-        print("  3. take it away: pulumi destroy --yes --stack current")
+        path = self.shell.environment["PATH"].removesuffix(os.environ.get("PATH", ""))
+        exports = [f'PATH={shlex.quote(path)}"$PATH"', *(f"{k}={shlex.quote(v)}" for k, v in self.by_hand.items())]
+        print(f"  export {' '.join(exports)}   # for work by hand; then:")
+        print("  1. change stacks/Pulumi.current.yaml (replicas, requests, …), then: pulumi up")
+        print(f"  2. build your own: buildclient build --stack {_STACK} --platform {','.join(_PLATFORMS)} …")
+        print(f"  3. take it away: pulumi destroy --yes --remove --stack {_STACK}")
+
+    def _prepend(self, folder: Path) -> None:
+        environment = self.shell.environment
+        environment["PATH"] = f"{folder}{os.pathsep}{environment.get('PATH', '')}"
 
 
-# Driver option -> the environment variable that gives it to every node of the demo.
-_OPTIONS = {"image": "BUILDKIT_IMAGE", "qemu.image": "QEMU_IMAGE"}
+def _no_kubeconfig(environment: dict[str, str]) -> str:
+    named = environment.get("KUBECONFIG", "")
+    files = named.split(os.pathsep) if named else [str(Path.home() / ".kube" / "config")]
+    if any(Path(file).is_file() for file in files if file) or "KUBERNETES_SERVICE_HOST" in environment:
+        return ""
+    return f"there is no kubeconfig ({', '.join(filter(None, files))}), hence no current context; {_OTHER_WAY}"
+
+
+def _no_pulumi() -> str:
+    """Why the Pulumi CLI can be neither found nor built."""
+    from localcluster import tools
+    from localcluster.machine.preflight import no_go
+
+    if "pulumi" not in tools.missing_sources(["pulumi"]):
+        return ""
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        return "the Pulumi CLI is not on PATH: install it (here it is built for Linux on amd64 only)"
+    return no_go(["pulumi"]) and f"{no_go(['pulumi'])}; or install the Pulumi CLI"
+
+
+def _write_once(path: Path, text: str, mode: int = 0o600) -> None:
+    from localcluster.machine.files import write_text
+
+    if not path.exists():
+        write_text(path, text, mode)
 
 
 def _image_in(registry: str) -> str:

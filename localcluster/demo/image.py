@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from localcluster.demo.steps import DemoError, Shell
 
-__all__ = ["Image", "images_of", "run_image"]
+__all__ = ["Image", "print_index", "run_image"]
 
+_LABEL = "buildkit-builders/demo=hello"
 _ACCEPT = ", ".join(
     [
         "application/vnd.oci.image.index.v1+json",
@@ -30,9 +31,24 @@ class Image(NamedTuple):
     size: int
     """Bytes of the manifest and of what it points at."""
 
+    @property
+    def architecture(self) -> str:
+        """As Kubernetes labels its nodes."""
+        return self.platform.split("/")[1]
 
-def images_of(registry: str, repository: str, tag: str) -> tuple[str, list[Image]]:
-    """The digest of a tag's index in a plain-HTTP registry and its images. Raises DemoError."""
+
+def print_index(registry: str, repository: str, tag: str, wanted: set[str]) -> list[Image]:
+    """Prints what a tag holds in a plain-HTTP registry: index, platforms, digests. Raises DemoError if not `wanted`."""
+    digest, images = _images_of(registry, repository, tag)
+    print(f"  {registry}/{repository}:{tag}\n  index {digest}")
+    for image in images:
+        print(f"    {image.platform:<12} {image.digest}  {image.size / 1e6:.1f} MB")
+    if {image.platform for image in images} != wanted:
+        raise DemoError(f"the index should hold {', '.join(sorted(wanted))}")
+    return images
+
+
+def _images_of(registry: str, repository: str, tag: str) -> tuple[str, list[Image]]:
     index, digest = _manifest(registry, repository, tag)
     if "manifests" not in index:
         raise DemoError(f"{registry}/{repository}:{tag} is a single image, not an index of platforms")
@@ -48,8 +64,8 @@ def images_of(registry: str, repository: str, tag: str) -> tuple[str, list[Image
     return digest, images
 
 
-def run_image(shell: Shell, kubectl: str, image: str, architecture: str) -> str:
-    """Runs an image once on a node of the architecture and gives its output. Raises DemoError."""
+def run_image(shell: Shell, kubectl: str, image: str, architecture: str) -> None:
+    """Runs an image once on a node of the architecture and prints its output. Raises DemoError."""
     name = f"hello-{architecture}-{uuid.uuid4().hex[:6]}"
     overrides = {
         "spec": {
@@ -59,19 +75,26 @@ def run_image(shell: Shell, kubectl: str, image: str, architecture: str) -> str:
         }
     }
     try:
-        shell.read(kubectl, "run", name, f"--image={image}", "--restart=Never", f"--overrides={json.dumps(overrides)}")
+        shell.read(
+            kubectl, "run", name, f"--image={image}", "--restart=Never", f"--labels={_LABEL}",
+            f"--overrides={json.dumps(overrides)}",
+        )  # fmt: skip
         shell.read(
             kubectl, "wait", f"pod/{name}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s", timeout=70
         )
-        return shell.read(kubectl, "logs", name)
+        for line in shell.read(kubectl, "logs", name).splitlines():
+            print(f"    {line}")
     finally:
-        shell.read(kubectl, "delete", "pod", name, "--ignore-not-found", "--wait=false", "--grace-period=1")
+        # By label: a demo that was killed here may have left one, too.
+        shell.read(kubectl, "delete", "pod", f"-l={_LABEL}", "--ignore-not-found", "--wait=false", "--grace-period=1")
 
 
 def _manifest(registry: str, repository: str, reference: str) -> tuple[dict, str]:  # type: ignore[type-arg]
     url = f"http://{registry}/v2/{repository}/manifests/{reference}"
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": _ACCEPT}), timeout=20) as response:
+        # A proxy for the internet does not know the way to this registry.
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(urllib.request.Request(url, headers={"Accept": _ACCEPT}), timeout=20) as response:
             return json.load(response), response.headers.get("Docker-Content-Digest", "")
     except (urllib.error.URLError, OSError, ValueError) as error:
         raise DemoError(f"cannot read {repository}:{reference} from the registry {registry}: {error}") from None

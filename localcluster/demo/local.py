@@ -6,7 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
-from localcluster.demo.image import images_of, run_image
+from localcluster.demo.image import Image, print_index, run_image
+from localcluster.demo.stack import select
 from localcluster.demo.steps import ROOT, DemoError, Shell, Step
 
 __all__ = ["steps"]
@@ -41,12 +42,19 @@ class _Local:
         self.shell = shell
         self.registry = ""
         self.base_image = ""
+        self.images: list[Image] = []
 
     def preflight(self) -> None:
+        from localcluster import bootstrap, tools
         from localcluster.machine.preflight import problems
 
+        if lacking := bootstrap.missing():
+            raise DemoError(lacking)
         if found := problems():
             raise DemoError(found[0])
+        if built := tools.missing_sources():
+            print(f"  nothing is in the way; {', '.join(built)} will be built in step 3, once, for every clone:")
+            print("  10 to 15 minutes on two cores")
 
     def environment(self) -> None:
         from localcluster import bootstrap
@@ -63,8 +71,9 @@ class _Local:
         self.registry, self.base_image = found["REGISTRY"], found["BASE_IMAGE"]
 
     def preview(self) -> None:
-        self.shell.run("pulumi", "stack", "select", "--create", "local", timeout=60)
-        self.shell.run("pulumi", "preview", "--stack", "local", "--non-interactive", timeout=180)
+        select(self.shell, "local")
+        # What it will give comes with the next step; here only what it would do.
+        self.shell.run("pulumi", "preview", "--stack", "local", "--non-interactive", "--suppress-outputs", timeout=180)
 
     def up(self) -> None:
         self.shell.run("pulumi", "up", "--stack", "local", "--yes", "--skip-preview", "--non-interactive", timeout=300)
@@ -80,25 +89,17 @@ class _Local:
         )  # fmt: skip
 
     def show(self) -> None:
-        digest, images = images_of(self.registry, REPOSITORY, TAG)
-        print(f"  {self.registry}/{REPOSITORY}:{TAG}\n  index {digest}")
-        for image in images:
-            print(f"    {image.platform:<12} {image.digest}  {image.size / 1e6:.1f} MB")
-        if {image.platform for image in images} != set(PLATFORMS.split(",")):
-            raise DemoError(f"the index should hold {PLATFORMS}")
+        self.images = print_index(self.registry, REPOSITORY, TAG, set(PLATFORMS.split(",")))
 
     def prove(self) -> None:
         kubectl = shutil.which("kubectl", path=self.shell.environment["PATH"]) or "kubectl"
-        _, images = images_of(self.registry, REPOSITORY, TAG)
-        for image in images:
-            architecture = image.platform.split("/")[1]
-            output = run_image(self.shell, kubectl, f"{self.registry}/{REPOSITORY}@{image.digest}", architecture)
+        for image in self.images:
             print(f"  {image.platform}:")
-            print("".join(f"    {line}\n" for line in output.splitlines()), end="")
+            run_image(self.shell, kubectl, f"{self.registry}/{REPOSITORY}@{image.digest}", image.architecture)
 
     def next(self) -> None:
         python = Path(".venv") / "bin" / "python"
         print(f'  eval "$({python} -m localcluster env)"   # PATH, KUBECONFIG and Pulumi for work by hand; then:')
-        print("  1. scale a node: set `replicas: 2` in stacks/Pulumi.local.yaml, then pulumi preview, pulumi up")
+        print("  1. scale a node: add `replicas: 2` to its driver-opts in stacks/Pulumi.local.yaml, then: pulumi up")
         print(f"  2. build your own: buildclient build --platform {PLATFORMS} --push -t $REGISTRY/mine <folder>")
         print("  3. take it all away: pulumi destroy --yes --stack local; make down")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +16,8 @@ from typing import NamedTuple
 __all__ = ["DemoError", "Shell", "Step", "fail", "run_steps"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+_GRACE = 60
+"""Seconds that an interrupted command has to come to an orderly end."""
 
 
 class DemoError(Exception):
@@ -34,13 +38,16 @@ class Shell:
         self.environment = dict(environment or os.environ)
 
     def run(self, *command: str, timeout: float, show: bool = True) -> None:
-        """Runs a command with its output on the terminal. Raises DemoError when it fails or takes `timeout` s."""
+        """Runs a command with its output on the terminal. Raises DemoError when it fails or takes `timeout` s.
+
+        In a process group of its own, so that a Ctrl-C reaches it once, by way of us: a second one would keep
+        Pulumi from writing down what it has made and from giving up its lock.
+        """
         if show:
             _print(f"  $ {shlex.join(_short(command))}")
         try:
-            status = subprocess.run(
-                command, cwd=ROOT, env=self.environment, timeout=timeout, check=False, stdin=subprocess.DEVNULL
-            ).returncode
+            child = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, process_group=0)
+            status = _awaited(child, timeout)
         except subprocess.TimeoutExpired:
             raise DemoError(f"{shlex.join(_short(command))} did not end within {timeout:.0f} s") from None
         except OSError as error:
@@ -71,17 +78,31 @@ class Shell:
         return done.stdout
 
 
+def _awaited(child: subprocess.Popen[bytes], timeout: float) -> int:
+    """Status of a command that leads a process group; interrupted or too slow, the group is ended before it raises."""
+    try:
+        return child.wait(timeout)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired, KeyboardInterrupt):
+            os.killpg(child.pid, signal.SIGINT)
+            child.wait(_GRACE)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        raise
+
+
 def run_steps(steps: Sequence[Step]) -> None:
     """Runs the steps in order, saying which of how many, what it does and how long it took."""
     started = time.monotonic()
     for number, step in enumerate(steps, 1):
-        _print(f"\n[{number}/{len(steps)}] {step.title}")
+        _print(f"\nStep {number} of {len(steps)}: {step.title}")
         before = time.monotonic()
         try:
             step.act()
         except DemoError as error:
             raise DemoError(f"step {number} of {len(steps)} ({step.title}): {error}") from None
-        _print(f"[{number}/{len(steps)}] done in {time.monotonic() - before:.1f} s")
+        _print(f"Step {number} of {len(steps)}: done in {time.monotonic() - before:.1f} s")
     _print(f"\nAll {len(steps)} steps done in {time.monotonic() - started:.0f} s.")
 
 

@@ -9,12 +9,13 @@ from localcluster.images import oci
 from localcluster.images.base import add_busybox
 from localcluster.images.layers import cached_layer
 from localcluster.images.tree import Tree
+from localcluster.machine.binfmt import INSTALLED
 from localcluster.tools.emulators import EMULATED, emulator_file, registration_in
 
 __all__ = ["binfmt_image"]
 
 _SCRIPT = Path(__file__).with_name("binfmt.sh")
-_INTERPRETERS = "usr/libexec/qemu-binfmt"
+_INTERPRETERS = INSTALLED.lstrip("/")
 
 
 def binfmt_image(architecture: str) -> oci.Image:

@@ -34,7 +34,8 @@ install_one() {
 	fi
 	if [ -e "$registered/qemu-$name" ]; then
 		echo "installing: $1 qemu-$name already registered" >&2
-	elif cat "$lines/qemu-$name" >"$registered/register"; then
+	elif cat "$lines/qemu-$name" >"$registered/register" || [ -e "$registered/qemu-$name" ]; then
+		# The latter when another installer was faster.
 		echo "installing: $1 OK" >&2
 	else
 		return 1
@@ -42,8 +43,11 @@ install_one() {
 }
 uninstall_one() {
 	name=$(qemu_name "$1")
-	[ -e "$registered/qemu-$name" ] || { echo "uninstalling: $1 not found" >&2; return 0; }
-	echo -1 >"$registered/qemu-$name" && echo "uninstalling: $1 OK" >&2
+	# A pattern is meant as one: qemu-*.
+	for entry in "$registered"/qemu-$name; do
+		[ -e "$entry" ] || { echo "uninstalling: $1 not found" >&2; return 0; }
+		echo -1 >"$entry" && echo "uninstalling: ${entry##*/} OK" >&2 || return 1
+	done
 }
 quoted() {
 	separator=

@@ -26,12 +26,12 @@ def run(*command: str, timeout: float = 30, stdin: str | None = None, env: dict[
     return done.stdout
 
 
-def succeeds(*command: str, timeout: float = 30) -> bool:
+def succeeds(*command: str, timeout: float = 30, env: dict[str, str] | None = None) -> bool:
     """Whether a command ends with status 0 in time."""
     try:
         return (
             subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
+                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False, env=env
             ).returncode
             == 0
         )

@@ -22,7 +22,7 @@ def ensure_commands(say: Callable[[str], None]) -> None:
         return
     say(f"installing {', '.join(packages)}")
     install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages]
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    if not succeeds(*install, timeout=300):
+    environment = {**os.environ, "PATH": path, "DEBIAN_FRONTEND": "noninteractive"}
+    if not succeeds(*install, timeout=300, env=environment):
         run("apt-get", "update", "-q", timeout=300)
         run(*install, timeout=300, env=environment)

@@ -11,12 +11,13 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from localcluster.instance import Instance, cache_folder, current_instance
+from localcluster.machine import binfmt, process
 
-__all__ = ["GO_WANTED", "problems", "taken_by"]
+__all__ = ["GO_WANTED", "no_go", "problems", "taken_by"]
 
 GO_WANTED = (1, 26)
 """What go.mod of the tools asks for."""
@@ -55,19 +56,39 @@ def _commands(_: Instance) -> str:
     return f"{', '.join(lacking)} not found: install {', '.join(sorted(set(lacking.values())))}"
 
 
+def _namespaces(_: Instance) -> str:
+    """Root inside of a container often may not do what root may."""
+    boxed = ["unshare", "--mount", "--net", "--pid", "--uts", "--fork", "mount", "-t", "tmpfs", "none", "/tmp"]
+    try:
+        done = subprocess.run(boxed, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"namespaces could not be tried: {error}"
+    if done.returncode:
+        why = (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
+        return (
+            f"root may not make namespaces and mount in them here ({why}); in a container, it must be a privileged one"
+        )
+    return ""
+
+
 def _go(_: Instance) -> str:
     from localcluster.tools import missing_sources
 
     built = missing_sources()
-    if not built:
-        return ""
+    return no_go(built) if built else ""
+
+
+def no_go(built: Sequence[str]) -> str:
+    """Why Go cannot build these, in one line; empty when it can."""
     go = _which("go")
-    wanted = ".".join(map(str, GO_WANTED))
+    needed = f"Go {'.'.join(map(str, GO_WANTED))} or newer is needed to build {', '.join(built)}"
     if go is None:
-        return f"Go {wanted} or newer is needed to build {', '.join(built)}, and there is no go on PATH"
+        return f"{needed}, and there is no go on PATH"
     found = _go_version(go)
-    if found and found < GO_WANTED:
-        return f"Go {wanted} or newer is needed to build {', '.join(built)}, {go} is {'.'.join(map(str, found))}"
+    if not found:
+        return f"{needed}, and {go} does not tell its version"
+    if found < GO_WANTED:
+        return f"{needed}, {go} is {'.'.join(map(str, found))}"
     return ""
 
 
@@ -111,6 +132,12 @@ def _cgroups(_: Instance) -> str:
     return ""
 
 
+def _binfmt(_: Instance) -> str:
+    if not binfmt.available():
+        return "this kernel cannot emulate another architecture: it has no binfmt_misc (/proc/sys/fs/binfmt_misc)"
+    return ""
+
+
 def _disk(instance: Instance) -> str:
     from localcluster.tools import missing_sources
 
@@ -123,7 +150,9 @@ def _disk(instance: Instance) -> str:
     return ""
 
 
-def _memory(_: Instance) -> str:
+def _memory(instance: Instance) -> str:
+    if any(process.alive(record) for record in process.records(instance.run)):
+        return ""  # it has what it needs already
     found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
     free = int(found[1]) * 1024 if found else _MEMORY
     return "" if free >= _MEMORY else f"{free / 2**30:.1f} GiB of memory are free, {_MEMORY / 2**30:.0f} GiB are needed"
@@ -131,7 +160,9 @@ def _memory(_: Instance) -> str:
 
 _BASIC: tuple[Callable[[Instance], str], ...] = (_system, _root)
 """Without these, the others would only add confusion."""
-_CHECKS: tuple[Callable[[Instance], str], ...] = (_commands, _go, _packages, _addresses, _cgroups, _disk, _memory)
+_CHECKS: tuple[Callable[[Instance], str], ...] = (
+    _commands, _namespaces, _go, _packages, _addresses, _cgroups, _binfmt, _disk, _memory,
+)  # fmt: skip
 
 
 def _which(name: str) -> str | None:
@@ -142,7 +173,7 @@ def _go_version(go: str) -> tuple[int, ...]:
     environment = {**os.environ, "GOTOOLCHAIN": "local"}
     try:
         done = subprocess.run(
-            [go, "env", "GOVERSION"], env=environment, capture_output=True, text=True, timeout=20, check=False
+            [go, "env", "GOVERSION"], cwd="/", env=environment, capture_output=True, text=True, timeout=20, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return ()

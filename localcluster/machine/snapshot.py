@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from localcluster.machine import binfmt
 from localcluster.machine.cgroups import hierarchies
 
 __all__ = ["Snapshot", "compare", "take"]
@@ -89,6 +90,11 @@ def _settings() -> Iterable[str]:
                 yield f"{short} = {value}"
 
 
+def _emulators() -> Iterable[str]:
+    for name, interpreter in binfmt.entries().items():
+        yield f"{name} {interpreter}"
+
+
 def _read(path: Path) -> str:
     if not path.stat().st_mode & 0o444:
         return ""
@@ -124,5 +130,6 @@ _LOOKS: dict[str, Callable[[], Iterable[str]]] = {
     "mounts": _mounts,
     "cgroups": _cgroups,
     "kernel settings": _settings,
+    "emulators": _emulators,
     "processes": _processes,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from localcluster.parts.probe import answers
 
 __all__ = ["Part", "control_parts"]
 
+_Command = Callable[[Instance], tuple[str, ...]]
 _ETCD_HEALTH, _MANAGER_PORT, _SCHEDULER_PORT = 2381, 10257, 10259
 
 
@@ -21,7 +23,8 @@ class Part(NamedTuple):
     """One long-running process of the cluster."""
 
     name: str
-    command: tuple[str, ...]
+    make_command: Callable[[], tuple[str, ...]]
+    """Gives what it is started with, and writes the files that this names; makes tools, so only a starter asks."""
     namespace: str
     """Network namespace in which it runs."""
     serves: Callable[[], bool]
@@ -31,24 +34,22 @@ class Part(NamedTuple):
 
 
 def control_parts(instance: Instance) -> tuple[Part, ...]:
-    """Registry, etcd, apiserver, controller-manager, scheduler, in the order in which they are started.
-
-    Raises ClusterError when a tool cannot be had.
-    """
+    """Registry, etcd, apiserver, controller-manager, scheduler, in the order in which they are started."""
     address = instance.control_address
 
-    def part(name: str, command: tuple[str, ...], port: int, path: str, *, tls: bool = True, after: str = "") -> Part:
+    def part(name: str, command: _Command, port: int, path: str, *, tls: bool = True, after: str = "") -> Part:
         def serves() -> bool:
             return answers(instance, address, port, path, tls=tls)
 
-        return Part(name, command, instance.control_namespace, serves, (after,) if after else ())
+        make_command = functools.partial(command, instance)
+        return Part(name, make_command, instance.control_namespace, serves, (after,) if after else ())
 
     return (
-        part("registry", _registry(instance), REGISTRY_PORT, "/v2/", tls=False),
-        part("etcd", _etcd(instance), _ETCD_HEALTH, "/health", tls=False),
-        part("apiserver", _apiserver(instance), API_PORT, "/readyz"),
-        part("controller-manager", _manager(instance), _MANAGER_PORT, "/healthz", after="apiserver"),
-        part("scheduler", _scheduler(instance), _SCHEDULER_PORT, "/healthz", after="apiserver"),
+        part("registry", _registry, REGISTRY_PORT, "/v2/", tls=False),
+        part("etcd", _etcd, _ETCD_HEALTH, "/health", tls=False),
+        part("apiserver", _apiserver, API_PORT, "/readyz"),
+        part("controller-manager", _manager, _MANAGER_PORT, "/healthz", after="apiserver"),
+        part("scheduler", _scheduler, _SCHEDULER_PORT, "/healthz", after="apiserver"),
     )
 
 

@@ -5,6 +5,7 @@ One pid to record and to kill; every process and mount of the node, its pods inc
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from datetime import datetime
@@ -31,7 +32,17 @@ ARCH_LABEL = "kubernetes.io/arch"
 
 
 def node_part(instance: Instance, node: NodeSpec) -> Part:
-    """The process that is the node. Raises ClusterError when a tool cannot be had."""
+    """The process that is the node."""
+
+    def serves() -> bool:
+        return _serves(instance, node)
+
+    make_command = functools.partial(_command, instance, node)
+    return Part(f"node-{node.name}", make_command, instance.node_namespace(node), serves)
+
+
+def _command(instance: Instance, node: NodeSpec) -> tuple[str, ...]:
+    """Raises ClusterError when a tool cannot be had."""
     folder = instance.node_folder(node)
     kubelet = [
         "--config", f"{folder}/etc/kubelet.yaml", "--kubeconfig", f"{instance.pki}/node-{node.name}.kubeconfig",
@@ -48,13 +59,12 @@ def node_part(instance: Instance, node: NodeSpec) -> Part:
         # containerd looks for its shim, and the shim for runc, on PATH.
         "PATH": os.pathsep.join(dict.fromkeys([*_tool_folders(), *_SYSTEM_PATH])),
     }
-    command = (
+    return (
         "env", "-i", *(f"{name}={value}" for name, value in environment.items()),
         "unshare", "--mount", "--pid", "--fork", "--uts", "--mount-proc", "--kill-child=SIGKILL",
         # As text: the box must not depend on the clone that started it, nor restart because another asks.
         "bash", "-c", _INIT, "init",
     )  # fmt: skip
-    return Part(f"node-{node.name}", command, instance.node_namespace(node), lambda: _serves(instance, node))
 
 
 def _tool_folders() -> list[str]:

@@ -26,7 +26,7 @@ Say = Callable[[str], None]
 
 
 def parts(instance: Instance) -> tuple[Part, ...]:
-    """Every process of the cluster, in the order in which they start. Raises ClusterError without the tools."""
+    """Every process of the cluster, in the order in which they start."""
     return (*control_parts(instance), *(node_part(instance, node) for node in NODES))
 
 
@@ -35,7 +35,7 @@ def healthy(instance: Instance, part: Part) -> bool:
     record = process.load(instance.run, part.name)
     if record is None or not process.alive(record):
         return False
-    return record.command in ("", process.fingerprint(part.command)) and part.serves()
+    return _as_wanted(record, part) and part.serves()
 
 
 def start_control(instance: Instance, say: Say) -> None:
@@ -110,16 +110,26 @@ def _settles(instance: Instance, part: Part) -> bool:
     record = process.load(instance.run, part.name)
     if record is None or not process.alive(record):
         return False
-    as_wanted = record.command in ("", process.fingerprint(part.command))
-    if as_wanted and _wait(lambda: part.serves() or not process.alive(record), _PATIENCE) and process.alive(record):
+    if (
+        _as_wanted(record, part)
+        and _wait(lambda: part.serves() or not process.alive(record), _PATIENCE)
+        and process.alive(record)
+    ):
         return True
     stop(instance, [part.name])
     return False
 
 
+def _as_wanted(record: process.Record, part: Part) -> bool:
+    """Whether a process was started as this version starts it."""
+    return record.command in ("", process.fingerprint(part.make_command()))
+
+
 def _start(instance: Instance, part: Part, say: Say) -> None:
     say(f"starting {part.name}")
-    process.start(part.name, part.command, instance.logs / f"{part.name}.log", instance.run, namespace=part.namespace)
+    process.start(
+        part.name, part.make_command(), instance.logs / f"{part.name}.log", instance.run, namespace=part.namespace
+    )
 
 
 def _wait_for(instance: Instance, part: Part) -> None:

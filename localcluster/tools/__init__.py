@@ -5,6 +5,7 @@ The cache is the machine's user's, not a clone's: a second clone pays nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from localcluster.errors import ClusterError
@@ -64,14 +65,14 @@ def prepare(report: Report | None = None) -> None:
     emulator("aarch64")
 
 
-def missing_sources() -> list[str]:
-    """Names of the needed tools that would have to be built with Go, without building any."""
-    return [tool.name for tool in _missing() if isinstance(tool.source, GoModule)]
+def missing_sources(names: Iterable[str] = FOR_CLUSTER) -> list[str]:
+    """Which of those tools would have to be built with Go, without building any."""
+    return [tool.name for tool in _missing(names) if isinstance(tool.source, GoModule)]
 
 
 def missing_packages() -> list[str]:
     """Names of the needed tools that would have to come from Debian packages, without fetching any."""
-    return [tool.name for tool in _missing() if isinstance(tool.source, DebianPackages)]
+    return [tool.name for tool in _missing(FOR_CLUSTER) if isinstance(tool.source, DebianPackages)]
 
 
 def cni_folder(report: Report | None = None) -> Path:
@@ -104,8 +105,8 @@ def _unpacked(tool: Tool, source: DebianPackages, report: Report) -> dict[str, P
     return {name: folder / file for name, file in source.programs.items()}
 
 
-def _missing() -> list[Tool]:
-    wanted = (tool_of(name) for name in FOR_CLUSTER)
+def _missing(names: Iterable[str]) -> list[Tool]:
+    wanted = (tool_of(name) for name in names)
     return [tool for tool in wanted if not _cached(tool) and on_path(tool, cache_folder()) is None]
 
 

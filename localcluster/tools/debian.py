@@ -64,7 +64,10 @@ def _fetch(packages: Sequence[str], keep: Sequence[str], folder: Path, architect
     for file in sorted(work.glob("*.deb")):
         _run(["dpkg-deb", "-x", str(file), str(whole)])
     for pattern in keep:
-        for found in whole.glob(pattern):
+        matching = list(whole.glob(pattern))
+        if not matching:
+            raise ClusterError(f"Debian's {', '.join(packages)} for {architecture} has no {pattern}: another release?")
+        for found in matching:
             target = folder / found.relative_to(whole)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(found, target, follow_symlinks=False)
@@ -80,7 +83,12 @@ def _apt(*command: str, cwd: Path | None = None) -> str:
         if not mark.exists() or time.time() - mark.stat().st_mtime > _FRESH:
             _run(["apt-get", "update", "-q"], environment)
             mark.touch()
-    return _run(list(command), environment, cwd)
+    try:
+        return _run(list(command), environment, cwd)
+    except ClusterError:
+        # The lists may be half there or name what is gone by now: the next try begins with new ones.
+        mark.unlink(missing_ok=True)
+        raise
 
 
 def _configuration(root: Path) -> Path:

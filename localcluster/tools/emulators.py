@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from localcluster.instance import cache_folder
 from localcluster.tools import debian
 from localcluster.tools.report import to_stderr
 
@@ -25,8 +26,18 @@ _KEEP = tuple(
 
 
 def registration(name: str) -> str:
-    """The line for `binfmt_misc/register`, with the path where the interpreter is on this machine."""
-    return registration_in(name, str(_root() / f"usr/libexec/qemu-binfmt/{name}-binfmt-P"))
+    """The line for `binfmt_misc/register`, with a path of the interpreter inside of the cache.
+
+    Also where the package is installed: by the path `down` tells our entry from the machine's own.
+    """
+    interpreter = _root() / f"usr/libexec/qemu-binfmt/{name}-binfmt-P"
+    if not interpreter.is_relative_to(cache_folder()):
+        link = cache_folder() / "emulators" / interpreter.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to(interpreter)
+        interpreter = link
+    return registration_in(name, str(interpreter))
 
 
 def registration_in(name: str, interpreter: str) -> str:

@@ -40,7 +40,8 @@ def build(module: GoModule, folder: Path, report: Report) -> None:
     if go is None:
         raise ClusterError(f"Go is needed to build {module.folder.name} {module.version}: install Go, put `go` on PATH")
     what = f"{module.folder.name} {module.version}"
-    command = [go, "build", "-trimpath", "-ldflags", f"-s -w {module.ldflags}", "-o", f"{folder}/", *module.packages]
+    flags = ["-trimpath", "-buildvcs=false", "-ldflags", f"-s -w {module.ldflags}"]
+    command = [go, "build", *flags, "-o", f"{folder}/", *module.packages]
     status, errors = _run(command, module.folder, lambda seconds: report(f"still building {what} ({seconds:.0f} s)"))
     if status:
         lines = [line for line in errors.splitlines() if line.strip()] or [f"status {status}"]

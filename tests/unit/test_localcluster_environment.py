@@ -115,3 +115,20 @@ def test_without_a_cluster_there_is_no_environment(bare: Path) -> None:
     with pytest.raises(ClusterError, match="python -m localcluster up"):
         environment.environment(instance)
     assert not instance.state.exists()
+
+
+@pytest.mark.parametrize("name", ["https_proxy", "HTTP_PROXY"])
+def test_the_cluster_is_exempt_from_a_proxy(bare: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Where one is set, NO_PROXY in both spellings holds the old exceptions and the cluster's; else none is made."""
+    for variable in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+        monkeypatch.delenv(variable.upper(), raising=False)
+    instance = Instance("test", 200, bare / "state", bare / "run")
+    instance.pki.mkdir(parents=True)
+    instance.kubeconfig.touch()
+    monkeypatch.setattr(environment.tools, "ensure", lambda name: bare / "tools" / name)
+    assert "NO_PROXY" not in environment.environment(instance)
+    monkeypatch.setenv(name, "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", "localhost,.example")
+    found = environment.environment(instance)
+    assert found["NO_PROXY"] == found["no_proxy"] == "localhost,.example,10.200.0.1,10.200.0.0/16"

@@ -207,6 +207,18 @@ def test_binfmt_takes_names_of_both_kinds(tmp_path: Path) -> None:
     assert "vax" in unknown.stderr
 
 
+def test_binfmt_removes_by_pattern(tmp_path: Path) -> None:
+    """`--uninstall 'qemu-*'` takes out every one that is registered; what is not there is no error."""
+    folder = prepared(tmp_path)
+    (folder / "registered" / "qemu-s390x").touch()
+    done = binfmt(folder, "--uninstall", "qemu-*")
+    assert done.returncode == 0
+    assert {(folder / "registered" / f"qemu-{name}").read_text() for name in ("aarch64", "s390x")} == {"-1\n"}
+    again = binfmt(folder, "--uninstall", "riscv64")
+    assert again.returncode == 0
+    assert "riscv64 not found" in again.stderr
+
+
 def test_binfmt_refuses_other_options(tmp_path: Path) -> None:
     """A wrong option is named, and nothing is registered."""
     folder = prepared(tmp_path)

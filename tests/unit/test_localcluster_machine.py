@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,10 @@ from hypothesis import strategies as st
 from localcluster.errors import ClusterError
 from localcluster.images import BASE_IMAGE
 from localcluster.instance import NODES, Instance, current_instance
-from localcluster.machine import cgroups, files, pki, preflight, process, rootless, snapshot
+from localcluster.machine import binfmt, cgroups, files, pki, preflight, process, rootless, snapshot
 from localcluster.machine.lock import lock_file, locked
 from localcluster.parts.node import policy_objects
+from localcluster.status import status
 
 
 @pytest.fixture
@@ -186,6 +188,86 @@ def test_what_is_in_the_way_is_said_in_one_line_with_the_other_way(
         assert "\n" not in line
 
 
+@pytest.mark.parametrize(
+    ("what", "stub", "line"),
+    [
+        ("localcluster.machine.preflight.platform.machine", lambda: "aarch64", "amd64 only, this is Linux on aarch64"),
+        ("localcluster.machine.binfmt.available", lambda: False, "has no binfmt_misc (/proc/sys/fs/binfmt_misc)"),
+        ("localcluster.machine.preflight.taken_by", lambda *_: ["vpn0"], "10.200.0.0/16 is taken: device vpn0"),
+    ],
+)
+def test_each_hindrance_has_its_line(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, what: str, stub: Callable[..., object], line: str
+) -> None:
+    """Wrong architecture, no emulation, a taken subnet: each named with what was found."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(what, stub)
+    assert any(line in found for found in preflight.problems(instance))
+
+
+def test_root_that_may_make_no_namespaces_is_told(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root of an unprivileged container is no root for this: the system's own word is passed on."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    refused = subprocess.CompletedProcess([], 1, "", "unshare: unshare failed: Operation not permitted\n")
+    monkeypatch.setattr(preflight.subprocess, "run", lambda *_, **__: refused)
+    monkeypatch.setattr("localcluster.tools.missing_sources", list)
+    monkeypatch.setattr("localcluster.tools.missing_packages", list)
+    assert any("namespaces and mount in them here (unshare: " in line for line in preflight.problems(instance))
+
+
+def test_a_running_cluster_is_not_refused_the_memory_that_it_has(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second `up` beside a living process of the instance asks for no free memory."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(preflight, "_MEMORY", 2**60)
+    assert any("GiB of memory" in line for line in preflight.problems(instance))
+    record = process.start("sleeper", ["sleep", "60"], instance.logs / "log", instance.run)
+    assert not any("GiB of memory" in line for line in preflight.problems(instance))
+    process.kill([record])
+
+
+def test_status_makes_nothing(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked before there is a cluster, it says so without a tool or a file being made."""
+    monkeypatch.setattr("localcluster.tools.ensure", lambda *_: pytest.fail("a tool was made"))
+    lines = {line.name: line for line in status(instance)}
+    assert lines["etcd"].detail == lines["node-arm64"].detail == "not started"
+    assert not any(line.well for name, line in lines.items() if name != "rootless")
+    assert not instance.state.parent.exists()
+    assert not instance.run.parent.exists()
+
+
+def test_emulators_of_ours_are_forgotten_and_others_kept(tmp_path: Path) -> None:
+    """Entries are known by where their interpreters lie; a folder whose name only begins alike is another."""
+    if os.geteuid() != 0:
+        pytest.skip("registering an emulator needs root")
+    for name in ("ours", "ours-not"):
+        (tmp_path / name).mkdir()
+        shutil.copy2("/bin/true", tmp_path / name / "emulator")
+    table, names = "/proc/sys/fs/binfmt_misc", {f"lctest{os.getpid()}{letter}": letter for letter in "ab"}
+    lines = [
+        f":{name}:E::{name}::{tmp_path}/{folder}/emulator:"
+        for name, folder in zip(names, ("ours", "ours-not"), strict=True)
+    ]
+    script = f"[ -e {table}/register ] || mount -t binfmt_misc x {table}; for l; do echo $l > {table}/register; done; "
+    # It keeps the table mounted meanwhile: by itself a kernel might forget an unmounted one.
+    with subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", script + "echo; read end", "sh", *lines],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as holder:  # fmt: skip
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        try:
+            before = binfmt.entries()
+            assert names.keys() <= before.keys()
+            binfmt.forget(str(tmp_path / "ours"))
+            after = binfmt.entries()
+        finally:
+            binfmt.forget(str(tmp_path / "ours"), str(tmp_path / "ours-not"))
+            holder.communicate(b"\n")
+    assert sorted(before.keys() - after.keys()) == sorted(name for name, letter in names.items() if letter == "a")
+
+
 def test_an_old_go_is_named_with_its_version(
     instance: Instance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -196,6 +278,8 @@ def test_an_old_go_is_named_with_its_version(
     monkeypatch.setattr("localcluster.tools.missing_sources", lambda: ["buildkit"])
     monkeypatch.setattr(preflight, "_which", lambda name: str(go) if name == "go" else f"/bin/{name}")
     assert f"{go} is 1.19;" in next(line for line in preflight.problems(instance) if "Go 1.26" in line)
+    go.write_text("#!/bin/sh\nexit 1\n")
+    assert f"{go} does not tell its version;" in next(line for line in preflight.problems(instance) if "Go 1" in line)
 
 
 ROUTES = """\

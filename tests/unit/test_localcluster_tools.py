@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcluster.errors import ClusterError
-from localcluster.tools import ALL, FOR_CLUSTER, ensure
+from localcluster.tools import ALL, FOR_CLUSTER, debian, ensure
 from localcluster.tools.cache import made_once
 from localcluster.tools.elf import is_dynamic
 from localcluster.tools.emulators import with_interpreter
@@ -170,6 +170,49 @@ def test_what_a_killed_making_left_is_removed(tmp_path: Path) -> None:
     left.mkdir()
     made_once(tmp_path / "tool", lambda folder: None)
     assert not left.exists()
+
+
+def test_a_package_without_a_wanted_file_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another release may have moved a file: that is said, and no half a folder stays in the cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def download(*command: str, cwd: Path) -> str:
+        (cwd / "thing_1.0_amd64.deb").touch()
+        return ""
+
+    def unpack(command: list[str]) -> str:
+        Path(command[-1], "usr").mkdir(parents=True, exist_ok=True)
+        Path(command[-1], "usr", "one").touch()
+        return ""
+
+    monkeypatch.setattr(debian, "_apt", download)
+    monkeypatch.setattr(debian, "_run", unpack)
+    with pytest.raises(ClusterError, match="thing for amd64 has no usr/two"):
+        debian.kept("thing", ("thing",), ("usr/one", "usr/two"), lambda _: None)
+    assert debian.in_cache("thing") is None
+    kept = debian.kept("thing", ("thing",), ("usr/*",), lambda _: None)
+    assert [path.name for path in (kept / "usr").iterdir()] == ["one"]
+
+
+def test_lists_of_packages_that_did_not_help_are_not_trusted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a failed download the next try fetches the lists anew, whatever their age."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked: list[str] = []
+
+    def run(command: list[str], *_: object) -> str:
+        asked.append(command[1])
+        if command[1] == "download" and len(asked) < 3:
+            raise ClusterError("404")
+        return ""
+
+    monkeypatch.setattr(debian, "_run", run)
+    with pytest.raises(ClusterError):
+        debian._apt("apt-get", "download", "x")
+    debian._apt("apt-get", "download", "x")
+    debian._apt("apt-get", "download", "x")
+    assert asked == ["update", "download", "update", "download", "download"]
 
 
 def test_two_makers_at_once_make_once(tmp_path: Path) -> None:

@@ -1,0 +1,166 @@
+"""The demo, as far as it shows without a cluster: steps, interruption, locks left behind, what is said beforehand."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from localcluster.demo import current
+from localcluster.demo.local import steps
+from localcluster.demo.stack import locks
+from localcluster.demo.steps import DemoError, Shell, Step, run_steps
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_each_step_says_its_number_what_it_does_and_for_how_long(capsys: pytest.CaptureFixture[str]) -> None:
+    """Step n of m, title, time; what fails names its step."""
+
+    def fail() -> None:
+        raise DemoError("no")
+
+    run_steps([Step("This", lambda: None), Step("That", lambda: None)])
+    lines = capsys.readouterr().out.split("\n")
+    assert lines[1:4] == ["Step 1 of 2: This", "Step 1 of 2: done in 0.0 s", ""]
+    with pytest.raises(DemoError, match=r"step 2 of 2 \(That\): no"):
+        run_steps([Step("This", lambda: None), Step("That", fail)])
+
+
+ORDERLY = """\
+import pathlib, signal, sys, time
+heard = []
+signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+pathlib.Path(sys.argv[1], "started").touch()
+while not heard:
+    time.sleep(0.05)
+time.sleep(1)  # longer than subprocess.run would wait
+pathlib.Path(sys.argv[1], "ended").write_text(str(len(heard)))
+"""
+DEMO = """\
+import signal, sys
+from localcluster.demo.steps import Shell
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+try:
+    Shell().run(sys.executable, "-c", sys.argv[1], sys.argv[2], timeout=30)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("how", ["terminal", "SIGTERM"])
+def test_an_interrupted_command_comes_to_an_orderly_end(tmp_path: Path, how: str) -> None:
+    """A Ctrl-C (to the whole foreground group) or a SIGTERM reaches the command as one SIGINT, and is waited for."""
+    demo = subprocess.Popen(
+        [sys.executable, "-c", DEMO, ORDERLY, str(tmp_path)],
+        cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    wait_for(tmp_path / "started")
+    if how == "terminal":
+        os.killpg(demo.pid, signal.SIGINT)
+    else:
+        demo.terminate()
+    assert demo.wait(20) == 130
+    assert (tmp_path / "ended").read_text() == "1"
+
+
+def test_a_command_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    """The message names it and the time it had, and nothing of it runs on."""
+    with pytest.raises(DemoError, match=r"sh -c .* did not end within 1 s"):
+        Shell().run("sh", "-c", f"sleep 3; touch {tmp_path}/late", timeout=1, show=False)
+    time.sleep(2.5)
+    assert not (tmp_path / "late").exists()
+
+
+def wait_for(path: Path) -> None:
+    """Waits until a file is there."""
+    deadline = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_lock_is_given_up_only_if_its_holder_is_dead(tmp_path: Path) -> None:
+    """A pid that is gone or somebody else's is dead; another machine's, and what cannot be read, may be alive."""
+    folder = tmp_path / "state of mine" / ".pulumi" / "locks" / "organization" / "builder" / "local"
+    folder.mkdir(parents=True)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    here = socket.gethostname()
+    for name, text in {
+        "gone": json.dumps({"pid": gone.pid, "hostname": here}),
+        "mine": json.dumps({"pid": os.getpid(), "hostname": here}),
+        "away": json.dumps({"pid": gone.pid, "hostname": f"not-{here}"}),
+        "half": "{",
+    }.items():
+        (folder / f"{name}.json").write_text(text)
+    (folder / "gone.json.attrs").write_text("{}")
+    found = locks((tmp_path / "state of mine").as_uri(), "local")
+    assert {file.stem: held for file, held in found.items()} == {
+        "gone": False, "mine": False, "away": True, "half": True,
+    }  # fmt: skip
+    assert locks((tmp_path / "state of mine").as_uri(), "other") == {}
+    assert locks("s3://bucket", "local") == {}
+
+
+def test_what_is_in_the_way_is_one_line_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first of the hindrances is said in step 1, in one line."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(DemoError) as caught:
+        steps(Shell())[0].act()
+    assert "root" in str(caught.value)
+    assert str(caught.value).endswith("make demo CLUSTER=current")
+    assert "\n" not in str(caught.value)
+
+
+def test_without_a_context_the_other_way_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No kubeconfig: one line that names the file that was looked for and the local cluster."""
+    monkeypatch.setattr(current, "_no_pulumi", lambda: "")
+    with pytest.raises(DemoError, match=rf"no kubeconfig \({tmp_path}/none\).*; or let this machine .*: make demo$"):
+        current.steps(Shell({"KUBECONFIG": f"{tmp_path}/none", "PATH": ""}))[0].act()
+
+
+def test_a_pulumi_that_cannot_be_had_is_said_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the CLI nor Go: one line with both ways out; with the CLI on PATH there is nothing to say."""
+    kubeconfig = tmp_path / "config"
+    kubeconfig.touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("localcluster.machine.preflight._which", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    first = current.steps(Shell({"KUBECONFIG": str(kubeconfig), "PATH": ""}))[0]
+    with pytest.raises(DemoError, match=r"Go 1.* is needed to build pulumi.*; or install the Pulumi CLI$"):
+        first.act()
+    (tmp_path / "pulumi").write_text("#!/bin/sh\necho v3.300.0\n")
+    (tmp_path / "pulumi").chmod(0o755)
+    first.act()
+
+
+@pytest.mark.parametrize(
+    ("architectures", "nodes"),
+    [
+        ({"amd64", "arm64"}, {"demo-amd64": (["linux/amd64"], False), "demo-arm64": (["linux/arm64"], False)}),
+        ({"amd64"}, {"demo-amd64": (["linux/amd64", "linux/arm64"], True)}),
+        ({"arm64", "s390x"}, {"demo-arm64": (["linux/arm64", "linux/amd64"], True)}),
+        ({"s390x"}, {"demo-s390x": (["linux/s390x", "linux/amd64", "linux/arm64"], True)}),
+    ],
+)
+def test_a_cluster_gets_a_native_node_for_what_it_has_and_emulation_for_the_rest(
+    architectures: set[str], nodes: dict[str, tuple[list[str], bool]]
+) -> None:
+    """Both platforms are always declared, each by one node; images that were given are every node's."""
+    config = yaml.safe_load(current.stack_config(architectures, {"image": "reg:5000/buildkit:1"}))["config"]
+    found = {
+        node["name"]: (node["platforms"], "qemu.install" in node["driver-opts"]) for node in config["builder:nodes"]
+    }
+    assert found == nodes
+    for node in config["builder:nodes"]:
+        assert node["driver-opts"]["image"] == "reg:5000/buildkit:1"
+        assert node["driver-opts"]["nodeselector"] == f"kubernetes.io/arch={node['name'].removeprefix('demo-')}"
