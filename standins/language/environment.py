@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["NoInterpreter", "Program", "interpreter", "located"]
+__all__ = ["NoInterpreter", "Program", "activated", "interpreter", "located"]
 
 
 class NoInterpreter(Exception):
@@ -52,3 +52,13 @@ def interpreter(program: Program, environment: Mapping[str, str] = os.environ) -
         if found:
             return Path(found)
     raise NoInterpreter("no python3 on PATH, and Pulumi.yaml names no virtualenv")
+
+
+def activated(python: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment for a program: its virtual environment's commands are the first on PATH, as after `activate`."""
+    found = {key: value for key, value in environment.items() if key != "PYTHONHOME"}
+    root = python.parent.parent
+    if (root / "pyvenv.cfg").exists():
+        found["VIRTUAL_ENV"] = str(root)
+        found["PATH"] = os.pathsep.join(filter(None, [str(python.parent), environment.get("PATH", "")]))
+    return found

@@ -28,9 +28,10 @@ def main() -> int:
     try:
         import pulumi
         import pulumi.runtime
-    except ImportError:
-        traceback.print_exc()
-        print("\nThe Pulumi SDK is not installed for", sys.executable, "(pip install pulumi)", file=sys.stderr)
+    except ImportError as error:
+        if error.name != "pulumi":
+            traceback.print_exc()
+        print(f"the Pulumi SDK is not installed for {sys.executable}: pip install pulumi", file=sys.stderr)
         return 1
     with os.fdopen(descriptor) as pipe:
         text = pipe.read()

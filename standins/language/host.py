@@ -6,8 +6,8 @@ Left out, and answered as not implemented: policy packs and source components (R
 
 from __future__ import annotations
 
-import os
 import platform
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -92,9 +92,9 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):  # type: ignore[misc]
 
     def About(self, request: Any, context: Any) -> Any:  # noqa: N802
         """What `pulumi about` shows."""
-        python = str(_python_or_own(located(request.info)))
+        python = _python_or_own(located(request.info))
         return language_pb2.AboutResponse(
-            executable=python, version=platform.python_version(), metadata={"language host": "stand-in"}
+            executable=str(python), version=_version(python), metadata={"language host": "stand-in"}
         )
 
     def GetProgramDependencies(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -123,6 +123,15 @@ def _python_or_own(program: Program) -> Path:
         return interpreter(program)
     except NoInterpreter:
         return Path(sys.executable)
+
+
+def _version(python: Path) -> str:
+    """The interpreter's version: it may be another than ours."""
+    command = [str(python), "-I", "-c", "import platform; print(platform.python_version())"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return platform.python_version()
 
 
 def _folders(program: Program) -> list[Path]:
@@ -155,5 +164,4 @@ def run(arguments: Sequence[str]) -> None:
     """The plugin's main: serves until the CLI ends."""
     host = Host(engine_address(arguments))
     print(NOTICE, file=sys.stderr, flush=True)
-    os.environ.pop("PYTHONHOME", None)
     serve(lambda server: language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server), on_end=host.stop)

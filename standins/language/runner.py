@@ -7,13 +7,19 @@ import os
 import subprocess
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from standins.language.environment import activated
 
 __all__ = ["Orders", "Runner", "outcome"]
 
 _EXECUTE = Path(__file__).with_name("execute.py")
 _SHOWN = 32
+
+_LAST_LINES_SECONDS = 1.0
+"""How long to read on after the program's end: what it left running may hold its output open for ever."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ class Runner:
         read, self._write = os.pipe()
         self._process = subprocess.Popen(
             [str(python), "-u", str(_EXECUTE), str(read)],
+            env=activated(python),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -70,17 +77,21 @@ class Runner:
 
     def run(self, orders: Orders) -> int:
         """Gives the orders, waits for the end, returns the exit status (negative: the signal that ended it)."""
-        with os.fdopen(self._write, "w") as pipe:
+        # A child that could not even import the SDK is gone already, and has said why.
+        with suppress(BrokenPipeError), os.fdopen(self._write, "w") as pipe:
             json.dump(asdict(orders), pipe)
         status = self._process.wait()
         for thread in self._lines:
-            thread.join()
+            thread.join(_LAST_LINES_SECONDS)
         return status
 
     def stop(self) -> None:
         """Ends the child, wherever it is."""
         if self._process.poll() is None:
             self._process.kill()
+            # Not left to others to bury: who started us may never do it.
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(1.0)
 
 
 def _forward(stream: object, descriptor: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, Final
 
 from standins.provider.apply import force
@@ -100,7 +99,7 @@ def _created(cluster: Cluster, asked: Asked, inputs: Object, manager: str, line:
             line.show("info", f"Retry #{attempt}; creation failed: {error}")
             if not missing or attempt == _RETRIES or cluster.canceller.cancelled:
                 raise
-            time.sleep(2**attempt * 0.5)
+            cluster.canceller.wait(2**attempt * 0.5)
     raise AssertionError("the last attempt returns or raises")
 
 

@@ -18,7 +18,10 @@ from standins.provider.objects import Object, identifier
 from standins.provider.ready import await_ready
 from standins.provider.values import has_unknown
 
-__all__ = ["update"]
+__all__ = ["take_over", "update"]
+
+_TAKE_OVERS = 5
+"""How often to try: a controller that writes its status meanwhile makes the version read before a past one."""
 
 
 def update(
@@ -89,7 +92,7 @@ def _updated(
         content = "application/merge-patch+json"
         return client.request("PATCH", path, patch, content=content, fieldManager=manager, **asked.dry_run())
     if not asked.preview:
-        live = _take_over(cluster, live, manager)
+        live = take_over(cluster, live, manager)
     body = with_ignored(inputs, live, manager, ignore)
     forced = force(inputs, live, always=cluster.settings.patch_force, preview=asked.preview)
     query = {"fieldManager": manager, "force": str(forced).lower(), **asked.dry_run()}
@@ -99,13 +102,21 @@ def _updated(
         raise explained(error, manager) from error
 
 
-def _take_over(cluster: Cluster, live: Object, manager: str) -> Object:
-    entries = taken_over(live, manager)
-    if entries is None:
-        return live
-    patch = [
-        {"op": "replace", "path": "/metadata/managedFields", "value": entries},
-        {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
-    ]
+def take_over(cluster: Cluster, live: Object, manager: str) -> Object:
+    """The live object after what passes to our manager has passed (see apply.py)."""
     client = cluster.client
-    return client.request("PATCH", client.path_of(live), patch, content="application/json-patch+json")
+    for attempt in range(1, _TAKE_OVERS + 1):
+        entries = taken_over(live, manager)
+        if entries is None:
+            return live
+        patch = [
+            {"op": "replace", "path": "/metadata/managedFields", "value": entries},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
+        ]
+        try:
+            return client.request("PATCH", client.path_of(live), patch, content="application/json-patch+json")
+        except StatusError as error:
+            if not error.conflict or attempt == _TAKE_OVERS:
+                raise
+        live = client.get(live)
+    raise AssertionError("the last attempt returns or raises")

@@ -1,9 +1,9 @@
 """Replays the recorded program of the real Kubernetes provider with the stand-ins, and brings both to one form.
 
 The recordings (recordings/) hold what provider 4.32.0 printed, a key a command. Compared are: operation, type and name
-of each step, detailed diffs, replace reasons, the last status line of each resource, change summaries, first lines of
-errors and warnings, outputs. Not compared: timings, the order of parallel resources, traceback fragments (the language
-host's), random suffixes.
+of each step, detailed diffs, replace reasons, the last status line of each resource, change summaries, errors and
+warnings, outputs. Not compared: timings, the order of parallel resources, traceback fragments (the language host's),
+random suffixes.
 """
 
 from __future__ import annotations
@@ -170,13 +170,19 @@ def steps_of(answer: dict[str, Any]) -> set[tuple[str, str, str, str, str]]:
     return found
 
 
+def said(text: str) -> str:
+    """A message's lines, without the names of pods, and whether a pull failed just now or waits for its next try."""
+    text = re.sub(r"(\[Pod \S+?)-[0-9a-f]{8,10}-[a-z0-9]{5}\]", r"\1-POD]", text)
+    text = re.sub(r'\[ImagePullBackOff\] Back-off pulling image "[^"]*": ErrImagePull:', "[ErrImagePull]", text)
+    return "\n".join(masked(line.strip()) for line in text.splitlines() if line.strip())
+
+
 def diagnostics_of(answer: dict[str, Any]) -> set[str]:
-    """The first lines of a preview's errors and warnings, without what the Pulumi CLI says of plugins on PATH."""
+    """A preview's errors and warnings, without what the Pulumi CLI says of plugins on PATH."""
     texts = [one if isinstance(one, str) else f"{one['severity']}: {one['message']}" for one in answer["diagnostics"]]
-    firsts = (masked(text.splitlines()[0]) for text in texts if text.startswith(("error: ", "warning: ")))
     # The message of an error repeats its severity.
-    said = {line.replace("error: error: ", "error: ") for line in firsts}
-    return {line for line in said if "from $PATH" not in line}
+    found = {said(text).replace("error: error: ", "error: ") for text in texts}
+    return {text for text in found if text.startswith(("error: ", "warning: ")) and "from $PATH" not in text}
 
 
 _STATUS = re.compile(r"^ ?(\S{0,2}) +([a-z]+:[\w./-]+:\w+) (\S+) ?(.*)$")
@@ -185,8 +191,8 @@ _STATUS = re.compile(r"^ ?(\S{0,2}) +([a-z]+:[\w./-]+:\w+) (\S+) ?(.*)$")
 def last_lines(log: list[str]) -> dict[tuple[str, str], tuple[str, str]]:
     """The last status line of each Kubernetes resource: its operation's sign and text.
 
-    Of a run that failed, without resources to which nothing happened: which of those the engine still came to depends
-    on the order of parallel resources.
+    In a run that failed, resources to which nothing happened are all alike: which of those the engine came to after
+    their refresh depends on the order of parallel resources.
     """
     found: dict[tuple[str, str], tuple[str, str]] = {}
     for line in log[: log.index("Diagnostics:") if "Diagnostics:" in log else None]:
@@ -194,9 +200,9 @@ def last_lines(log: list[str]) -> dict[tuple[str, str], tuple[str, str]]:
         if match and match.group(2) not in _NOT_OURS:
             sign, kind, name, text = match.groups()
             found[kind, name] = (sign, masked(text))
-    if not errors(log):
+    if not failed(log):
         return found
-    return {key: line for key, line in found.items() if line[1] and not line[1].startswith("refresh (TIME)")}
+    return {key: ("", "") if line[1] in ("", "refresh (TIME)") else line for key, line in found.items()}
 
 
 def section(log: list[str], title: str) -> list[str]:
@@ -210,14 +216,30 @@ def section(log: list[str], title: str) -> list[str]:
     start = log.index(f"{title}:") + 1
     end = next((i for i in range(start, len(log)) if not log[i].startswith("  ")), len(log))
     lines = sorted(masked(line) for line in log[start:end] if line.strip())
-    if not errors(log):
+    if not failed(log):
         return lines
     return [line.replace("  - ", "    ", 1) for line in lines if "unchanged" not in line]
 
 
-def errors(log: list[str]) -> set[str]:
-    """The first line of each error among a log's diagnostics."""
-    if "Diagnostics:" not in log:
-        return set()
-    lines = log[log.index("Diagnostics:") :]
-    return {masked(line.strip()) for line in lines if line.startswith("    error:")}
+_HEADER = re.compile(r"^  (\S+ \(\S+\)):$")
+
+
+def messages(log: list[str]) -> dict[str, str]:
+    """What a log's diagnostics say of each resource; of the stack only errors and warnings, and not the CLI's about
+    plugins on PATH, for there is also what the program and the plugins say of themselves."""
+    found: dict[str, list[str]] = {}
+    current = ""
+    for line in log[log.index("Diagnostics:") + 1 :] if "Diagnostics:" in log else []:
+        if line and not line.startswith(" "):
+            break
+        if header := _HEADER.match(line):
+            current = header.group(1)
+        elif not current.startswith(_NOT_OURS) or line.startswith(("    error:", "    warning:")):
+            found.setdefault(current, []).append("" if "from $PATH" in line else line)
+    texts = {resource: said("\n".join(lines)) for resource, lines in found.items()}
+    return {resource: text for resource, text in texts.items() if text}
+
+
+def failed(log: list[str]) -> bool:
+    """Whether a log tells of an error."""
+    return any(text.startswith("error:") for text in messages(log).values())

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
+import venv
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +71,14 @@ def program(cluster: dict[str, str], tmp_path: Path) -> Program:
 
 
 def test_program_runs_where_pulumi_yaml_says(program: Program) -> None:
-    """The folder of `main` is the working directory and first on sys.path; the interpreter is the virtualenv's."""
+    """The folder of `main` is the working directory and first on sys.path; Python and commands the virtualenv's."""
     (program.folder / "program" / "neighbour.py").write_text("NAME = 'neighbour'")
     program.write(
         "import os, sys, pulumi, neighbour\n"
         "pulumi.export('folder', os.getcwd())\n"
         "pulumi.export('first', sys.path[0])\n"
         "pulumi.export('prefix', sys.prefix)\n"
+        "pulumi.export('commands', os.environ['PATH'].split(os.pathsep)[0])\n"
         "pulumi.export('name', neighbour.NAME + __name__)\n"
     )
     folder = str(program.folder / "program")
@@ -82,6 +86,7 @@ def test_program_runs_where_pulumi_yaml_says(program: Program) -> None:
         "folder": folder,
         "first": folder,
         "prefix": sys.prefix,
+        "commands": f"{sys.prefix}/bin",
         "name": "neighbour__main__",
     }
 
@@ -170,6 +175,66 @@ def test_missing_virtualenv_is_one_message(cluster: dict[str, str], tmp_path: Pa
     assert "Traceback" not in done.stdout
 
 
+def test_virtualenv_without_the_sdk_is_one_message(cluster: dict[str, str], tmp_path: Path) -> None:
+    """It names the interpreter and the package, and shows nothing of the host's own code."""
+    venv.create(tmp_path / "bare", symlinks=True)
+    done = Program(tmp_path, cluster, virtualenv="bare").run("preview")
+    assert done.returncode != 0
+    assert f"the Pulumi SDK is not installed for {tmp_path}/bare/bin/python: pip install pulumi" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_interrupt_ends_the_program_quietly(program: Program) -> None:
+    """^C ends a program that is busy: soon, without a traceback, and no process stays."""
+    mark = program.folder / "pid"
+    program.write(
+        f"import os, pathlib, time\npathlib.Path({str(mark)!r}).write_text(str(os.getpid()))\ntime.sleep(300)\n"
+    )
+    running = subprocess.Popen(
+        ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--color", "never"],
+        cwd=program.folder,
+        env=program.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        while not (mark.exists() and mark.read_text()):
+            assert running.poll() is None
+            time.sleep(0.05)
+        begun = time.monotonic()
+        running.send_signal(signal.SIGINT)
+        output, _ = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    assert time.monotonic() - begun < 8
+    assert running.returncode != 0
+    assert "error: update canceled" in output
+    assert "Traceback" not in output
+    # The host is given a moment to end.
+    while _alive(int(mark.read_text())):
+        assert time.monotonic() - begun < 20
+        time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_what_a_program_leaves_running_does_not_hold_it_up(program: Program) -> None:
+    """A process that outlives the program, with the program's output in its hands, is not waited for."""
+    program.write("import subprocess\nprint('to output')\nsubprocess.Popen(['sleep', '30'])\n")
+    begun = time.monotonic()
+    done = program.run("preview")
+    assert time.monotonic() - begun < 20
+    assert done.returncode == 0
+    assert "to output" in done.stdout
+
+
 def test_missing_program_is_one_message(program: Program) -> None:
     """A folder without `__main__.py` is told as such."""
     (program.folder / "program" / "__main__.py").unlink()
@@ -191,8 +256,10 @@ def test_the_stand_in_says_what_it_is_once(program: Program) -> None:
     text = program.run("preview", "--json")
     messages = [one["message"] for one in json.loads(text.stdout)["diagnostics"]]
     assert sum("stand-in for Pulumi's Python language host" in message for message in messages) == 1
-    about = program.run("about", "--json")
-    assert '"language host": "stand-in"' in about.stdout
+    about = program.run("about")
+    version = ".".join(map(str, sys.version_info[:3]))
+    assert f"executable='{sys.prefix}/bin/python' version='{version}' language host='stand-in'" in about.stdout
+    assert "grpcio" in about.stdout
 
 
 def test_automation_api_runs_the_program(program: Program) -> None:

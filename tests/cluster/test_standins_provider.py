@@ -98,6 +98,7 @@ def test_service_waits_for_its_pods(project: Project, cluster: dict[str, str], n
     service = resource("v1", "Service", "service", {"metadata": {"name": "app", "namespace": namespace}, "spec": spec})
     output = project.up([deployment("app", namespace), service])
     assert "[1/3] Finding Pods to direct traffic to" in output
+    assert "Service initialization complete" in output
     assert project.state()["service"]["outputs"]["spec"]["clusterIP"]
 
 
@@ -305,6 +306,13 @@ def test_types_that_need_the_real_provider_say_so(project: Project, namespace: s
     project.describe([patch])
     output = project.run("preview", fails=True)
     assert "patch and list resources are not supported by the stand-in provider" in output
+
+
+def test_the_stand_in_says_what_it_is_once(project: Project, namespace: str) -> None:
+    """One line a deployment names the provider as a stand-in, however many objects there are."""
+    project.describe([config_map(name, namespace, {}) for name in ("one", "two")])
+    messages = [one["message"] for one in json.loads(project.run("preview", "--json"))["diagnostics"]]
+    assert sum("stand-in for Pulumi's Kubernetes provider" in message for message in messages) == 1
 
 
 # Providers and clusters

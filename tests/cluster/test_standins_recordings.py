@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,9 +14,9 @@ from standins_replay import (
     STEPS,
     Replay,
     diagnostics_of,
-    errors,
     last_lines,
     masked,
+    messages,
     section,
     steps_of,
     type_and_name,
@@ -62,7 +63,15 @@ def test_the_comparison_sees_what_was_recorded() -> None:
         "--",
         "deleted original (TIME) [diff: ~data];",
     )
-    assert errors(RECORDED["60-badimage-up"]["log"]) == {"error: 3 errors occurred:", "error: update failed"}
+    assert len(last_lines(RECORDED["55-conflict-up"]["log"])) == 11
+    said = messages(RECORDED["60-badimage-up"]["log"])
+    assert said["pulumi:pulumi:Stack (recording-dev)"] == "error: update failed"
+    assert said["kubernetes:apps/v1:Deployment (builder)"].splitlines()[:3] == [
+        "error: 3 errors occurred:",
+        '* the Kubernetes API server reported that "recording/builder" failed to fully initialize or become live: '
+        "'builder' timed out waiting to be Ready",
+        "* Minimum number of Pods to consider the application live was not attained",
+    ]
     assert section(RECORDED["21-template-up"]["log"], "Resources") == [
         "    +-1 replaced",
         "    2 changes. 10 unchanged",
@@ -72,10 +81,84 @@ def test_the_comparison_sees_what_was_recorded() -> None:
         '    config  : "config-XXXXXXXX"',
         "  ~ replicas: 1 => 2",
     ]
-    assert diagnostics_of(RECORDED["54-conflict-preview"]) == {
+    assert {text.splitlines()[0] for text in diagnostics_of(RECORDED["54-conflict-preview"])} == {
         "error: Preview failed: 1 error occurred:",
         "error: preview failed",
     }
+
+
+def _replaced(log: list[str], old: str, new: str) -> None:
+    assert any(old in line for line in log)
+    log[:] = [line.replace(old, new) for line in log]
+
+
+Altered = Callable[[dict[str, Any]], object]
+Read = Callable[[dict[str, Any]], object]
+
+DEVIATIONS: dict[str, tuple[str, Altered, Read]] = {
+    "a step less": ("10-update-preview", lambda found: found["steps"].pop(), steps_of),
+    "another operation": ("10-update-preview", lambda found: found["steps"][0].update(op="replace"), steps_of),
+    "a changed field less": (
+        "10-update-preview",
+        lambda found: found["steps"][0]["detailedDiff"].pop("spec.replicas"),
+        steps_of,
+    ),
+    "another kind of change": (
+        "20-template-preview",
+        lambda found: found["steps"][0]["detailedDiff"]['data["buildkitd.toml"]'].update(kind="update"),
+        steps_of,
+    ),
+    "a reason to replace less": (
+        "20-template-preview",
+        lambda found: found["steps"][0].update(replaceReasons=[]),
+        steps_of,
+    ),
+    "no drift": ("50-drift-refresh-preview", lambda found: found["steps"][6].update(op="refresh"), steps_of),
+    "another manager in the way": (
+        "54-conflict-preview",
+        lambda found: found["diagnostics"].append(found["diagnostics"].pop(0).replace('"scale"', '"status"')),
+        diagnostics_of,
+    ),
+    "a replacement in the wrong order": (
+        "31-selector-up",
+        lambda found: _replaced(found["log"], "created replacement", "deleted original"),
+        lambda found: last_lines(found["log"]),
+    ),
+    "a resource not refreshed": (
+        "55-conflict-up",
+        lambda found: _replaced(found["log"], "Secret token", "Secret other"),
+        lambda found: last_lines(found["log"]),
+    ),
+    "another random name kept": (
+        "21-template-up",
+        lambda found: _replaced(found["log"], ' => "config-d082b093"', ""),
+        lambda found: section(found["log"], "Outputs"),
+    ),
+    "one update less": (
+        "53-drift-up",
+        lambda found: _replaced(found["log"], "    ~ 1 updated", ""),
+        lambda found: section(found["log"], "Resources"),
+    ),
+    "another reason of failure": (
+        "60-badimage-up",
+        lambda found: _replaced(found["log"], "timed out waiting to be Ready", "was cancelled"),
+        lambda found: messages(found["log"]),
+    ),
+    "no advice": (
+        "71-conflict-up",
+        lambda found: _replaced(found["log"], "use `pulumi import`", ""),
+        lambda found: messages(found["log"]),
+    ),
+}
+
+
+@pytest.mark.parametrize(("key", "alter", "read"), DEVIATIONS.values(), ids=DEVIATIONS)
+def test_the_comparison_notices_deviations(key: str, alter: Altered, read: Read) -> None:
+    """An answer that differs from the recording in one point does not compare as equal to it."""
+    found = copy.deepcopy(RECORDED[key])
+    assert read(found) == read(RECORDED[key])
+    alter(found)
+    assert read(found) != read(RECORDED[key])
 
 
 @pytest.mark.parametrize("key", PREVIEWS)
@@ -92,7 +175,7 @@ def test_previews_have_the_recorded_summary(answers: dict[str, Any], key: str) -
 
 @pytest.mark.parametrize("key", PREVIEWS)
 def test_previews_have_the_recorded_diagnostics(answers: dict[str, Any], key: str) -> None:
-    """The first lines of errors and warnings are equal."""
+    """Errors and warnings are equal."""
     assert diagnostics_of(answers[key]) == diagnostics_of(RECORDED[key])
 
 
@@ -111,8 +194,8 @@ def test_runs_end_with_the_recorded_sections(answers: dict[str, Any], key: str, 
 
 @pytest.mark.parametrize("key", RUNS)
 def test_runs_fail_with_the_recorded_errors(answers: dict[str, Any], key: str) -> None:
-    """The first line of each error is equal; runs recorded without error have none."""
-    assert errors(answers[key]["log"]) == errors(RECORDED[key]["log"])
+    """Errors and warnings of each resource are equal; runs recorded without any have none."""
+    assert messages(answers[key]["log"]) == messages(RECORDED[key]["log"])
 
 
 def _shape(value: Any) -> Any:
@@ -168,7 +251,7 @@ def test_state_has_the_recorded_shape(answers: dict[str, Any], recorded: dict[st
     assert _comparable(found) == _comparable(recorded)
 
 
-def test_nothing_is_left_behind(answers: dict[str, Any], cluster: dict[str, str], tmp_path: Path) -> None:
+def test_nothing_is_left_behind(answers: dict[str, Any], cluster: dict[str, str]) -> None:
     """The destroy at the end took the namespace with it."""
     done = subprocess.run(
         ["kubectl", "get", "namespace", "recording"], env=cluster, capture_output=True, timeout=60, check=False

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from standins.provider.apply import force, merge_patch, taken_over, with_ignored
+from standins.provider.cluster import Cluster
+from standins.provider.errors import StatusError
+from standins.provider.update import take_over
 
 MINE = "pulumi-kubernetes-12345678"
 
@@ -66,6 +70,43 @@ def test_fields_that_pass_are_united_with_ours() -> None:
         status,
     ]
     assert ours["fieldsV1"] == {"f:spec": {"f:replicas": {}}}
+
+
+class Changing:
+    """A client whose object gets a new version before each of the first patches arrives."""
+
+    def __init__(self, times: int) -> None:
+        self.version, self.times, self.patches = 1, times, 0
+
+    def get(self, target: dict[str, Any]) -> dict[str, Any]:
+        found = live(entry("pulumi-kubernetes", "Update", {}))
+        found["metadata"]["resourceVersion"] = str(self.version)
+        return found
+
+    def path_of(self, target: dict[str, Any]) -> str:
+        return "path"
+
+    def request(self, method: str, path: str, patch: list[dict[str, Any]], **_: Any) -> dict[str, Any]:
+        self.patches += 1
+        if self.patches <= self.times:
+            self.version += 1
+        if patch[1]["value"] != str(self.version):
+            raise StatusError(409, "the object has been modified", "Conflict")
+        return {"metadata": {"managedFields": patch[0]["value"]}}
+
+
+@pytest.mark.parametrize(("times", "patches"), [(0, 1), (1, 2), (4, 5)])
+def test_taking_over_survives_a_controller_that_writes_meanwhile(times: int, patches: int) -> None:
+    """The version read may be a past one when the patch arrives: it is read again, some times, not for ever."""
+    client = Changing(times)
+    cluster = cast(Cluster, SimpleNamespace(client=client))
+    found = take_over(cluster, client.get({}), MINE)
+    assert [one["manager"] for one in found["metadata"]["managedFields"]] == [MINE]
+    assert client.patches == patches
+    stubborn = Changing(99)
+    with pytest.raises(StatusError, match="has been modified"):
+        take_over(cast(Cluster, SimpleNamespace(client=stubborn)), stubborn.get({}), MINE)
+    assert stubborn.patches == 5
 
 
 FORCED = {"metadata": {"annotations": {"pulumi.com/patchForce": "true"}}}

@@ -221,6 +221,21 @@ def test_service_waits_until_its_endpoints_have_settled() -> None:
     assert not follower.ready(20.5)
     assert follower.wake_at() == 21.0
     assert follower.ready(21.0)
+    assert follower.status() == [("info", "Service initialization complete")]
+
+
+def test_a_refresh_looks_at_a_service_once() -> None:
+    """Endpoints count as settled, nothing is looked for, and what is missing is said."""
+    headless = {"clusterIP": "None", "selector": {"a": "b"}}
+    follower = fed(ServiceReadiness(service(**headless)), ("ADDED", service(**headless)))
+    follower.settle()
+    assert (follower.ready(0.0), follower.status()) == (True, [])
+    spec = {"selector": {"a": "b"}, "clusterIP": "10.0.0.1"}
+    follower = fed(ServiceReadiness(service(**spec)), ("ADDED", service(**spec)))
+    follower.observe("ADDED", endpoints(notReadyAddresses=[{"ip": "1"}]), 0.0)
+    follower.settle()
+    assert (follower.ready(0.0), follower.status()) == (False, [])
+    assert [text.split(". ")[0] for text in follower.problems()] == ["Service does not target any Pods"]
 
 
 def test_load_balancer_waits_for_an_address() -> None:
@@ -379,7 +394,7 @@ def test_bad_wait_for_is_refused(text: str) -> None:
 
 def annotated(kind: str, **annotations: str) -> Object:
     """An object of a kind in apps/v1 or v1 with Pulumi's annotations."""
-    api = "apps/v1" if kind in ("Deployment", "StatefulSet") else "v1"
+    api = "apps/v1" if kind in ("DaemonSet", "Deployment", "StatefulSet") else "v1"
     held = {f"pulumi.com/{key}": value for key, value in annotations.items()}
     return {"apiVersion": api, "kind": kind, "metadata": {"name": "x", "annotations": held}}
 
@@ -398,6 +413,7 @@ def test_what_is_awaited() -> None:
     assert not isinstance(own, DeploymentReadiness)
     assert isinstance(chosen(annotated("Deployment", waitFor="condition=X"), reading=True), DeploymentReadiness)
     assert isinstance(chosen(annotated("PersistentVolumeClaim")), ClaimReadiness)
+    assert chosen(annotated("DaemonSet"), reading=True) is not None
     assert chosen(annotated("PersistentVolumeClaim"), reading=True) is None
 
 

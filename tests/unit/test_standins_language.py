@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from standins.language.environment import NoInterpreter, Program, interpreter
+from standins.language.environment import NoInterpreter, Program, activated, interpreter
 from standins.language.packages import PluginNeed, installed, plugin_needs, site_folders
 from standins.language.runner import outcome
 
@@ -48,6 +48,17 @@ def test_without_the_option_the_first_python_on_path_runs(tmp_path: Path) -> Non
     assert interpreter(program(tmp_path), environment) == better
     with pytest.raises(NoInterpreter, match="no python3 on PATH"):
         interpreter(program(tmp_path), {"PATH": os.devnull})
+
+
+def test_a_virtual_environment_is_activated_for_its_program(tmp_path: Path) -> None:
+    """Its commands come first on PATH; another Python's home is forgotten; without one nothing is changed."""
+    python = executable(tmp_path / ".venv" / "bin" / "python")
+    environment = {"PATH": "/bin", "PYTHONHOME": "/usr", "STEP": "1"}
+    assert activated(python, environment) == {"PATH": "/bin", "STEP": "1"}
+    (tmp_path / ".venv" / "pyvenv.cfg").touch()
+    bin_folder, root = str(tmp_path / ".venv" / "bin"), str(tmp_path / ".venv")
+    assert activated(python, environment) == {"PATH": f"{bin_folder}:/bin", "VIRTUAL_ENV": root, "STEP": "1"}
+    assert activated(python, {})["PATH"] == bin_folder
 
 
 def test_packages_tell_which_plugins_they_need(tmp_path: Path) -> None:

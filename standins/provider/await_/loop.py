@@ -41,6 +41,10 @@ class Canceller:
         for listener in listeners:
             listener()
 
+    def wait(self, seconds: float) -> None:
+        """A pause, which a cancellation ends."""
+        self._event.wait(seconds)
+
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Calls `listener` on a cancellation; returns what ends that."""
         with self._lock:

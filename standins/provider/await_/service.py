@@ -20,6 +20,8 @@ class ServiceReadiness(Following):
         super().__init__(live)
         self._endpoints: Object = {}
         self._rests_at: float | None = None
+        self._done = False
+        self._finding = True
 
     def sources(self) -> Sequence[Source]:
         """The Service and its Endpoints."""
@@ -34,8 +36,9 @@ class ServiceReadiness(Following):
             super().observe(event, target, now)
 
     def settle(self) -> None:
-        """Takes the endpoints for settled: a refresh asks once, and does not wait."""
+        """Takes the endpoints for settled: a refresh asks once, and does not wait for pods."""
         self._rests_at = 0.0
+        self._finding = False
 
     def _type(self) -> str:
         return str(dig(self.live, "spec", "type", default="ClusterIP"))
@@ -58,7 +61,8 @@ class ServiceReadiness(Following):
         if not self._has_pods():
             return self._addressed()
         settled = self._rests_at is not None and now >= self._rests_at
-        return self._addressed() and settled and not self._addresses("notReadyAddresses")
+        self._done = self._addressed() and settled and not self._addresses("notReadyAddresses")
+        return self._done
 
     def wake_at(self) -> float | None:
         """When the endpoints will have come to rest."""
@@ -66,9 +70,11 @@ class ServiceReadiness(Following):
 
     def status(self) -> Sequence[Message]:
         """The step it is at."""
+        if self._done:
+            return [("info", "Service initialization complete")]
         if self._addresses("addresses") and not self._addressed():
             return [("info", "[2/3] Attempting to allocate IP address to Service")]
-        return [("info", "[1/3] Finding Pods to direct traffic to")]
+        return [("info", "[1/3] Finding Pods to direct traffic to")] if self._finding else []
 
     def problems(self) -> Sequence[str]:
         """What is missing."""
@@ -80,6 +86,6 @@ class ServiceReadiness(Following):
                 "Service does not target any Pods. Selected Pods may not be ready, or "
                 "field '.spec.selector' may not match labels on any Pods"
             )
-        if not self._addressed():
+        if self._type() == "LoadBalancer" and not self._addressed():
             found.append("Service was not allocated an IP address; does your cloud provider support this?")
         return found

@@ -39,7 +39,14 @@ _FOLLOWED: dict[str, Callable[[Object], Readiness]] = {
     "v1/Service": ServiceReadiness,
 }
 
-_READ_CHECKED = {"apps/v1/Deployment", "apps/v1/StatefulSet", "batch/v1/Job", "v1/Pod", "v1/Service"}
+_READ_CHECKED = {
+    "apps/v1/DaemonSet",
+    "apps/v1/Deployment",
+    "apps/v1/StatefulSet",
+    "batch/v1/Job",
+    "v1/Pod",
+    "v1/Service",
+}
 
 _DELETED_UNWATCHED = {
     "apps/v1/DaemonSet",
