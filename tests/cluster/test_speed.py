@@ -53,6 +53,11 @@ def test_no_case_takes_twice_as_long_as_docker_buildx(ground: Ground, case: Case
 def test_what_a_cached_build_imports_takes_little(ground: Ground, tmp_path: Path) -> None:
     """A cached build is mostly start-up; the least of several runs, byte code being there."""
     (tmp_path / "Dockerfile").write_text(f"FROM {ground.base}\nRUN uname -m\n")
-    whole, bare = imports(ground, tmp_path)
-    print(f"imports {whole:.3f} s, interpreter {bare:.3f} s")
-    assert whole <= _IMPORTS
+    taken = []
+    for _ in range(_TRIES):
+        whole, bare = imports(ground, tmp_path)
+        print(f"imports {whole:.3f} s, interpreter {bare:.3f} s")
+        taken.append(whole)
+        if whole <= _IMPORTS:
+            return
+    pytest.fail(f"the imports take {', '.join(f'{seconds:.3f}' for seconds in taken)} s")
