@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pulumi import automation as auto
 
 from contract.output import BuilderOutput
@@ -62,7 +63,7 @@ class Project:
         """
         workspace = self._workspace()
         if create is None:
-            create = self._config_file(workspace, name).is_file()
+            create = self._config_file(name).is_file()
         with explain(f"stack {name}"):
             try:
                 stack = auto.Stack.select(name, workspace)
@@ -91,9 +92,14 @@ class Project:
             pulumi_command=self._command,
         )
 
-    def _config_file(self, workspace: auto.LocalWorkspace, stack: str) -> Path:
-        folder = getattr(workspace.project_settings(), "stack_config_dir", None) or "."
-        return self.folder / folder / f"Pulumi.{stack}.yaml"
+    def _config_file(self, stack: str) -> Path:
+        # the SDK's own reading of Pulumi.yaml drops this key
+        try:
+            settings = yaml.safe_load((self.folder / "Pulumi.yaml").read_text())
+        except (OSError, yaml.YAMLError):
+            settings = None  # what is wrong with it, Pulumi tells
+        folder = settings.get("stackConfigDir") if isinstance(settings, dict) else None
+        return self.folder / str(folder or ".") / f"Pulumi.{stack}.yaml"
 
 
 class Stack:

@@ -104,9 +104,12 @@ def _without(context: str, environ: Mapping[str, str], problems: Problems, where
 def _choose(documents: list[dict[str, Any]], context: str, problems: Problems, where: str) -> Target:
     contexts = _named(documents, "contexts", "context")
     clusters = _named(documents, "clusters", "cluster")
+    if not contexts:
+        problems.add(f"{where}kubeconfig", None, "the kubeconfig names no context")
+        return Target(context)
     name = context or next((str(d["current-context"]) for d in documents if d.get("current-context")), "")
     if name not in contexts:
-        known = ", ".join(contexts) or "none"
+        known = ", ".join(contexts)
         near = nearest(name, contexts)
         hint = f'did you mean "{near}"?' if near else f"known: {known}"
         said = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,17 @@ from malformed_infra import CONFIGS, MAPPINGS, TEXTS
 
 pytestmark = pytest.mark.cluster
 
-_NAMED = [(config, name) for config, name in CONFIGS if config.get("name") and "context" not in config]
+
+def _is_json(value: Any) -> bool:
+    try:
+        return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
+    except (TypeError, ValueError):
+        return False
+
+
+_NAMED = [
+    (config, name) for config, name in CONFIGS if config.get("name") and "context" not in config and _is_json(config)
+]
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +65,24 @@ def test_bad_options_of_several_nodes_are_all_listed(project: PulumiProject) -> 
     nodes = [{"driver-opts": text}, {"driver-opts": structured}, {"driver-opts": "timeout=120"}]
     project.configure(name="kube", namespace="default", nodes=nodes)
     _refused(project, text_name, structured_name, "builder:nodes[2].driver-opts.timeout", "120s")
+
+
+def test_hundreds_of_malformed_options_are_told_in_one_preview(project: PulumiProject) -> None:
+    """More than 200 wrong texts and structured options, a node each: every one has a line that names its option."""
+    wrong: list[tuple[Any, str]] = [*TEXTS, *(case for case in MAPPINGS if _is_json(case[0]))]
+    project.configure(name="kube", namespace="default", nodes=[{"driver-opts": options} for options, _ in wrong])
+    assert len(wrong) > 200
+    done = project.pulumi("preview")
+    assert done.status != 0
+    assert "Traceback" not in done.output
+    told: dict[int, str] = {}
+    for line in done.output.splitlines():
+        if found := re.match(r"\s+builder:nodes\[(\d+)\]", line):
+            told[int(found[1])] = told.get(int(found[1]), "") + line
+    silent = [options for index, (options, name) in enumerate(wrong) if name not in told.get(index, "")]
+    assert not silent
+    left = project.run("pulumi", "stack", "export", "--stack", "test", "--non-interactive").output
+    assert "kubernetes:" not in left
 
 
 def test_an_unknown_context_is_told_with_the_known_ones(project: PulumiProject) -> None:

@@ -60,7 +60,9 @@ def test_a_pod_finds_its_own_cluster(tmp_path: Path) -> None:
     [
         (CONFIG, "tem", "builder:context", 'did you mean "team"'),
         (CONFIG, "x", "builder:context", "known: here, team"),
-        ("contexts: []\nkind: Config\n", "", "builder:context", "no current context"),
+        (CONFIG.replace("current-context: here\n", ""), "", "builder:context", "no current context"),
+        ("contexts: []\nkind: Config\n", "", "builder:kubeconfig", "names no context"),
+        ('{"a": 1}', "x", "builder:kubeconfig", "names no context"),
         ("/nowhere/at/all", "", "builder:kubeconfig", "no such file"),
         ("apiVersion: v1\n\t:::", "", "builder:kubeconfig", "no kubeconfig"),
         ("", "team", "builder:context", "no kubeconfig"),
