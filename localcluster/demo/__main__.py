@@ -20,8 +20,9 @@ def main() -> int:
     )
     parser.add_argument("--cluster", choices=sorted(_PLANS), default="local")
     chosen = parser.parse_args().cluster
-    # `make` hands a SIGTERM on: it is to end as orderly as a Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # `make` hands a SIGTERM on, a closed terminal sends a SIGHUP: they are to end it as orderly as a Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # in a file, too, our lines come between those of the commands
     try:

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from localcluster.demo.image import Image, print_index, run_image
-from localcluster.demo.stack import select
+from localcluster.demo.stack import recover, select
 from localcluster.demo.steps import ROOT, DemoError, Shell, Step
 
 __all__ = ["steps"]
@@ -72,6 +72,7 @@ class _Local:
 
     def preview(self) -> None:
         select(self.shell, "local")
+        recover(self.shell, "local")
         # What it will give comes with the next step; here only what it would do.
         self.shell.run("pulumi", "preview", "--stack", "local", "--non-interactive", "--suppress-outputs", timeout=180)
 

@@ -16,7 +16,7 @@ import yaml
 
 from localcluster.demo import current
 from localcluster.demo.local import steps
-from localcluster.demo.stack import locks
+from localcluster.demo.stack import locks, mend, pending
 from localcluster.demo.steps import DemoError, Shell, Step, run_steps
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,6 +109,37 @@ def test_a_lock_is_given_up_only_if_its_holder_is_dead(tmp_path: Path) -> None:
     }  # fmt: skip
     assert locks((tmp_path / "state of mine").as_uri(), "other") == {}
     assert locks("s3://bucket", "local") == {}
+
+
+def test_half_written_companions_of_state_are_removed(tmp_path: Path) -> None:
+    """An empty or torn `.attrs` goes, a whole one and the state itself stay; another kind of backend is left alone."""
+    folder = tmp_path / ".pulumi" / "stacks" / "builder"
+    folder.mkdir(parents=True)
+    for name, text in {"a.json": "", "a.json.attrs": "", "b.json.attrs": '{"x"', "c.json.attrs": "{}"}.items():
+        (folder / name).write_text(text)
+    mend(f"s3://{tmp_path}")
+    assert len(list(folder.iterdir())) == 4
+    mend(tmp_path.as_uri())
+    assert sorted(path.name for path in folder.iterdir()) == ["a.json", "c.json.attrs"]
+
+
+def test_what_a_killed_update_was_making_is_known() -> None:
+    """Of a stack's pending operations, the Kubernetes objects under creation; a stack never updated has none."""
+
+    def operation(of: str, **inputs: object) -> dict[str, object]:
+        return {"type": of, "resource": {"urn": "urn:x", "inputs": inputs}}
+
+    operations = [
+        operation("creating", kind="Deployment", metadata={"name": "a", "namespace": "b"}),
+        operation("creating", kind="Namespace", metadata={"name": "b"}),
+        operation("updating", kind="ConfigMap", metadata={"name": "c", "namespace": "b"}),
+        operation("creating", version="4.30"),
+    ]
+    assert pending({"deployment": {"pending_operations": operations}}) == [
+        ("Deployment", "b", "a"),
+        ("Namespace", "", "b"),
+    ]
+    assert pending({"deployment": {}}) == []
 
 
 def test_what_is_in_the_way_is_one_line_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
