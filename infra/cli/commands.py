@@ -197,7 +197,8 @@ def _project(folder: str) -> Project:
 
 def _stack(folder: str, name: str | None, *, create: bool | None = None) -> Stack:
     project = _project(folder)
-    name = name or project.selected()
+    # the variable may name a stack that is still to be made, which Pulumi's list does not have
+    name = name or os.environ.get("PULUMI_STACK") or project.selected()
     if not name:
         raise click.UsageError("Missing option '--stack': no stack is selected.", click.get_current_context())
     return project.stack(name, create=create)

@@ -95,6 +95,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             return "dev"
 
     monkeypatch.setattr(automation, "Project", FakeProject)
+    monkeypatch.delenv("PULUMI_STACK", raising=False)
     for name in [name for name in os.environ if name.startswith("BUILDERS_")] + ["CI"]:
         monkeypatch.delenv(name, raising=False)
     return noted
@@ -241,6 +242,17 @@ def test_each_flag_has_one_variable_for_all_commands(
     assert done == ["stack prod in there", "up", "stack dev in there", "up"]
     monkeypatch.setenv("BUILDERS_YES", "maybe")
     assert builders("up")[0] == 2
+
+
+def test_pulumis_own_variable_names_the_stack_too(
+    builders: Builders, done: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PULUMI_STACK counts before the selected stack and after BUILDERS_STACK."""
+    monkeypatch.setenv("PULUMI_STACK", "new")
+    builders("drift")
+    monkeypatch.setenv("BUILDERS_STACK", "prod")
+    builders("drift")
+    assert [line.split()[1] for line in done if line.startswith("stack")] == ["new", "prod"]
 
 
 def test_drift_ends_with_three_states(builders: Builders, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from pathlib import Path
 
+import pytest
 import yaml
 
 from infra.args import BuilderArgs, DriverOpts, NodeArgs
 from infra.options.docs import render
+from infra.options.problems import Problems
 from infra.options.table import NAMES
-from infra.spec import BUILDER_KEYS, NODE_KEYS
+from infra.spec import BUILDER_KEYS, NODE_KEYS, check_builder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,6 +29,34 @@ def test_the_typed_args_have_the_keys_that_the_check_knows() -> None:
     assert tuple(DriverOpts.__annotations__) == NAMES
     assert set(NodeArgs.__annotations__) == set(NODE_KEYS)
     assert set(BuilderArgs.__annotations__) == set(BUILDER_KEYS)
+
+
+@pytest.mark.parametrize("page", ["seed-walkthrough", "stacks", "options"])
+def test_every_config_on_a_page_is_right(page: str) -> None:
+    """What is copied from the docs passes the check."""
+    blocks = re.findall(
+        r"^( *)```yaml\n(.*?)^\1```", (ROOT / "docs" / f"{page}.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    configs = [yaml.safe_load(textwrap.dedent(text))["config"] for _, text in blocks]
+    assert bool(configs) == (page != "stacks")
+    for config in configs:
+        problems = Problems()
+        check_builder(
+            {"name": "kube", **{key.removeprefix("builder:"): v for key, v in config.items()}}, "default", problems
+        )
+        assert not problems.found
+
+
+def test_every_example_of_the_drivers_page_has_its_option_on_ours() -> None:
+    """The option texts of the Kubernetes driver's page stand in the walk through it."""
+    page = (ROOT / "docs" / "seed-walkthrough.md").read_text()
+    for text in (
+        "namespace=buildkit,replicas=4", "kubernetes.io/arch=arm64", "key=foo,value=bar;key=foo2,operator=exists",
+        '"nodeselector=label1=value1,label2=value2","tolerations=key=key1,value=value1"',
+        "namespace=buildkit,qemu.install=true", "builder-amd64", "builder-arm64", "--append", "rootless=true",
+        "kubectl create namespace buildkit", "get deployments", "get pods", "--platform=linux/amd64,linux/arm64",
+    ):  # fmt: skip
+        assert text in page
 
 
 def test_every_config_key_is_declared_and_described() -> None:
