@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from buildclient.build import Exports, Node, Prepared, build
+from buildclient.core.attrs import with_proxies
 from buildclient.core.errors import ClientError, UnreachableError
 from buildclient.core.events import Event
 from buildclient.core.ports import EventSink, Pod
@@ -97,7 +98,8 @@ class Client:
         """Builds; progress goes to `sink`, from the loop's thread. Cancelling the task cancels the build."""
         output = await self.output_async()
         deadline = asyncio.get_running_loop().time() + _REACH
-        return await build(output, request, _Tools(self, sink), sink, deadline)
+        tools = _Tools(self, sink)
+        return await build(output, with_proxies(request, tools.docker.proxies()), tools, sink, deadline)
 
     async def inspect_async(
         self, *, bootstrap: bool = False, waiting: Callable[[str, Sequence[Pod]], None] | None = None
@@ -171,7 +173,7 @@ class _Tools:
         from buildclient.adapters.docker_config import DockerConfig
 
         self._client = client
-        self._docker = DockerConfig(client.environ)
+        self.docker = DockerConfig(client.environ)
         self._waiting = _Waiting(sink)
 
     def nodes(self, output: BuilderOutput) -> Sequence[Node]:
@@ -186,10 +188,10 @@ class _Tools:
         checkout = find_checkout(context) if local else None
         return routing_key(context, checkout, request.dockerfile, request.target, request.platforms)
 
-    def prepare(self, request: BuildRequest) -> AbstractContextManager[Prepared]:
+    def prepare(self, request: BuildRequest, stopped: Callable[[], bool]) -> AbstractContextManager[Prepared]:
         from buildclient.adapters.context import prepare
 
-        return prepare(request)
+        return prepare(request, stopped)
 
     def exports(self, request: BuildRequest, nodes: int) -> Exports:
         from buildclient.adapters.export import Exports as Destinations
@@ -201,14 +203,14 @@ class _Tools:
         from buildclient.adapters.token_seed import TokenSeeds
         from buildclient.session.auth import auth
 
-        return auth(self._docker, fetch_token, TokenSeeds(os.path.dirname(self._docker.path)))
+        return auth(self.docker, fetch_token, TokenSeeds(os.path.dirname(self.docker.path)))
 
     async def merge(self, request: BuildRequest, responses: Sequence[Mapping[str, str]]) -> str:
         from buildclient.adapters.publish import merge_pushed
 
         listed = self._client.environ.get("BUILDCLIENT_INSECURE_REGISTRIES", "")
         insecure = [host.strip() for host in listed.split(",") if host.strip()]
-        return await merge_pushed(request, responses, self._docker, insecure)
+        return await merge_pushed(request, responses, self.docker, insecure)
 
 
 class _Waiting:
@@ -243,17 +245,16 @@ async def _look(node: BuilderNode, bootstrap: bool) -> NodeView:
 
     loop = asyncio.get_running_loop()
     error = ""
-    try:
-        if bootstrap:
+    if bootstrap:
+        try:
             # All of them, as many as the workload was told to run.
             await node.wait_ready(loop.time() + node.node.timeout_seconds, max(1, node.node.replicas))
+        except UnreachableError as problem:
+            error = str(problem)
+    try:
         pods = await node.list_pods()
     except UnreachableError as problem:
-        error = str(problem)
-        try:
-            pods = await node.list_pods()
-        except UnreachableError:
-            return NodeView(node.node, (), error)
+        return NodeView(node.node, (), error or str(problem))
     if node.node.address:
         pods = (Pod(node.node.address, "", ready=True, terminating=False),)
     views = await asyncio.gather(*(_ask(node, pod, loop.time() + _LOOK) for pod in pods))

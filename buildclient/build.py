@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import threading
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
@@ -30,6 +31,10 @@ from contract.output import BuilderOutput, NodeOutput
 __all__ = ["Exports", "Node", "Prepared", "Tools", "build"]
 
 _T = TypeVar("_T")
+_FIRST_WORD = 1.0
+"""Seconds that a wrong context has to be said before a builder that is not reached."""
+_RECORD = 30.0
+"""Seconds that a daemon has to tell what it recorded of a build."""
 
 
 class Node(Protocol):
@@ -85,8 +90,11 @@ class Tools(Protocol):
     def routing_key(self, request: BuildRequest) -> str:
         """The key of sticky choice."""
 
-    def prepare(self, request: BuildRequest) -> AbstractContextManager[Prepared]:
-        """Looks at context and Dockerfile; entered in a thread. Raises UsageError."""
+    def prepare(self, request: BuildRequest, stopped: Callable[[], bool]) -> AbstractContextManager[Prepared]:
+        """Looks at context and Dockerfile; entered in a thread, where it waits for input until `stopped` says True.
+
+        Raises UsageError.
+        """
 
     def exports(self, request: BuildRequest, nodes: int) -> Exports:
         """Looks at the destinations. Raises UsageError."""
@@ -119,16 +127,18 @@ async def build(
         if len(results) > 1 and pushes(request.outputs):
             async with _step(sink, f"merging manifest list {','.join(request.tags)}"):
                 digest = await tools.merge(request, [result.response for result in results])
-        await asyncio.to_thread(exports.commit)
+        await _committed(exports)
     return build_result(output.name, results, digest)
 
 
 async def _looked_at(tools: Tools, request: BuildRequest, stack: contextlib.AsyncExitStack) -> Prepared:
-    manager = tools.prepare(request)
+    stopped = threading.Event()
+    manager = tools.prepare(request, stopped.is_set)
     entering = asyncio.ensure_future(asyncio.to_thread(manager.__enter__))
 
     async def leave() -> None:
         # Also where the build was cancelled while the thread still looked.
+        stopped.set()
         with contextlib.suppress(Exception):
             await entering
             manager.__exit__(None, None, None)
@@ -189,9 +199,32 @@ async def _solve_all(
         inputs = {**filesync(prepared.dirs), **upload(prepared.uploads)}
         handlers = {**credentials, **inputs, **filesend(exports.receivers(number))}
         told: EventSink = (lambda event: sink(event._replace(node=name))) if several else sink
-        return NodeResult(name, ref, share.platforms, await control.solve(asked, handlers, told))
+        response = await control.solve(asked, handlers, told)
+        # Of a merged image its digest alone is told.
+        if request.metadata_provenance and not (several and pushes(request.outputs)):
+            response = {**response, **await _provenance(control, ref, request.metadata_provenance, sink)}
+        return NodeResult(name, ref, share.platforms, response)
 
     return await _all(solve(number, *one) for number, one in enumerate(placed))
+
+
+async def _provenance(control: Control, ref: str, mode: str, sink: EventSink) -> dict[str, str]:
+    from buildclient.core.provenance import provenance_entries
+
+    async with _step(sink, "resolving provenance for metadata file"):
+        found = await control.provenance(ref, asyncio.get_running_loop().time() + _RECORD)
+        return provenance_entries(found, mode)
+
+
+async def _committed(exports: Exports) -> None:
+    """Puts what came in its place; cancelled, it takes it away, and waits for the thread that was at it."""
+    committing = asyncio.ensure_future(asyncio.to_thread(exports.commit))
+    try:
+        await asyncio.shield(committing)
+    except asyncio.CancelledError:
+        exports.abort()
+        await asyncio.gather(committing, return_exceptions=True)
+        raise
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
@@ -209,9 +242,17 @@ async def _all(work: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
 async def _both(
     looking: Coroutine[Any, Any, Prepared], placing: Coroutine[Any, Any, list[tuple[Share, Node, Control]]]
 ) -> tuple[Prepared, list[tuple[Share, Node, Control]]]:
-    """Both at once; what is wrong with the context is said first, since it is the caller's."""
+    """Both at once; what is wrong with the context is said first, since it is the caller's.
+
+    A builder that is not reached is not kept back for a context that is still coming.
+    """
     tasks = asyncio.ensure_future(looking), asyncio.ensure_future(placing)
     try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        if not tasks[0].done():
+            await asyncio.wait(tasks[:1], timeout=_FIRST_WORD)
+        failed = tasks[1] if not tasks[0].done() else tasks[0]
+        failed.result()
         return await tasks[0], await tasks[1]
     except BaseException:
         for task in tasks:

@@ -41,14 +41,12 @@ def merge_oci(parts: Sequence[BinaryIO], out: BinaryIO) -> None:
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as merged:
         written: set[str] = set()
         for layout in layouts:
-            for member in layout.archive.getmembers():
-                if member.isdir() or (member.name.startswith("blobs/") and member.name not in written):
-                    if member.name not in written:
-                        merged.addfile(member, layout.archive.extractfile(member) if member.isfile() else None)
-                    written.add(member.name)
-        tops = [layout.index["manifests"][0] for layout in layouts]
-        indexes = [layout.blob(top["digest"]) for layout, top in zip(layouts, tops, strict=True)]
-        media_type, data = merge_indexes(indexes)
+            for member in layout.members:
+                if member.name not in written:
+                    merged.addfile(member, layout.archive.extractfile(member) if member.isfile() else None)
+                written.add(member.name)
+        tops = [layout.top for layout in layouts]
+        media_type, data = merge_indexes([layout.index for layout in layouts])
         digest = hashlib.sha256(data).hexdigest()
         _add(merged, f"blobs/sha256/{digest}", data)
         top = {
@@ -68,12 +66,16 @@ class _Layout:
     def __init__(self, file: BinaryIO) -> None:
         try:
             self.archive = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115
-            self.index: dict[str, Any] = json.loads(self._read("index.json"))
-        except (tarfile.TarError, KeyError, ValueError) as error:
+            self.top: dict[str, Any] = json.loads(self._read("index.json"))["manifests"][0]
+            """What its one name leads to."""
+            self.index = self._read("blobs/" + self.top["digest"].replace(":", "/"))
+            self.members = [
+                member
+                for member in self.archive.getmembers()
+                if member.isdir() or (member.isfile() and member.name.startswith("blobs/"))
+            ]
+        except (tarfile.TarError, LookupError, TypeError, AttributeError, ValueError) as error:
             raise BuildFailed(f"a node sent an archive that is no OCI layout: {error}") from None
-
-    def blob(self, digest: str) -> bytes:
-        return self._read("blobs/" + digest.replace(":", "/"))
 
     def _read(self, name: str) -> bytes:
         file = self.archive.extractfile(name)

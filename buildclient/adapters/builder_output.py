@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from buildclient.adapters.pulumi_state import Project
+from buildclient.adapters.threads import in_thread
 from buildclient.core.errors import UnreachableError, UsageError
 from contract.output import CONFIG_MAP_KEY, BuilderOutput, OutputError, config_map_name
 
@@ -48,24 +50,24 @@ class Search(Protocol):
 async def find_output(where: Search, environ: Mapping[str, str], config_map: ConfigMaps) -> BuilderOutput:
     """The builder that is meant. Raises UsageError for what can't be read, UnreachableError where there is none."""
     if where.builder_file:
-        return _from_file(where.builder_file)
+        return await _from_file(where.builder_file)
     if where.from_cluster:
         return await _from_cluster(where.from_cluster, config_map)
     if where.builder:
         return await _by_name(where, where.builder, environ, config_map)
     if where.stack:
-        return _of_stack(_project(where, environ), where.stack)
+        return await _of_stack(_project(where, environ), where.stack)
     # What the environment names yields to what the command line does.
     if named := environ.get("BUILDCLIENT_BUILDER", ""):
-        return _read(named, "BUILDCLIENT_BUILDER") if named.lstrip().startswith("{") else _from_file(named)
+        return _read(named, "BUILDCLIENT_BUILDER") if named.lstrip().startswith("{") else await _from_file(named)
     if named := environ.get("BUILDX_BUILDER", ""):
         return await _by_name(where, named, environ, config_map)
     project = _project(where, environ)
     selected = project.selected()
     if not selected:
-        known = ", ".join(project.stacks()) or "none"
+        known = ", ".join(await in_thread(project.stacks)) or "none"
         raise UnreachableError(f"project {project.name} has no selected stack (stacks: {known}); {_HINT}")
-    return _of_stack(project, selected)
+    return await _of_stack(project, selected)
 
 
 async def find_outputs(where: Search, environ: Mapping[str, str], config_map: ConfigMaps) -> list[BuilderOutput]:
@@ -73,16 +75,21 @@ async def find_outputs(where: Search, environ: Mapping[str, str], config_map: Co
     project = None if environ.get("BUILDCLIENT_BUILDER") else Project.find(where.project, environ)
     if project is None:
         return [await find_output(where, environ, config_map)]
-    outputs = [_parsed(value, stack) for stack in project.stacks() if (value := project.output(stack)) is not None]
+    outputs = [
+        _parsed(value, stack)
+        for stack in await in_thread(project.stacks)
+        if (value := await in_thread(partial(project.output, stack))) is not None
+    ]
     if not outputs:
         raise UnreachableError(f"no stack of project {project.name} has a builder; run: builders up STACK")
     return outputs
 
 
-def _from_file(path: str) -> BuilderOutput:
+async def _from_file(path: str) -> BuilderOutput:
     try:
         if path == "-":
-            return _read(sys.stdin.read(), "standard input")
+            # In a thread that nobody waits for: who writes to it may never end.
+            return _read(await in_thread(sys.stdin.read), "standard input")
         with open(path, encoding="utf-8") as source:
             return _read(source.read(), path)
     except (OSError, UnicodeDecodeError) as error:
@@ -108,8 +115,8 @@ async def _by_name(where: Search, name: str, environ: Mapping[str, str], config_
     names = []
     # Two stacks may have builders of one name: the selected one's is meant.
     selected = project.selected()
-    for stack in sorted(project.stacks(), key=lambda stack: stack != selected):
-        value = project.output(stack)
+    for stack in sorted(await in_thread(project.stacks), key=lambda stack: stack != selected):
+        value = await in_thread(partial(project.output, stack))
         if value is None:
             continue
         output = _parsed(value, stack)
@@ -121,8 +128,9 @@ async def _by_name(where: Search, name: str, environ: Mapping[str, str], config_
     )
 
 
-def _of_stack(project: Project, stack: str) -> BuilderOutput:
-    value = project.output(stack)
+async def _of_stack(project: Project, stack: str) -> BuilderOutput:
+    # The Pulumi CLI may have to be asked.
+    value = await in_thread(partial(project.output, stack))
     if value is None:
         raise UnreachableError(f"stack {stack} of project {project.name} has no builder yet; run: builders up {stack}")
     return _parsed(value, stack)

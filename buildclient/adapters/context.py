@@ -10,10 +10,10 @@ import os
 import re
 import secrets
 import stat as st
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO, NamedTuple
 
+from buildclient.adapters.stdin import Stdin
 from buildclient.adapters.vcs import vcs_attrs
 from buildclient.core.errors import UsageError
 from buildclient.core.request import BuildRequest
@@ -31,6 +31,7 @@ _MAX_DOCKERFILE = 16 << 20
 _MAGIC = (b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 _BLOCK = 512
 """Bytes of a tar's header."""
+_CHUNK = 1 << 20
 
 
 class Prepared(NamedTuple):
@@ -47,10 +48,15 @@ class Prepared(NamedTuple):
 
 
 @contextlib.contextmanager
-def prepare(request: BuildRequest, stdin: BinaryIO | None = None) -> Iterator[Prepared]:
-    """Looks at context and Dockerfile; what had to be written down is removed afterwards. Raises UsageError."""
+def prepare(
+    request: BuildRequest, stopped: Callable[[], bool] = lambda: False, stdin: BinaryIO | None = None
+) -> Iterator[Prepared]:
+    """Looks at context and Dockerfile; what had to be written down is removed afterwards.
+
+    `stopped` is asked while standard input is waited for. Raises UsageError, and Cancelled once it says True.
+    """
     with contextlib.ExitStack() as stack:
-        inputs = _Inputs(request, stdin or sys.stdin.buffer, stack)
+        inputs = _Inputs(request, Stdin(stdin, stopped), stack)
         inputs.context()
         inputs.dockerfile()
         inputs.named()
@@ -61,7 +67,7 @@ def prepare(request: BuildRequest, stdin: BinaryIO | None = None) -> Iterator[Pr
 
 
 class _Inputs:
-    def __init__(self, request: BuildRequest, stdin: BinaryIO, stack: contextlib.ExitStack) -> None:
+    def __init__(self, request: BuildRequest, stdin: Stdin, stack: contextlib.ExitStack) -> None:
         self._request = request
         self._stdin = stdin
         self._stack = stack
@@ -142,14 +148,13 @@ class _Inputs:
         if not head:
             return
         if _is_archive(head):
-            import shutil
-
             # Kept in a file: each node fetches it, and it may be larger than memory.
             name = secrets.token_hex(13)
             path = os.path.join(self._temporary(), "context")
             with open(path, "wb") as file:
                 file.write(head)
-                shutil.copyfileobj(self._stdin, file, 1 << 20)
+                while piece := self._stdin.read(_CHUNK):
+                    file.write(piece)
             self.uploads[name] = path
             self.attrs["context"] = address(name)
             return

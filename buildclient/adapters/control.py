@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -22,13 +22,18 @@ from buildclient.proto import control_pb2 as pb
 from buildclient.session.call import Handlers
 from buildclient.session.health import health
 from buildclient.session.server import SessionServer
-from buildclient.session.wire import bytes_message, read_bytes_message
+from buildclient.session.wire import WireError, bytes_message, read_bytes_message
+
+if TYPE_CHECKING:
+    from buildclient.core.provenance import Provenance
 
 __all__ = ["GrpcControl"]
 
 _SERVICE = "/moby.buildkit.v1.Control/"
 _STATUS_IDLE = 5.0
 """Seconds without progress after the solve has ended, until the rest of it is given up."""
+_SILENCE = 120.0
+"""Seconds after which a daemon that has said nothing is given up: it asks for the session's health every five."""
 _LAST_WORDS = 5.0
 """Seconds that a solve has to end by itself after its session broke."""
 _OPTIONS = [
@@ -47,20 +52,31 @@ _OPTIONS = [
 class GrpcControl:
     """One daemon; fulfils `buildclient.core.ports.Control`. Made by `open`, ended by `close`."""
 
-    def __init__(self, endpoint: Endpoint, bridge: Bridge, channel: grpc.aio.Channel) -> None:
+    def __init__(
+        self, endpoint: Endpoint, bridge: Bridge, channel: grpc.aio.Channel, silence: float = _SILENCE
+    ) -> None:
+        """`silence` is how many seconds a daemon may say nothing during a solve."""
         self._endpoint = endpoint
         self._bridge = bridge
         self._channel = channel
+        self._silence = silence
 
     @classmethod
-    async def open(cls, endpoint: Endpoint, deadline: float, *, connection: Connection | None = None) -> GrpcControl:
+    async def open(
+        cls,
+        endpoint: Endpoint,
+        deadline: float,
+        *,
+        connection: Connection | None = None,
+        silence: float = _SILENCE,
+    ) -> GrpcControl:
         """Connects now, so that what is wrong with the way is said here. Raises UnreachableError.
 
         `connection` is one that was opened ahead of time; else the endpoint is asked for one.
         """
         bridge = Bridge(endpoint, connection or await endpoint.connect(deadline))
         target = await bridge.open()
-        return cls(endpoint, bridge, grpc.aio.insecure_channel(target, options=_OPTIONS))
+        return cls(endpoint, bridge, grpc.aio.insecure_channel(target, options=_OPTIONS), silence)
 
     async def close(self) -> None:
         """Ends the connection."""
@@ -106,6 +122,21 @@ class GrpcControl:
             await _drain(progress)
         return dict(response.exporter_response)
 
+    async def provenance(self, ref: str, deadline: float) -> Mapping[str, Provenance]:
+        """What the daemon recorded of a build that has ended; empty where it keeps no records.
+
+        Raises BuildFailed and its kin, or UnreachableError.
+        """
+        from buildclient.adapters.history import read_provenance
+
+        timeout = max(0.1, deadline - asyncio.get_running_loop().time())
+        try:
+            return await read_provenance(self._channel, ref, timeout)
+        except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.UNIMPLEMENTED:
+                return {}
+            raise self._failure(error) from None
+
     def _failure(self, error: grpc.aio.AioRpcError) -> ClientError:
         if error.code() == grpc.StatusCode.UNAVAILABLE and self._bridge.error:
             return self._bridge.error
@@ -139,13 +170,25 @@ class GrpcControl:
 
         server = SessionServer(every, send)
 
+        loop = asyncio.get_running_loop()
+        heard = loop.time()
+
         async def receive() -> None:
+            nonlocal heard
             while (message := await stream.read()) is not grpc.aio.EOF:
+                heard = loop.time()
                 server.receive(bytes(read_bytes_message(message)))
+            # It is ours to end; the daemon keeps it as long as we do.
+            raise WireError("the daemon ended it")
+
+        async def listen() -> None:
+            while (left := heard + self._silence - loop.time()) > 0:
+                await asyncio.sleep(left)
+            raise WireError(f"the daemon said nothing for {self._silence:.0f} s")
 
         server.wake()
-        tasks = [asyncio.ensure_future(receive()), asyncio.ensure_future(server.run())]
-        broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        tasks = [asyncio.ensure_future(work) for work in (receive(), server.run(), listen())]
+        broken: asyncio.Future[str] = loop.create_future()
 
         def ended(task: asyncio.Future[None]) -> None:
             error = None if task.cancelled() else task.exception()

@@ -1,4 +1,4 @@
-"""Registry credentials from Docker's configuration: `config.json`, credential stores and helpers.
+"""Registry credentials and proxies from Docker's configuration: `config.json`, credential stores and helpers.
 
 Reference: docker/cli `cli/config` and docker-credential-helpers' protocol.
 """
@@ -24,6 +24,12 @@ _HUB = "https://index.docker.io/v1/"
 _HUB_HOSTS = ("registry-1.docker.io", "docker.io", "index.docker.io")
 _HELPER_TIMEOUT = 60.0
 """Seconds; a helper may ask its user."""
+_PROXIES = {
+    "httpProxy": "HTTP_PROXY",
+    "httpsProxy": "HTTPS_PROXY",
+    "noProxy": "NO_PROXY",
+    "ftpProxy": "FTP_PROXY",
+}
 _TOKEN_USER = "<token>"
 """The user name by which helpers say that the secret is an identity token."""
 
@@ -32,7 +38,10 @@ class DockerConfig:
     """Fulfils `buildclient.core.ports.CredentialSource`; asks each helper once a host."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        """`environ`: DOCKER_CONFIG, HOME, and what helpers run with. Nothing is read before it is asked for."""
+        """`environ`: DOCKER_CONFIG, DOCKER_AUTH_CONFIG, HOME, and what helpers run with.
+
+        Nothing is read before it is asked for.
+        """
         self._environ = dict(environ)
         folder = environ.get("DOCKER_CONFIG") or os.path.join(environ.get("HOME") or "~", ".docker")
         self.path = os.path.join(os.path.expanduser(folder), "config.json")
@@ -45,20 +54,35 @@ class DockerConfig:
             self._known[host] = await asyncio.to_thread(self._find, host)
         return self._known[host]
 
+    def proxies(self) -> dict[str, str]:
+        """The build arguments that `proxies.default` stands for; none where the configuration cannot be read."""
+        try:
+            default = _table(_table(self._read(), "proxies"), "default")
+        except UsageError:
+            return {}
+        return {name: str(default[key]) for key, name in _PROXIES.items() if default.get(key)}
+
     def _find(self, host: str) -> Credentials:
-        config = self._read()
         key = _HUB if host in _HUB_HOSTS else host
-        helper = _table(config, "credHelpers").get(key) or config.get("credsStore")
+        if found := self._listed(_table(_object(self._environ.get("DOCKER_AUTH_CONFIG", "")), "auths"), key):
+            return found
+        config = self._read()
+        helpers = _table(config, "credHelpers")
+        # An empty helper says that this registry has none.
+        helper = helpers[key] if key in helpers else config.get("credsStore")
         if helper:
             found = self._ask(str(helper), key)
             if any(found):
                 return found
-        auths = _table(config, "auths")
+        return self._listed(_table(config, "auths"), key) or Credentials()
+
+    def _listed(self, auths: Mapping[str, Any], key: str) -> Credentials | None:
+        """The credentials that a table has for a registry, by its key or else by its host's name."""
         for name in (key, *(name for name in auths if _hostname(name) == _hostname(key))):
             entry = auths.get(name)
             if isinstance(entry, dict) and any(credentials := self._entry(entry, name)):
                 return credentials
-        return Credentials()
+        return None
 
     def _read(self) -> Mapping[str, Any]:
         if self._config is None:
@@ -123,6 +147,15 @@ class DockerConfig:
 
 def _table(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = config.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _object(text: str) -> Mapping[str, Any]:
+    """A JSON object; empty for anything else, as Docker passes over a variable that it cannot read."""
+    try:
+        value = json.loads(text or "{}")
+    except ValueError:
+        return {}
     return value if isinstance(value, dict) else {}
 
 

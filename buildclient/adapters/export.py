@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import BinaryIO
 
+from buildclient.adapters.files import replaceable
 from buildclient.adapters.tree import Tree
 from buildclient.core.errors import BuildFailed, UsageError
 from buildclient.core.outputs import is_archive
@@ -31,6 +32,7 @@ class Exports:
         self._outputs = [output for output in outputs if output.type != "cacheonly"]
         self._nodes = nodes
         self._archives: dict[int, _Archive] = {}
+        self._trees: list[Tree] = []
         for number, output in enumerate(self._outputs):
             _check(output)
             if is_archive(output):
@@ -45,11 +47,16 @@ class Exports:
             if number in self._archives:
                 found[number] = self._archives[number].part(node)
             elif output.type in ("local", "oci", "docker") and output.dest:
-                found[number] = Tree(output.dest)
+                found[number] = tree = Tree(output.dest)
+                self._trees.append(tree)
         return found
 
     def commit(self) -> None:
         """Merges and puts in place what came. Raises BuildFailed and leaves nothing half-written."""
+        for archive in self._archives.values():
+            archive.check()
+        if not all(tree.complete for tree in self._trees):
+            raise BuildFailed("the daemon sent no result for output local")
         for archive in self._archives.values():
             archive.commit()
 
@@ -76,33 +83,58 @@ class _Part:
         self.complete = True
 
 
+class _Stream(_Part):
+    """Standard output, or what is no regular file (a device, a named pipe): the archive goes straight into it."""
+
+    def __init__(self, dest: str) -> None:
+        super().__init__(sys.stdout.buffer)
+        self._dest = dest
+        self._opened = dest == "-"
+
+    def write(self, pieces: Sequence[bytes | memoryview]) -> None:
+        if not self._opened:
+            # Not before: to open a pipe is to wait for its reader.
+            self.file = open(self._dest, "wb")  # noqa: SIM115
+            self._opened = True
+        super().write(pieces)
+
+    def finish(self) -> None:
+        super().finish()
+        if self._dest != "-" and self._opened:
+            self.file.close()
+
+
 class _Archive:
     """One output's archive, from all nodes."""
 
     def __init__(self, output: Output, nodes: int) -> None:
-        self._output = output
+        self._type = output.type
         self._nodes = nodes
+        self._streamed = output.dest == "-" or not replaceable(output.dest)
+        # A link stays, and what it leads to is replaced.
+        self._dest = output.dest if self._streamed else os.path.realpath(output.dest)
         self._parts: dict[int, _Part] = {}
 
     def part(self, node: int) -> _Part:
         if node not in self._parts:
-            if self._output.dest == "-" and self._nodes == 1:
-                self._parts[node] = _Part(sys.stdout.buffer)
+            if self._streamed and self._nodes == 1:
+                self._parts[node] = _Stream(self._dest)
             else:
                 handle, path = self._beside()
                 self._parts[node] = _Part(os.fdopen(handle, "w+b"), path)
         return self._parts[node]
 
+    def check(self) -> None:
+        if not all(part.complete for part in self._parts.values()):
+            raise BuildFailed(f"the daemon sent no result for output {self._type}")
+
     def commit(self) -> None:
         parts = [self._parts[node] for node in sorted(self._parts)]
-        if not all(part.complete for part in parts):
-            self.abort()
-            raise BuildFailed(f"the daemon sent no result for output {self._output.type}")
         if self._nodes > 1:
             self._merge(parts)
         elif parts and parts[0].path:
             parts[0].file.close()
-            os.replace(parts[0].path, self._output.dest)
+            os.replace(parts[0].path, self._dest)
         self._parts.clear()
 
     def abort(self) -> None:
@@ -121,14 +153,15 @@ class _Archive:
             with os.fdopen(handle, "w+b") as out:
                 for part in parts:
                     part.file.seek(0)
-                (merge_tars if self._output.type == "tar" else merge_oci)([part.file for part in parts], out)
-                if self._output.dest == "-":
+                (merge_tars if self._type == "tar" else merge_oci)([part.file for part in parts], out)
+                if self._streamed:
                     out.seek(0)
+                    stream = _Stream(self._dest)
                     while piece := out.read(1 << 20):
-                        sys.stdout.buffer.write(piece)
-                    sys.stdout.buffer.flush()
-            if self._output.dest != "-":
-                os.replace(path, self._output.dest)
+                        stream.write([piece])
+                    stream.finish()
+            if not self._streamed:
+                os.replace(path, self._dest)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
@@ -138,7 +171,7 @@ class _Archive:
         """A new file next to the destination, with the mode that a plain `open` would give."""
         import tempfile
 
-        folder = None if self._output.dest == "-" else os.path.dirname(os.path.abspath(self._output.dest))
+        folder = None if self._streamed else os.path.dirname(self._dest)
         if folder:
             os.makedirs(folder, exist_ok=True)
         handle, path = tempfile.mkstemp(prefix=".buildclient-", dir=folder)

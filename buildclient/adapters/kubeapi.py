@@ -199,11 +199,12 @@ def api_failure(status: int, body: bytes, what: str, where: str) -> ApiError:
         message = str(json.loads(body).get("message") or "")
     except (ValueError, AttributeError):
         message = " ".join(body.decode(errors="replace").split())[:300]
+    place = what if where in what else f"{what} ({where})"
     if status == 401:
-        return ApiError(f"{what} ({where}): {_RIGHTS['401']}", status)
+        return ApiError(f"{place}: {_RIGHTS['401']}", status)
     if status == 403:
-        return ApiError(f"{what} ({where}): a right is missing: {message or 'forbidden (403)'}", status)
-    return ApiError(f"{what} ({where}): {message or f'HTTP {status}'}", status)
+        return ApiError(f"{place}: a right is missing: {message or 'forbidden (403)'}", status)
+    return ApiError(f"{place}: {message or f'HTTP {status}'}", status)
 
 
 def _shut(sock: socket.socket) -> None:

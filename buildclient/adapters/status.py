@@ -72,6 +72,7 @@ def events(response: pb.StatusResponse) -> Iterator[Event]:
             filename=w.info.filename,
             source=w.info.data,
             ranges=tuple(SourceRange(r.start.line, r.end.line) for r in w.ranges),
+            language=w.info.language,
         )
 
 

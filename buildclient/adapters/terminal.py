@@ -9,18 +9,19 @@ import re
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from buildclient.core.errors import UsageError
 from buildclient.core.events import Event
 from buildclient.core.progress import Plain, Progress, Row, size
 
-__all__ = ["MODES", "Display", "choose_mode", "open_display"]
+__all__ = ["MODES", "Display", "choose_mode", "colours", "open_display", "shown"]
 
 MODES = ("auto", "plain", "tty", "quiet", "none", "rawjson")
 _EVERY = 0.12
 """Seconds between two looks at the state."""
 _LOG_LINES = 6
+_NAMES = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f]")
 
 
@@ -58,15 +59,25 @@ class _PlainDisplay(Display):
         self._out.flush()
 
 
+class _Line(NamedTuple):
+    """A line of the live display."""
+
+    text: str
+    right: str = ""
+    """What stands at the right edge."""
+    state: str = ""
+    """A key of the colours."""
+
+
 class _TtyDisplay(Display):
     """Redraws its lines in place; what scrolled out of the screen stays as it was."""
 
-    def __init__(self, out: TextIO, colour: bool, log_lines: int = _LOG_LINES) -> None:
+    def __init__(self, out: TextIO, colours: Mapping[str, str], log_lines: int = _LOG_LINES) -> None:
         super().__init__(out)
         self._log_lines = log_lines
         self._begun = time.time()
         self._drawn = 0
-        self._colour = colour
+        self._colours = colours
 
     def show(self) -> None:
         self._draw(final=False)
@@ -77,38 +88,45 @@ class _TtyDisplay(Display):
         self._out.flush()
 
     def _draw(self, *, final: bool) -> None:
-        import shutil
-
-        columns, height = shutil.get_terminal_size()
+        columns, height = self._size()
         lines = self._lines(time.time())
         if not final:
-            lines = [lines[0], *lines[1:][-(height - 3) :]]
+            lines = [lines[0], *lines[1:][-max(1, height - 3) :]]
         up = f"\x1b[{self._drawn}A" if self._drawn else ""
-        self._out.write(up + "".join(f"\x1b[2K{self._cut(line, columns)}\n" for line in lines) + "\x1b[J")
+        self._out.write(up + "".join(f"\x1b[2K{self._row(line, columns)}\n" for line in lines) + "\x1b[J")
         self._out.flush()
         self._drawn = len(lines)
 
-    def _lines(self, now: float) -> list[str]:
+    def _size(self) -> os.terminal_size:
+        # Of the terminal it writes to: standard output may go elsewhere.
+        try:
+            return os.get_terminal_size(self._out.fileno())
+        except (OSError, ValueError):
+            import shutil
+
+            return shutil.get_terminal_size()
+
+    def _lines(self, now: float) -> list[_Line]:
         progress = self.progress
         state = "FINISHED" if progress.total and progress.done == progress.total else ""
-        lines = [f"[+] Building {now - self._begun:.1f}s ({progress.done}/{progress.total}) {state}".rstrip()]
+        lines = [_Line(f"[+] Building {now - self._begun:.1f}s ({progress.done}/{progress.total}) {state}".rstrip())]
         for row in progress.shown():
             mark = "CACHED " if row.cached else "CANCELED " if row.cancelled else "ERROR " if row.error else ""
-            lines.append(f" => {mark}{_plain(row.name)}\t{row.seconds(progress.clock(row, now)):.1f}s")
+            kind = "cancel" if row.cancelled else "error" if row.error else "run" if row.completed else ""
+            seconds = f"{row.seconds(progress.clock(row, now)):.1f}s"
+            lines.append(_Line(f" => {mark}{_plain(row.name)}", seconds, kind))
             if not row.completed:
                 shown = row.log[-self._log_lines :] if self._log_lines else []
-                lines += [f" => => {_plain(line)}" for line in (*_transfers(row), *(f"# {line}" for line in shown))]
+                lines += [_Line(f" => => {_plain(one)}") for one in (*_transfers(row), *(f"# {one}" for one in shown))]
         return lines
 
-    def _cut(self, line: str, columns: int) -> str:
-        text, _, right = line.partition("\t")
-        room = max(10, columns - len(right) - 2)
-        shown = text if len(text) <= room else text[: room - 1] + "…"
-        filled = f"{shown:<{room}} {right}" if right else shown
-        if not self._colour:
-            return filled
-        code = "31" if text.startswith(" => ERROR") else "34" if right else ""
-        return f"\x1b[{code}m{filled}\x1b[0m" if code else filled
+    def _row(self, line: _Line, columns: int) -> str:
+        room = max(10, columns - len(line.right) - 2)
+        shown = _cut(line.text, room)
+        if line.right:
+            shown += " " * (room - _width(shown) + 1) + line.right
+        code = self._colours.get(line.state)
+        return f"\x1b[{code}m{shown}\x1b[0m" if code else shown
 
 
 def choose_mode(asked: str, environ: Mapping[str, str], terminal: bool) -> str:
@@ -119,6 +137,9 @@ def choose_mode(asked: str, environ: Mapping[str, str], terminal: bool) -> str:
         raise UsageError(f"{where}: invalid progress mode {mode}: use one of {', '.join(MODES)}")
     if mode == "auto":
         return "tty" if terminal and environ.get("TERM", "dumb") != "dumb" else "plain"
+    if mode == "tty" and not terminal:
+        where = "--progress" if mode == asked else "BUILDKIT_PROGRESS"
+        raise UsageError(f"{where}: progress mode tty needs a terminal on standard error; use auto or plain")
     return mode
 
 
@@ -132,7 +153,7 @@ def open_display(mode: str, out: TextIO | None = None, environ: Mapping[str, str
         return _JsonDisplay(stream)
     if mode == "tty":
         lines = variables.get("BUILDKIT_TTY_LOG_LINES", "")
-        return _TtyDisplay(stream, not variables.get("NO_COLOR"), int(lines) if lines.isdecimal() else _LOG_LINES)
+        return _TtyDisplay(stream, colours(variables), int(lines) if lines.isdecimal() else _LOG_LINES)
     return _PlainDisplay(stream)
 
 
@@ -170,7 +191,58 @@ async def shown(display: Display) -> AsyncIterator[Display]:
 
 
 def _after(plain: Plain, failed: bool) -> Iterator[str]:
-    return plain.last_words() if failed else plain.warnings()
+    if failed:
+        yield from plain.last_words()
+    yield from plain.warnings()
+
+
+def colours(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The codes of a terminal's colours for `run` (done), `cancel` and `error`; empty where none are wanted.
+
+    NO_COLOR goes before FORCE_COLOR and CLICOLOR_FORCE, and these before TERM=dumb. BUILDKIT_COLORS names single
+    ones as for docker buildx: `run=green:error=255,0,0`.
+    """
+    forced = any(environ.get(name, "") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE"))
+    if environ.get("NO_COLOR") or (environ.get("TERM") == "dumb" and not forced):
+        return {}
+    found = {"run": "34", "cancel": "33", "error": "31"}
+    for field in environ.get("BUILDKIT_COLORS", "").split(":"):
+        key, _, value = field.lower().partition("=")
+        if key in found and (code := _colour(value.strip('"'))):
+            found[key] = code
+    return found
+
+
+def _colour(text: str) -> str:
+    """The code of a colour's name or of three numbers up to 255; empty for anything else."""
+    light = text.startswith("light-")
+    if (name := text.removeprefix("light-")) in _NAMES:
+        return str((90 if light else 30) + _NAMES.index(name))
+    if text == "default":
+        return "39"
+    parts = text.split(",")
+    if len(parts) != 3 or not all(part.isdecimal() and int(part) < 256 for part in parts):
+        return ""
+    red, green, blue = (int(part) * 6 // 256 for part in parts)
+    return f"38;5;{16 + 36 * red + 6 * green + blue}"
+
+
+def _width(text: str) -> int:
+    """Columns that a terminal needs for a text."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def _cut(text: str, room: int) -> str:
+    """As much of a text as fits."""
+    if _width(text) <= room:
+        return text
+    while _width(text) > room - 1:
+        text = text[: min(len(text) - 1, room - 1)]
+    return f"{text}…"
 
 
 def _plain(text: str) -> str:

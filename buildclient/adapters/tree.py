@@ -35,15 +35,18 @@ class Tree:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
+        self.complete = False
+        """Whether a stream has come to its end."""
 
     def open(self) -> _Writer:
         """A writer for one stream. Raises OSError when the folder cannot be made."""
         os.makedirs(self._folder, mode=0o755, exist_ok=True)
-        return _Writer(self._folder)
+        return _Writer(self, self._folder)
 
 
 class _Writer:
-    def __init__(self, folder: str) -> None:
+    def __init__(self, tree: Tree, folder: str) -> None:
+        self._tree = tree
         self._root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._here: tuple[bytes, int] = (b"", self._root)
         self._mark = secrets.token_hex(6)
@@ -111,6 +114,7 @@ class _Writer:
             finally:
                 os.close(handle)
         self.close()
+        self._tree.complete = True
 
     def close(self) -> None:
         """Takes away what is incomplete and lets go of everything; may be called twice."""
@@ -178,9 +182,19 @@ def _make_special(parent: int, name: bytes, stat: Stat) -> None:
     else:
         type_ = st.S_IFIFO if kind == GO_FIFO else st.S_IFCHR if kind & GO_CHAR else st.S_IFBLK
         os.mknod(name, type_ | 0o600, os.makedev(stat.devmajor, stat.devminor), dir_fd=parent)
-        os.chmod(name, unix_mode(stat.mode), dir_fd=parent)
+        _set_mode(parent, name, type_, unix_mode(stat.mode))
     _set_xattrs(b"/proc/self/fd/%d/%s" % (parent, name), stat)
     os.utime(name, ns=(stat.mtime, stat.mtime), dir_fd=parent, follow_symlinks=False)
+
+
+def _set_mode(parent: int, name: bytes, type_: int, mode: int) -> None:
+    """Sets the mode of what was just made, and of nothing that another stream has put in its place since: no link."""
+    handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        if st.S_IFMT(os.fstat(handle).st_mode) == type_:
+            os.chmod(f"/proc/self/fd/{handle}", mode)
+    finally:
+        os.close(handle)
 
 
 def _dress(handle: int, stat: Stat) -> None:

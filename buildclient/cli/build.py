@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import os
-import signal
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -14,9 +13,12 @@ import click
 from buildclient.adapters.terminal import choose_mode, open_display, shown
 from buildclient.api import Client
 from buildclient.cli.flags import FlagsCommand, build_flags, build_request
+from buildclient.cli.running import run
 from buildclient.cli.where import client_of, where_options
 from buildclient.core.attrs import check_request
-from buildclient.core.errors import Cancelled, UsageError
+from buildclient.core.errors import UsageError
+from buildclient.core.events import Event, Warned, distinct
+from buildclient.core.flags import parse_bool
 from buildclient.core.request import BuildRequest, BuildResult
 
 __all__ = ["command"]
@@ -42,14 +44,19 @@ def command(context: str, **flags: Any) -> int:
       buildclient build -o type=local,dest=out --target binaries .
     """
     mode = _mode(flags)
+    stdin = [name for name, value in (("context", context), ("Dockerfile", flags["file"])) if value == "-"]
+    if flags["builder_file"] == "-" and stdin:
+        raise UsageError(f"standard input cannot be both the builder and the {stdin[0]}")
     client = client_of(flags)
     request = build_request(context, flags, os.environ)
     check_request(request)
+    _prepare_files(request, flags)
     if not request.outputs and mode != "quiet":
         print(_NO_OUTPUT, file=sys.stderr)
-    result = asyncio.run(_run(client, request, mode))
-    _write(result, flags)
-    if mode == "quiet":
+    warnings: list[Warned] = []
+    result = run(_built(client, request, mode, warnings), _CANCELLED)
+    _write(result, warnings, flags)
+    if flags["quiet"] or flags["progress"] == "quiet":
         print(result.image_id)
     return 0
 
@@ -62,47 +69,54 @@ def _mode(flags: Mapping[str, Any]) -> str:
     return "quiet"
 
 
-async def _run(client: Client, request: BuildRequest, mode: str) -> BuildResult:
-    """Builds; the first signal ends the build in order, the second at once."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None
-    signals = 0
+async def _built(client: Client, request: BuildRequest, mode: str, warnings: list[Warned]) -> BuildResult:
+    async with shown(open_display(mode)) as display:
 
-    def stop() -> None:
-        nonlocal signals
-        signals += 1
-        if signals > 1:
-            os._exit(Cancelled.exit_status)
-        task.cancel()
+        def feed(event: Event) -> None:
+            if isinstance(event, Warned):
+                warnings.append(event)
+            display.feed(event)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
-    try:
-        async with shown(open_display(mode)) as display:
-            return await client.build_async(request, display.feed)
-    except asyncio.CancelledError:
-        raise Cancelled(_CANCELLED) from None
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+        return await client.build_async(request, feed)
 
 
-def _write(result: BuildResult, flags: Mapping[str, Any]) -> None:
+def _prepare_files(request: BuildRequest, flags: Mapping[str, Any]) -> None:
+    """Says before the build what would only be found after it; a failed build leaves no image ID of an older one."""
+    for flag, path in (("--iidfile", flags["iidfile"]), ("--metadata-file", flags["metadata_file"])):
+        folder = os.path.dirname(os.path.abspath(path))
+        if path and not os.path.isdir(folder):
+            raise UsageError(f"{flag}: cannot write {path}: there is no folder {folder}")
+        if path and os.path.isdir(path):
+            raise UsageError(f"{flag}: cannot write {path}: it is a folder")
+    if not flags["iidfile"]:
+        return
+    if any(output.type in ("local", "tar") for output in request.outputs):
+        raise UsageError("--iidfile: local and tar exporters are incompatible with image ID file")
+    from buildclient.adapters.files import replaceable
+
+    if replaceable(flags["iidfile"]):
+        with contextlib.suppress(OSError):
+            os.unlink(flags["iidfile"])
+
+
+def _write(result: BuildResult, warnings: list[Warned], flags: Mapping[str, Any]) -> None:
     if flags["iidfile"]:
         _replace(flags["iidfile"], result.image_id, "--iidfile")
     if flags["metadata_file"]:
-        import json
+        from buildclient.core.metadata import metadata_text
 
-        ordered = dict(sorted(result.metadata.items()))
-        _replace(flags["metadata_file"], json.dumps(ordered, indent=2, ensure_ascii=False), "--metadata-file")
+        metadata = dict(result.metadata)
+        if warnings and parse_bool(os.environ.get("BUILDX_METADATA_WARNINGS", "")):
+            from buildclient.core.statusjson import warning_object
+
+            metadata["buildx.build.warnings"] = [warning_object(one) for one in distinct(warnings)]
+        _replace(flags["metadata_file"], metadata_text(metadata), "--metadata-file")
 
 
 def _replace(path: str, text: str, flag: str) -> None:
-    """Writes a file in one go: readers see all of it or what was there before."""
-    beside = f"{path}.{os.getpid()}"
+    from buildclient.adapters.files import write_whole
+
     try:
-        with open(beside, "w", encoding="utf-8") as target:
-            target.write(text)
-        os.replace(beside, path)
+        write_whole(path, text)
     except OSError as error:
         raise UsageError(f"{flag}: cannot write {path}: {(error.strerror or str(error)).lower()}") from None

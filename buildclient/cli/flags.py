@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import click
 
 from buildclient.adapters.terminal import MODES
-from buildclient.cli.hints import NOT_YET
-from buildclient.core.attrs import provenance_by_default
+from buildclient.cli.hints import NOT_SERVED, SWITCHES
+from buildclient.core.attrs import provenance_by_default, without_artifacts
 from buildclient.core.errors import UsageError
 from buildclient.core.flags import (
     flagged,
@@ -85,8 +85,10 @@ class FlagsCommand(click.Command):
             elif option.is_flag and equals:
                 kept += [name] if _switched_on(name, value) else []
             else:
-                # Long forms: for a short one click first searches for similar long ones, at a price.
-                kept.append(argument if equals else option.opts[-1])
+                # Long forms: of a short one's value click would make the sign a part, and without a value it first
+                # searches for similar long ones, at a price.
+                long = max(option.opts, key=len)
+                kept.append(f"{long}={value}" if equals else long)
                 value_follows = not equals and not option.is_flag
         return super().parse_args(ctx, kept)
 
@@ -100,8 +102,8 @@ def _switched_on(name: str, value: str) -> bool:
 
 def build_flags(function: _F) -> _F:
     """Adds the flags to a command."""
-    for flag in NOT_YET:
-        function = click.option(flag, hidden=True, multiple=True, **_not_yet(flag))(function)
+    for names, reason in NOT_SERVED.items():
+        function = click.option(*names, hidden=True, multiple=True, **_refused(names[0], reason))(function)
     for names, metavar, text in reversed(_FLAGS):
         settings: dict[str, Any] = {"help": text}
         if metavar is None:
@@ -112,12 +114,13 @@ def build_flags(function: _F) -> _F:
     return function
 
 
-def _not_yet(flag: str) -> dict[str, Any]:
+def _refused(flag: str, reason: str) -> dict[str, Any]:
     def refuse(context: click.Context, option: click.Parameter, values: Sequence[str]) -> None:
+        # `--call build` is what every build does.
         if values and set(values) != {"build"}:
-            raise UsageError(f"{flag} is not supported yet; {NOT_YET[flag]}")
+            raise UsageError(f"{flag} {reason}")
 
-    return {"callback": refuse, "expose_value": False, **({"is_flag": True} if flag == "--check" else {})}
+    return {"callback": refuse, "expose_value": False, **({"is_flag": True} if flag in SWITCHES else {})}
 
 
 def build_request(context: str, flags: Mapping[str, Any], environ: Mapping[str, str]) -> BuildRequest:
@@ -142,7 +145,7 @@ def build_request(context: str, flags: Mapping[str, Any], environ: Mapping[str, 
         shm_size=parse_size(flags["shm_size"], "--shm-size") if flags["shm_size"] else 0,
         ulimits=tuple(flags["ulimit"]),
         cgroup_parent=flags["cgroup_parent"],
-        outputs=_outputs(flags),
+        outputs=without_artifacts(_outputs(flags), environ.get("BUILDX_NO_DEFAULT_OCI_ARTIFACT")),
         cache_from=_read("--cache-from", parse_cache, flags["cache_from"], environ),
         cache_to=_read("--cache-to", parse_cache, flags["cache_to"], environ),
         platforms=_read(
@@ -150,6 +153,7 @@ def build_request(context: str, flags: Mapping[str, Any], environ: Mapping[str, 
         ),
         routing_key=flags["routing_key"],
         source_date_epoch=environ.get("SOURCE_DATE_EPOCH", ""),
+        metadata_provenance=_metadata_provenance(environ) if flags["metadata_file"] else "",
     )
 
 
@@ -170,6 +174,12 @@ def _attests(flags: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, 
     if not provenance_by_default(environ.get("BUILDX_NO_DEFAULT_ATTESTATIONS")):
         attests.setdefault("provenance", None)
     return attests
+
+
+def _metadata_provenance(environ: Mapping[str, str]) -> str:
+    from buildclient.core.provenance import metadata_mode
+
+    return metadata_mode(environ.get("BUILDX_METADATA_PROVENANCE", ""))
 
 
 def _machine() -> str:

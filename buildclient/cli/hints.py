@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["NOT_YET", "hint"]
+__all__ = ["NOT_SERVED", "SWITCHES", "hint"]
 
 _TAKES = {
     "--add-host": "HOST:IP or HOST=IP, such as db:10.0.0.7",
@@ -23,17 +23,36 @@ _TAKES = {
     "--tag": "[REGISTRY/]NAME[:TAG], NAME in lower case, such as registry.example/app:1",
     "--ulimit": "NAME=SOFT[:HARD], such as nofile=1024:2048",
 }
-_PEER = "docker buildx, attached to the same builder, has it"
-_CHECKS = "the build itself shows the checks' warnings"
-NOT_YET = {
-    "--call": _CHECKS,
-    "--check": _CHECKS,
-    "--policy": _PEER,
-    "--resource": "limits are the builder's: its options requests.* and limits.*",
-    "--secret": _PEER,
-    "--ssh": _PEER,
+_LATER = "is not supported yet; "
+_PEER = f"{_LATER}docker buildx, attached to the same builder, has it"
+_CHECKS = f"{_LATER}the build itself shows the checks' warnings"
+_LIMITS = f"{_LATER}limits are the builder's: its options requests.* and limits.*"
+_NEVER = "has no meaning with BuildKit; leave it out: "
+NOT_SERVED = {
+    ("--call",): _CHECKS,
+    ("--check",): _CHECKS,
+    ("--compress",): f"{_NEVER}only what changed of a context is sent",
+    ("--cpu-period",): _LIMITS,
+    ("--cpu-quota",): _LIMITS,
+    ("--cpu-shares", "-c"): _LIMITS,
+    ("--cpuset-cpus",): _LIMITS,
+    ("--cpuset-mems",): _LIMITS,
+    ("--force-rm",): f"{_NEVER}no intermediate container stays",
+    ("--isolation",): f"{_NEVER}steps run in containers of the builder",
+    ("--memory", "-m"): _LIMITS,
+    ("--memory-swap",): _LIMITS,
+    ("--policy",): _PEER,
+    ("--print",): _CHECKS,
+    ("--resource",): _LIMITS,
+    ("--rm",): f"{_NEVER}no intermediate container stays",
+    ("--secret",): _PEER,
+    ("--security-opt",): f"{_NEVER}write RUN --security=insecure and pass --allow security.insecure",
+    ("--squash",): f"{_NEVER}copy from a stage into another to have one layer",
+    ("--ssh",): _PEER,
 }
-"""Flags of docker buildx that are not served, and what is there instead."""
+"""Flags of docker buildx that are not served, and why or what is there instead."""
+SWITCHES = frozenset(("--check", "--compress", "--force-rm", "--rm", "--squash"))
+"""Those of them that take no value."""
 
 
 def hint(flag: str) -> str:

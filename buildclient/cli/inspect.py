@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from buildclient.cli.running import run
 from buildclient.cli.where import client_of, where_options
 from buildclient.core.ports import Pod
 
@@ -28,19 +28,20 @@ def command(name: str, bootstrap: bool, shape: str, **flags: Any) -> int:
       buildclient inspect --bootstrap
       buildclient inspect buildkit/kube --format json
 
-    Ends with 125 when, with --bootstrap, a pod did not become ready in time.
+    Ends with 125 when no node was reached or, with --bootstrap, a pod did not become ready in time.
     """
-    from buildclient.core.views import inspect_lines, to_json
+    from buildclient.core.views import inspect_lines, status_of, to_json
 
     flags["builder"] = name or flags["builder"]
-    view = asyncio.run(client_of(flags).inspect_async(bootstrap=bootstrap, waiting=_Waiting()))
+    view = run(client_of(flags).inspect_async(bootstrap=bootstrap, waiting=_Waiting()))
     if shape == "json":
         import json
 
         print(json.dumps(to_json(view), indent=2))
     else:
         print("\n".join(inspect_lines(view)))
-    return 125 if view.error or (bootstrap and any(node.error for node in view.nodes)) else 0
+    lost = all(status_of(node) == "error" for node in view.nodes)
+    return 125 if view.error or lost or (bootstrap and any(node.error for node in view.nodes)) else 0
 
 
 class _Waiting:

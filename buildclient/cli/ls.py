@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from buildclient.cli.running import run
 from buildclient.cli.where import client_of, where_options
 
 __all__ = ["command"]
@@ -26,7 +27,7 @@ def command(shape: str, **flags: Any) -> int:
     """
     from buildclient.core.views import ls_lines, to_json
 
-    views = client_of(flags).ls()
+    views = run(client_of(flags).ls_async())
     if shape == "json":
         import json
 

@@ -10,9 +10,16 @@ import gc
 
 gc.disable()
 
+import errno  # noqa: E402
 import importlib  # noqa: E402
 import os  # noqa: E402
+import signal  # noqa: E402
 import sys  # noqa: E402
+
+if os.path.basename(sys.argv[0]) == "buildclient":
+    # As a program, not as a module of another: interrupted while it still loads, it goes without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from collections.abc import Sequence  # noqa: E402
 
 import click  # noqa: E402
@@ -23,6 +30,10 @@ __all__ = ["VERSION", "main", "run", "status_of"]
 
 VERSION = "0.1.0"
 """A literal: asking the installed package for it costs more than a cached build can spare."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Errors of a write that are not ours, and name no file."""
+_ALIKE = 0.75
+"""How alike a flag must be to be offered for one that there is not: `--rm` is no slip of `--sbom`."""
 _CANCELLED = "ERROR: failed to build: failed to solve: Canceled: context canceled"
 _COMMANDS = {
     "build": ("buildclient.cli.build", "Start a build."),
@@ -49,7 +60,7 @@ class _Lazy(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            raise UsageError(f"unknown command: {args[0]}{_near(args[0], _COMMANDS)}")
+            raise UsageError(f"unknown command: {args[0]}{_near(args[0], _COMMANDS) or _help('buildclient')}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -78,6 +89,10 @@ def main(debug: bool) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and leaves the process."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        # None where it was closed when the process began.
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
     status = status_of(sys.argv[1:] if arguments is None else list(arguments))
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -110,8 +125,7 @@ def status_of(arguments: list[str]) -> int:
 def _words(error: Exception) -> tuple[str, int]:
     """What to say of an error, its last line starting with `ERROR: `, and the exit status."""
     if isinstance(error, click.UsageError):
-        command = error.ctx.command_path if error.ctx else "buildclient"
-        return f"hint: {command} --help\nERROR: {_usage(error)}", 2
+        return f"ERROR: {_usage(error)}", 2
     if isinstance(error, click.ClickException):
         return f"ERROR: {error.format_message()}", 1
     if isinstance(error, UsageError) and error.flag:
@@ -123,25 +137,42 @@ def _words(error: Exception) -> tuple[str, int]:
         return f"{sources}ERROR: {error}", error.exit_status
     if isinstance(error, OSError) and error.filename is not None:
         return f"ERROR: failed to build: {error.filename}: {(error.strerror or '').lower()}", 1
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return f"ERROR: cannot write: {(error.strerror or '').lower()}", 1
     return f"ERROR: {type(error).__name__}: {error} (a fault of buildclient; -D shows where)", 100
 
 
 def _usage(error: click.UsageError) -> str:
-    """Click's errors in the words of docker buildx, each naming the flag."""
+    """Click's errors in one line, in the words of docker buildx where it has some."""
+    command = error.ctx.command_path if error.ctx else ""
     if isinstance(error, click.NoSuchOption):
         name = error.option_name if error.option_name.startswith("-") else f"--{error.option_name}"
-        known = [flag for option in error.ctx.command.params for flag in option.opts] if error.ctx else []
-        return f"unknown flag: {name}{_near(name, known)}"
+        known = [
+            flag
+            for option in (error.ctx.command.params if error.ctx else ())
+            for flag in option.opts
+            if not getattr(option, "hidden", False)
+        ]
+        return f"unknown flag: {name}{_near(name, known) or _help(command)}"
+    if isinstance(error, click.BadOptionUsage) and "requires an argument" in error.message:
+        return f"flag needs an argument: {error.option_name}"
     if isinstance(error, click.MissingParameter) and error.ctx:
-        return f"{error.ctx.command_path} wants {error.param.make_metavar(error.ctx) if error.param else 'more'}"
-    return error.format_message().rstrip(".")
+        return f"{command} wants {error.param.make_metavar(error.ctx) if error.param else 'more'}{_help(command)}"
+    message = error.format_message().rstrip(".")
+    return f"{message[:1].lower()}{message[1:]}{_help(command)}"
+
+
+def _help(command: str) -> str:
+    return f"; see {command} --help" if command else ""
 
 
 def _near(name: str, known: Sequence[str] | dict[str, tuple[str, str]]) -> str:
     import difflib
 
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    # The dashes, which all have, make short names no more alike.
+    bare = {one.lstrip("-"): one for one in known}
+    near = difflib.get_close_matches(name.lstrip("-"), list(bare), n=1, cutoff=_ALIKE)
+    return f"; did you mean {bare[near[0]]}?" if near else ""
 
 
 def _say(text: str, status: int) -> int:

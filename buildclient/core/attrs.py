@@ -16,7 +16,15 @@ from buildclient.core.request import BuildRequest, Output
 from buildclient.core.solve import CacheEntry, Exporter, SolveRequest
 from contract.platform import Platform, format_platforms
 
-__all__ = ["check_request", "provenance_by_default", "pushes", "repositories", "solve_request"]
+__all__ = [
+    "check_request",
+    "provenance_by_default",
+    "pushes",
+    "repositories",
+    "solve_request",
+    "with_proxies",
+    "without_artifacts",
+]
 
 _PREFIX = "failed to build: "
 _NAMED = ("image", "oci", "docker")
@@ -205,6 +213,13 @@ def _go_json(value: object) -> str:
     return text
 
 
+def with_proxies(request: BuildRequest, proxies: Mapping[str, str]) -> BuildRequest:
+    """The request with build arguments for these proxies, except for those it has in any case of letters."""
+    given = {name.upper() for name in request.build_args}
+    missing = {name: value for name, value in proxies.items() if name not in given}
+    return request._replace(build_args={**request.build_args, **missing}) if missing else request
+
+
 def pushes(outputs: Sequence[Output]) -> bool:
     """Whether any output goes to a registry."""
     return any(output.push for output in outputs)
@@ -212,10 +227,25 @@ def pushes(outputs: Sequence[Output]) -> bool:
 
 def provenance_by_default(value: str | None) -> bool:
     """Whether BUILDX_NO_DEFAULT_ATTESTATIONS leaves the default provenance on. Raises UsageError."""
+    return not _switch("BUILDX_NO_DEFAULT_ATTESTATIONS", value)
+
+
+def without_artifacts(outputs: Sequence[Output], value: str | None) -> tuple[Output, ...]:
+    """Outputs as BUILDX_NO_DEFAULT_OCI_ARTIFACT wants attestations: not as OCI artifacts, which old registries refuse.
+
+    Raises UsageError.
+    """
+    if not _switch("BUILDX_NO_DEFAULT_OCI_ARTIFACT", value):
+        return tuple(outputs)
+    return tuple(
+        output._replace(attrs={"oci-artifact": "false", **output.attrs}) if output.type in ("image", "oci") else output
+        for output in outputs
+    )
+
+
+def _switch(name: str, value: str | None) -> bool:
     if value is None:
-        return True
+        return False
     if not is_bool(value):
-        raise UsageError(
-            f'{_PREFIX}invalid BUILDX_NO_DEFAULT_ATTESTATIONS: strconv.ParseBool: parsing "{value}": invalid syntax'
-        )
-    return not parse_bool(value)
+        raise UsageError(f'{_PREFIX}invalid {name}: strconv.ParseBool: parsing "{value}": invalid syntax')
+    return parse_bool(value)

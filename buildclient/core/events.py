@@ -7,9 +7,10 @@ None where the daemon sent none. `node` says which builder node speaks (empty fo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["Event", "Log", "SourceRange", "Vertex", "VertexStatus", "Warned"]
+__all__ = ["Event", "Log", "SourceRange", "Vertex", "VertexStatus", "Warned", "distinct"]
 
 
 class Vertex(NamedTuple):
@@ -74,6 +75,16 @@ class Warned(NamedTuple):
     source: bytes = b""
     ranges: tuple[SourceRange, ...] = ()
     node: str = ""
+    language: str = ""
+    """Of the source, such as `Dockerfile`."""
+
+
+def distinct(warnings: Iterable[Warned]) -> list[Warned]:
+    """Warnings without those that say the same as one before; several builds of one file may each have it."""
+    found: dict[Warned, Warned] = {}
+    for warning in warnings:
+        found.setdefault(warning._replace(vertex="", node=""), warning)
+    return list(found.values())
 
 
 Event = Vertex | VertexStatus | Log | Warned

@@ -13,7 +13,7 @@ from typing import Any
 
 from buildclient.core.request import BuildResult, NodeResult
 
-__all__ = ["build_result", "decode_response"]
+__all__ = ["build_result", "decode_response", "metadata_text"]
 
 _DIGEST = "containerimage.digest"
 _CONFIG = "containerimage.config.digest"
@@ -39,6 +39,14 @@ def build_result(builder: str, results: Sequence[NodeResult], merged_digest: str
 def decode_response(response: Mapping[str, str]) -> dict[str, Any]:
     """An exporter's response with values that are JSON in base64 (or JSON, for `result.json`) as what they say."""
     return {key: _decoded(key, value) for key, value in sorted(response.items())}
+
+
+def metadata_text(metadata: Mapping[str, Any]) -> str:
+    """The text of a metadata file: sorted, and indented and escaped as Go does it."""
+    text = json.dumps(dict(sorted(metadata.items())), indent=2, ensure_ascii=False)
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
 
 
 def _decoded(key: str, value: str) -> Any:

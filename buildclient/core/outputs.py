@@ -53,7 +53,7 @@ def build_outputs(given: Sequence[Output], *, push: bool = False, load: bool = F
     Whether destinations exist is asked where files are (`adapters`).
     """
     if load:
-        raise UsageError(_LOAD)
+        raise UsageError(_LOAD, flag="--load")
     outputs = [_exporter(output) for output in given]
     if push:
         images = [number for number, output in enumerate(outputs) if output.type == "image"]

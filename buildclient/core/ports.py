@@ -7,11 +7,14 @@ without its end marker is an error, never an end.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from buildclient.core.events import Event
 from buildclient.core.solve import SolveRequest
 from contract.platform import Platform
+
+if TYPE_CHECKING:
+    from buildclient.core.provenance import Provenance
 
 __all__ = [
     "Connection",
@@ -123,6 +126,9 @@ class Control(Protocol):
 
         Gives the exporter's response. Raises BuildFailed and its kin, or UnreachableError.
         """
+
+    async def provenance(self, ref: str, deadline: float) -> Mapping[str, Provenance]:
+        """What was recorded of the build `ref`, by platform; empty where nothing was. Raises ClientError."""
 
     async def close(self) -> None:
         """Ends the connection."""

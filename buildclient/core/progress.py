@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from buildclient.core.events import Event, Log, Vertex, VertexStatus, Warned
+from buildclient.core.events import Event, Log, Vertex, VertexStatus, Warned, distinct
 
 __all__ = ["Plain", "Progress", "Row", "size"]
 
@@ -216,11 +216,11 @@ class Plain:
 
     def warnings(self) -> Iterator[str]:
         """What the frontend warned of, each once."""
-        shorts = dict.fromkeys(warning.short for warning in self._progress.warnings)
-        if shorts:
+        found = distinct(self._progress.warnings)
+        if found:
             yield ""
-            yield f" {len(shorts)} warning{'s' if len(shorts) > 1 else ''} found:"
-            yield from (f" - {short}" for short in shorts)
+            yield f" {len(found)} warning{'s' if len(found) > 1 else ''} found:"
+            yield from (f" - {warning.short}" for warning in found)
 
     def last_words(self) -> Iterator[str]:
         """The log of what failed, once more, below everything else."""

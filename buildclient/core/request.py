@@ -65,6 +65,8 @@ class BuildRequest(NamedTuple):
     """Overrides the key of sticky pod choice."""
     source_date_epoch: str = ""
     """SOURCE_DATE_EPOCH of the environment; becomes a build argument unless one is given."""
+    metadata_provenance: str = ""
+    """`min` or `max`: the result's metadata says what the build came from. Empty leaves that out."""
 
 
 class NodeResult(NamedTuple):

@@ -9,9 +9,9 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from buildclient.core.events import Event, Log, Vertex, VertexStatus
+from buildclient.core.events import Event, Log, Vertex, VertexStatus, Warned
 
-__all__ = ["status_object"]
+__all__ = ["status_object", "warning_object"]
 
 
 def status_object(event: Event) -> dict[str, list[dict[str, Any]]]:
@@ -49,16 +49,26 @@ def status_object(event: Event) -> dict[str, list[dict[str, Any]]]:
             "timestamp": _time(event.timestamp),
         }
         return {"logs": [_kept(value)]}
+    return {"warnings": [warning_object(event)]}
+
+
+def warning_object(event: Warned) -> dict[str, Any]:
+    """A warning's object, in the progress and in the metadata file."""
+    source = {
+        "filename": event.filename,
+        "data": base64.b64encode(event.source).decode(),
+        "language": event.language,
+    }
     value = {
         "vertex": event.vertex,
         "level": event.level,
         "short": base64.b64encode(event.short.encode()).decode(),
         "detail": [base64.b64encode(line.encode()).decode() for line in event.detail],
         "url": event.url,
-        "sourceInfo": {"Filename": event.filename, "Data": base64.b64encode(event.source).decode()},
+        "sourceInfo": _kept(source) or None,
         "range": [{"start": {"line": one.start}, "end": {"line": one.end}} for one in event.ranges],
     }
-    return {"warnings": [_kept(value)]}
+    return _kept(value)
 
 
 def _kept(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -164,13 +164,26 @@ def _node_lines(view: NodeView) -> list[str]:
         "Endpoint": _endpoint(node),
         "Status": status_of(view),
         "Error": view.error,
-        "Load balance": node.loadbalance,
-        "Platforms": ", ".join(map(str, node.platforms)),
+        "Driver Options": "" if node.address else _options(node),
+        "Platforms": ", ".join(f"{platform}*" for platform in node.platforms),
     }
     lines = _aligned(facts)
     for pod in view.pods:
         lines += _pod_lines(pod)
     return lines
+
+
+def _options(node: NodeOutput) -> str:
+    """The driver options that the builder's output tells, as docker buildx writes them."""
+    seconds = node.timeout_seconds
+    told = {
+        "loadbalance": node.loadbalance,
+        "namespace": node.namespace,
+        "replicas": str(node.replicas),
+        "rootless": "true" if node.rootless else "",
+        "timeout": f"{seconds:g}s",
+    }
+    return " ".join(f'{key}="{value}"' for key, value in told.items() if value)
 
 
 def _pod_lines(view: PodView) -> list[str]:

@@ -7,6 +7,7 @@ its position in the solve; daemons before 0.13 know one exporter alone and send 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, cast
@@ -62,14 +63,19 @@ def filesend(receivers: Receivers) -> Handlers:
         receiver = receivers.get(int(given) if given.isdigit() else -1)
         if receiver is None:
             raise Status(Code.UNKNOWN, f"exporter {given} not found")
-        with ThreadPoolExecutor(1, "export") as disk:
-            try:
-                if hasattr(receiver, "open"):
-                    await _tree(call, cast(TreeReceiver, receiver), disk)
-                else:
-                    await _archive(call, receiver, disk)
-            except (OSError, diffcopy.DiffCopyError, WireError) as error:
-                raise Status(Code.UNKNOWN, str(error)) from None
+        disk = ThreadPoolExecutor(1, "export")
+        try:
+            if hasattr(receiver, "open"):
+                await _tree(call, cast(TreeReceiver, receiver), disk)
+            else:
+                await _archive(call, receiver, disk)
+        except OSError as error:
+            raise Status(Code.UNKNOWN, _words(error)) from None
+        except (diffcopy.DiffCopyError, WireError) as error:
+            raise Status(Code.UNKNOWN, str(error)) from None
+        finally:
+            # Not waited for: a pipe that nobody reads would hold an interrupted build.
+            disk.shutdown(wait=False)
 
     return {"/moby.filesync.v1.FileSend/DiffCopy": diff_copy}
 
@@ -95,8 +101,13 @@ async def _tree(call: Call, receiver: TreeReceiver, disk: ThreadPoolExecutor) ->
                 return
     finally:
         # In the thread that writes, behind what it may still be writing.
-        disk.submit(writer.close)
+        await loop.run_in_executor(disk, writer.close)
     raise Status(Code.CANCELLED, "the export ended before its end")
+
+
+def _words(error: OSError) -> str:
+    reason = (error.strerror or str(error)).lower()
+    return f"{os.fsdecode(error.filename)}: {reason}" if isinstance(error.filename, str | bytes) else reason
 
 
 class _Transfer:

@@ -49,8 +49,12 @@ def filesync(dirs: Mapping[str, LocalDir]) -> Handlers:
         if name not in dirs:
             raise Status(Code.NOT_FOUND, f'no access allowed to dir "{name}"')
         root = os.path.realpath(os.fsencode(dirs[name].path))
-        with ThreadPoolExecutor(1, "context") as reader:
+        reader = ThreadPoolExecutor(1, "context")
+        try:
             await _Transfer(call, root, reader).run()
+        finally:
+            # Not waited for: a file system that hangs would hold an interrupted build.
+            reader.shutdown(wait=False)
 
     return {"/moby.filesync.v1.FileSync/DiffCopy": diff_copy} if dirs else {}
 
@@ -91,7 +95,8 @@ class _Transfer:
     async def _send_stats(self, walk: Walk) -> None:
         loop = asyncio.get_running_loop()
         batches = walk.batches()
-        with ThreadPoolExecutor(1, "walk") as walker:
+        walker = ThreadPoolExecutor(1, "walk")
+        try:
             while batch := await loop.run_in_executor(walker, _next, batches):
                 # Known before they are sent: the daemon may ask as soon as it has seen them.
                 self._files.update(batch.files)
@@ -99,6 +104,8 @@ class _Transfer:
                     await self._call.write_batch(batch.packets)
                 if batch.done:
                     break
+        finally:
+            walker.shutdown(wait=False)
         await self._call.write(diffcopy.END_OF_STATS)
 
     async def _requests(self) -> None:

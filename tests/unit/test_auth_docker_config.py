@@ -11,8 +11,10 @@ import pytest
 
 from buildclient.adapters import docker_config
 from buildclient.adapters.docker_config import DockerConfig
+from buildclient.core.attrs import with_proxies
 from buildclient.core.errors import UsageError
 from buildclient.core.ports import Credentials
+from buildclient.core.request import BuildRequest
 
 HUB = "https://index.docker.io/v1/"
 
@@ -160,3 +162,41 @@ async def test_a_broken_configuration_is_named(home: Home, text: str, expected: 
         await home.config(text).get("r.io")
     assert str(home.docker) in str(caught.value)
     assert "nocolon" not in str(caught.value)
+
+
+async def test_the_environment_s_credentials_go_before_the_file_s(home: Home) -> None:
+    """DOCKER_AUTH_CONFIG has the shape of the file; for a registry it does not name the file counts."""
+    config = home.config({"auths": {"a.io": {"auth": pair("file:a")}, "b.io": {"auth": pair("file:b")}}})
+    config = DockerConfig(
+        {**config._environ, "DOCKER_AUTH_CONFIG": json.dumps({"auths": {"a.io": {"auth": pair("env:a")}}})}
+    )
+    assert await config.get("a.io") == Credentials("env", "a")
+    assert await config.get("b.io") == Credentials("file", "b")
+    config = DockerConfig({**config._environ, "DOCKER_AUTH_CONFIG": "{"})
+    assert await config.get("a.io") == Credentials("file", "a")
+
+
+async def test_an_empty_helper_switches_the_store_off_for_its_registry(home: Home) -> None:
+    """As in Docker; the others still ask the store."""
+    asked = home.helper("store", """echo '{"Username": "u", "Secret": "stored"}'""")
+    config = home.config(
+        {"credsStore": "store", "credHelpers": {"a.io": ""}, "auths": {"a.io": {"auth": pair("file:a")}}}
+    )
+    assert await config.get("a.io") == Credentials("file", "a")
+    assert not asked.exists()
+    assert await config.get("b.io") == Credentials("u", "stored")
+
+
+def test_proxies_of_the_configuration_become_build_arguments(home: Home) -> None:
+    """As docker buildx takes them; a build argument of the same name, in any case of letters, goes before."""
+    default = {"httpProxy": "http://p", "httpsProxy": "http://s", "noProxy": "x", "other": "y", "ftpProxy": ""}
+    found = home.config({"proxies": {"default": default}}).proxies()
+    assert found == {"HTTP_PROXY": "http://p", "HTTPS_PROXY": "http://s", "NO_PROXY": "x"}
+    assert with_proxies(BuildRequest(build_args={"http_proxy": "mine", "A": "b"}), found).build_args == {
+        "http_proxy": "mine",
+        "A": "b",
+        "HTTPS_PROXY": "http://s",
+        "NO_PROXY": "x",
+    }
+    for broken in ("{", {}, {"proxies": []}):
+        assert home.config(broken).proxies() == {}

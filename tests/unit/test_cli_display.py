@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
+import os
+import struct
+import termios
+import unicodedata
 
 import pytest
 
-from buildclient.adapters.terminal import choose_mode, open_display
+from buildclient.adapters.terminal import choose_mode, colours, open_display
 from buildclient.core.errors import UsageError
-from buildclient.core.events import Log, Vertex, VertexStatus
+from buildclient.core.events import Log, SourceRange, Vertex, VertexStatus, Warned
 from buildclient.core.ports import Pod, Worker
 from buildclient.core.views import BuilderView, NodeView, PodView, inspect_lines, ls_lines, status_of, to_json
 from contract.output import BuilderOutput
@@ -70,6 +75,8 @@ def test_inspect_shows_each_pod_and_what_buildkit_reports() -> None:
     text = "\n".join(inspect_lines(VIEW))
     for part in (
         "Driver:       kubernetes",
+        'Driver Options: loadbalance="sticky" namespace="buildkit" replicas="2" timeout="120s"',
+        "Platforms:      linux/amd64*",
         "amd-1",
         "Kubernetes node: n1",
         "linux/s390x",
@@ -118,6 +125,14 @@ def test_the_mode_follows_flag_variable_and_terminal(
 ) -> None:
     """The flag wins over the variable, and that over the terminal."""
     assert choose_mode(asked, environ, terminal) == mode
+
+
+@pytest.mark.parametrize(("asked", "environ"), [("tty", {}), ("", {"BUILDKIT_PROGRESS": "tty"})])
+def test_the_live_display_needs_a_terminal(asked: str, environ: dict[str, str]) -> None:
+    """As with docker buildx: a file full of control codes serves nobody."""
+    assert choose_mode(asked, environ, True) == "tty"
+    with pytest.raises(UsageError, match="needs a terminal"):
+        choose_mode(asked, environ, False)
 
 
 def test_a_mode_that_there_is_not_is_refused() -> None:
@@ -169,9 +184,92 @@ def test_a_failure_is_repeated_and_coloured_on_a_terminal() -> None:
     assert " > [1/2] RUN make:" in text
 
 
+@pytest.mark.parametrize(
+    ("environ", "codes"),
+    [
+        ({}, {"run": "34", "cancel": "33", "error": "31"}),
+        ({"NO_COLOR": "1", "FORCE_COLOR": "1", "BUILDKIT_COLORS": "run=red"}, {}),
+        ({"NO_COLOR": ""}, {"run": "34", "cancel": "33", "error": "31"}),
+        ({"TERM": "dumb"}, {}),
+        ({"TERM": "dumb", "CLICOLOR_FORCE": "1"}, {"run": "34", "cancel": "33", "error": "31"}),
+        ({"TERM": "dumb", "FORCE_COLOR": "0"}, {}),
+        (
+            {"BUILDKIT_COLORS": "run=Light-Green:cancel=default:error=255,0,0:warning=red:x=y:z"},
+            {"run": "92", "cancel": "39", "error": "38;5;196"},
+        ),
+        (
+            {"BUILDKIT_COLORS": "run=nosuch:error=1,2:cancel=300,0,0"},
+            {"run": "34", "cancel": "33", "error": "31"},
+        ),
+    ],
+)
+def test_colours_follow_the_environment(environ: dict[str, str], codes: dict[str, str]) -> None:
+    """NO_COLOR wins, then what forces them, then the terminal; BUILDKIT_COLORS names single ones."""
+    assert colours(environ) == codes
+
+
+def test_what_has_ended_is_coloured_by_how_it_ended() -> None:
+    """What still works has the terminal's own colour."""
+    text = show("tty", {"BUILDKIT_COLORS": "run=green"}, failed=True)
+    assert "\x1b[32m => [2/2] RUN later" in text
+    assert "\x1b[2K => [1/2] RUN make" in text
+
+
+def test_lines_fit_the_terminal_they_are_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wide characters take two columns; standard output's size says nothing, it may be a file."""
+    monkeypatch.setenv("COLUMNS", "300")
+    leader, follower = os.openpty()
+    try:
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 10, 40, 0, 0))
+        with open(follower, "w", encoding="utf-8", closefd=False) as out:
+            display = open_display("tty", out, {"NO_COLOR": "1"})
+            display.feed(Vertex("a", "[1/2] RUN " + "建" * 40, started=10.0))
+            display.feed(Vertex("b", "[2/2] RUN " + "x" * 80, started=10.0))
+            display.show()
+        lines = os.read(leader, 1 << 16).decode().split("\x1b[2K")[2:]
+    finally:
+        os.close(leader)
+        os.close(follower)
+    for line in lines:
+        shown = line.split("\r\n")[0]
+        assert 30 < sum(2 if unicodedata.east_asian_width(char) == "W" else 1 for char in shown) <= 40, shown
+    assert len(lines) == 2
+
+
 def test_quiet_shows_nothing() -> None:
     """Not even a failure: the last line is the command's."""
     assert show("quiet", failed=True) == ""
+
+
+def test_warnings_are_told_once_each_also_when_the_build_fails() -> None:
+    """Two nodes read the same Dockerfile; the same words about two lines are two warnings."""
+    for failed in (True, False):
+        out = io.StringIO()
+        display = open_display("plain", out, {})
+        for node, line in (("amd", 1), ("arm", 1), ("amd", 2)):
+            display.feed(Warned(f"v-{node}", 1, "Casing: …", ranges=(SourceRange(line, line),), node=node))
+        display.end(failed)
+        assert out.getvalue() == "\n 2 warnings found:\n - Casing: …\n - Casing: …\n"
+
+
+def test_a_warning_in_raw_json_is_docker_buildx_s() -> None:
+    """With the source and the lines it is about."""
+    out = io.StringIO()
+    display = open_display("rawjson", out, {})
+    display.feed(Warned("v", 1, "s", ("d",), "u", "Dockerfile", b"FROM x\n", (SourceRange(1, 1),), "", "Dockerfile"))
+    assert json.loads(out.getvalue()) == {
+        "warnings": [
+            {
+                "vertex": "v",
+                "level": 1,
+                "short": "cw==",
+                "detail": ["ZA=="],
+                "url": "u",
+                "sourceInfo": {"filename": "Dockerfile", "data": "RlJPTSB4Cg==", "language": "Dockerfile"},
+                "range": [{"start": {"line": 1}, "end": {"line": 1}}],
+            }
+        ]
+    }
 
 
 def test_raw_json_is_docker_buildx_s() -> None:

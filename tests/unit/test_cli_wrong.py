@@ -99,6 +99,31 @@ WRONG = [
     (["--ssh", "default"], "--ssh"),
     (["--call", "outline"], "--call"),
     (["--check"], "--check"),
+    (["--print", "outline"], "--print"),
+    (["--policy", "x"], "--policy"),
+    (["--resource", "memory=1g"], "--resource"),
+    (["--memory", "2g"], "--memory"),
+    (["-m", "2g"], "--memory"),
+    (["--memory-swap=-1"], "--memory-swap"),
+    (["-c", "4"], "--cpu-shares"),
+    (["--cpu-period", "1"], "--cpu-period"),
+    (["--cpu-quota", "1"], "--cpu-quota"),
+    (["--cpuset-cpus", "0"], "--cpuset-cpus"),
+    (["--cpuset-mems", "0"], "--cpuset-mems"),
+    (["--compress"], "--compress"),
+    (["--isolation", "x"], "--isolation"),
+    (["--security-opt", "x"], "--security-opt"),
+    (["--squash"], "--squash"),
+    (["--rm"], "--rm"),
+    (["--force-rm"], "--force-rm"),
+    (["-t=Upper"], "--tag"),
+    (["-t=a:b:c"], '"a:b:c"'),
+    (["--progress", "tty"], "--progress"),
+    (["--iidfile", "id", "-o", "out"], "--iidfile"),
+    (["--iidfile", "id", "-o", "type=tar,dest=out.tar"], "--iidfile"),
+    (["--iidfile", "nowhere/id"], "--iidfile"),
+    (["--iidfile", "."], "--iidfile"),
+    (["--metadata-file", "nowhere/file"], "--metadata-file"),
     (["--build-arg", "BUILDKIT_SYNTAX="], "BUILDKIT_SYNTAX"),
     (["--builder-file", "/nowhere/builder.json"], "/nowhere/builder.json"),
     (["--from-cluster", "bare"], "--from-cluster"),
@@ -143,6 +168,8 @@ def test_a_wrong_flag_is_named_in_one_message(
     ("variable", "value"),
     [
         ("BUILDX_NO_DEFAULT_ATTESTATIONS", "maybe"),
+        ("BUILDX_NO_DEFAULT_OCI_ARTIFACT", "maybe"),
+        ("BUILDKIT_PROGRESS", "tty"),
         ("DOCKER_DEFAULT_PLATFORM", "blah"),
         ("BUILDKIT_PROGRESS", "loud"),
         ("BUILDCLIENT_BUILDER", "/nowhere/builder.json"),
@@ -174,12 +201,38 @@ def test_a_wrong_variable_is_refused(
         (["--frob"], "--frob"),
     ],
 )
-def test_a_wrong_command_line_is_one_message(line: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_command_line_is_one_line(line: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Commands, arguments and flags that there are not end with 2 and the nearest match."""
     assert status_of(line) == 2
-    err = capsys.readouterr().err
-    assert named in err
-    assert err.splitlines()[-1].startswith("ERROR: ")
+    said = [one for one in capsys.readouterr().err.splitlines() if not one.startswith("WARNING: no output")]
+    assert len(said) == 1
+    assert named in said[0]
+    assert said[0].startswith("ERROR: ")
+
+
+@pytest.mark.parametrize("flag", ["--rm2", "--frob", "--s", "--foo"])
+def test_what_is_no_slip_of_a_flag_offers_none(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A far-fetched match would only mislead; the help is named instead."""
+    assert status_of(["build", flag, "."]) == 2
+    assert capsys.readouterr().err == f"ERROR: unknown flag: {flag}; see buildclient build --help\n"
+
+
+@pytest.mark.parametrize(
+    "line", [["build", "--builder-file", "-", "-"], ["build", "--builder-file", "-", "-f", "-", "."]]
+)
+def test_standard_input_is_one_thing_alone(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing of it is read, then."""
+    assert status_of(line) == 2
+    assert "standard input cannot be both the builder and the" in capsys.readouterr().err
+
+
+def test_a_failed_build_leaves_no_image_id_of_an_older_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A script that looks for the file finds none; the metadata file is not touched."""
+    for name in ("id", "metadata"):
+        (tmp_path / name).write_text("old")
+    assert status_of(["build", "--iidfile", "id", "--metadata-file", "metadata", "."]) == 125
+    assert not (tmp_path / "id").exists()
+    assert (tmp_path / "metadata").read_text() == "old"
 
 
 def test_an_unreachable_builder_ends_with_125(capsys: pytest.CaptureFixture[str]) -> None:

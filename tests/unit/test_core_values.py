@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from buildclient.core.annotations import annotation_attrs
+from buildclient.core.attrs import without_artifacts
 from buildclient.core.csvtext import CsvError, csv_fields, csv_line
-from buildclient.core.errors import UsageError
+from buildclient.core.errors import BuildFailed, UsageError
 from buildclient.core.flags import key_values, parse_attests, parse_cache, parse_context_names
 from buildclient.core.limits import parse_host, parse_size, parse_ulimits
-from buildclient.core.metadata import build_result
+from buildclient.core.metadata import build_result, decode_response, metadata_text
 from buildclient.core.outputs import build_outputs, parse_output
 from buildclient.core.platformtext import read_platforms
+from buildclient.core.provenance import Provenance, metadata_mode, provenance_entries
 from buildclient.core.request import NodeResult, Output
 
 
@@ -186,3 +189,119 @@ def test_metadata_of_a_merged_image_is_its_digest() -> None:
     result = build_result("kube", nodes, "sha256:all")
     assert result.digest == result.image_id == "sha256:all"
     assert result.metadata == {"containerimage.digest": "sha256:all"}
+
+
+def test_the_metadata_s_text_is_go_s() -> None:
+    """Sorted at the top, indented by two, and with what a browser would take for markup escaped."""
+    assert metadata_text({"b": {"z": "<a&b>", "a": [1, {}]}, "a": "ü"}) == (
+        '{\n  "a": "ü",\n  "b": {\n    "z": "\\u003ca\\u0026b\\u003e",\n    "a": [\n      1,\n      {}\n    ]\n  }\n}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "mode"),
+    [
+        ("", "min"),
+        ("min", "min"),
+        ("max", "max"),
+        ("disabled", ""),
+        ("0", ""),
+        ("false", ""),
+        ("1", "min"),
+        ("x", "min"),
+    ],
+)
+def test_the_mode_of_the_provenance_is_read_as_docker_buildx_reads_it(value: str, mode: str) -> None:
+    """BUILDX_METADATA_PROVENANCE; anything else means the default."""
+    assert metadata_mode(value) == mode
+
+
+SLSA_1 = {
+    "buildDefinition": {
+        "buildType": "https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md",
+        "externalParameters": {
+            "configSource": {"path": "Dockerfile"},
+            "request": {"frontend": "dockerfile.v0", "locals": [{"name": "context"}], "compatibilityVersion": 30},
+        },
+        "internalParameters": {
+            "buildConfig": {"llbDefinition": []},
+            "builderPlatform": "linux/amd64",
+            "targetPlatform": "linux/amd64",
+            "dockerfileVersion": "1.28.0",
+            "custom": {"a": 1},
+        },
+        "resolvedDependencies": [{"uri": "pkg:docker/base@1", "digest": {"sha256": "e2"}, "name": "left out"}],
+    },
+    "runDetails": {
+        "builder": {"id": ""},
+        "metadata": {
+            "invocationId": "i",
+            "startedOn": "2026-11-24T19:56:06Z",
+            "finishedOn": "2026-11-24T19:56:07Z",
+            "buildkit_metadata": {"vcs": {"source": "s"}},
+            "buildkit_completeness": {"request": True, "resolvedDependencies": False},
+            "buildkit_hermetic": True,
+        },
+    },
+}
+MIN = {
+    "builder": {"id": ""},
+    "buildType": "https://mobyproject.org/buildkit@v1",
+    "materials": [{"uri": "pkg:docker/base@1", "digest": {"sha256": "e2"}}],
+    "invocation": {
+        "configSource": {"entryPoint": "Dockerfile"},
+        "parameters": {"frontend": "dockerfile.v0", "locals": [{"name": "context"}], "compatibilityVersion": 30},
+        "environment": {"custom": {"a": 1}, "dockerfileVersion": "1.28.0", "platform": "linux/amd64"},
+    },
+}
+MAX = {
+    **MIN,
+    "buildConfig": {"llbDefinition": []},
+    "metadata": {
+        "buildInvocationID": "i",
+        "buildStartedOn": "2026-11-24T19:56:06Z",
+        "buildFinishedOn": "2026-11-24T19:56:07Z",
+        "completeness": {"parameters": True, "environment": True, "materials": False},
+        "reproducible": False,
+        "https://mobyproject.org/buildkit@v1#metadata": {"vcs": {"source": "s"}},
+        "https://mobyproject.org/buildkit@v1#hermetic": True,
+    },
+}
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("min", MIN), ("max", MAX)])
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_provenance_is_told_as_docker_buildx_tells_it(mode: str, expected: dict[str, Any], version: int) -> None:
+    """The daemon's SLSA 1 as 0.2, in Go's order; 0.2 as it is; steps and times with `max` alone."""
+    kept = (
+        Provenance("https://slsa.dev/provenance/v1", json.dumps(SLSA_1).encode())
+        if version == 1
+        else Provenance("https://slsa.dev/provenance/v0.2", json.dumps(MAX).encode())
+    )
+    entries = provenance_entries({"": kept, "linux/arm64": kept}, mode)
+    assert set(entries) == {"buildx.build.provenance", "buildx.build.provenance/linux/arm64"}
+    for value in decode_response(entries).values():
+        assert json.dumps(value) == json.dumps(expected)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"1", b'{"buildDefinition": 1}', b'{"runDetails": {"builder": [1]}}'])
+def test_a_provenance_that_is_none_fails_in_one_line(data: bytes) -> None:
+    """Whatever a daemon keeps."""
+    with pytest.raises(BuildFailed, match="cannot be read"):
+        provenance_entries({"": Provenance("https://slsa.dev/provenance/v1", data)}, "min")
+
+
+def test_attestations_may_be_kept_from_being_artifacts() -> None:
+    """BUILDX_NO_DEFAULT_OCI_ARTIFACT, for registries that refuse them; what an output itself says stays."""
+    outputs = (
+        Output("image", {"push": "true"}),
+        Output("oci", {"oci-artifact": "true"}, "x"),
+        Output("local", {}, "y"),
+    )
+    assert without_artifacts(outputs, None) == outputs
+    assert without_artifacts(outputs, "0") == outputs
+    assert [output.attrs for output in without_artifacts(outputs, "1")] == [
+        {"oci-artifact": "false", "push": "true"},
+        {"oci-artifact": "true"},
+        {},
+    ]

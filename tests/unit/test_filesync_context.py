@@ -33,7 +33,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _prepared(stdin: bytes = b"", **request: object) -> Prepared:
-    with prepare(BuildRequest(**request), io.BytesIO(stdin)) as prepared:  # type: ignore[arg-type]
+    with prepare(BuildRequest(**request), stdin=io.BytesIO(stdin)) as prepared:  # type: ignore[arg-type]
         return prepared
 
 
@@ -107,7 +107,7 @@ def test_a_dockerfile_on_standard_input_is_written_down_and_removed() -> None:
     """Beside a folder as context, beside a URL, and alone, with an empty context."""
     for context in ("app", "https://example.com/x.git", "-"):
         request = BuildRequest(context=context, dockerfile="" if context == "-" else "-")
-        with prepare(request, io.BytesIO(b"FROM x\n")) as prepared:
+        with prepare(request, stdin=io.BytesIO(b"FROM x\n")) as prepared:
             folder = prepared.dirs["dockerfile"].path
             assert Path(folder, "Dockerfile").read_bytes() == b"FROM x\n"
             assert (prepared.attrs["filename"], prepared.attrs["dockerfilekey"]) == ("Dockerfile", "dockerfile")
@@ -119,7 +119,7 @@ def test_a_dockerfile_on_standard_input_is_written_down_and_removed() -> None:
 async def test_an_archive_on_standard_input_is_fetched_by_the_daemon(pack: object) -> None:
     """As it came, compressed or not, as often as there are nodes; the Dockerfile is looked for in it."""
     data = pack(_tar())  # type: ignore[operator]
-    with prepare(BuildRequest(context="-", dockerfile="sub/D"), io.BytesIO(data)) as prepared:
+    with prepare(BuildRequest(context="-", dockerfile="sub/D"), stdin=io.BytesIO(data)) as prepared:
         assert (prepared.dirs, prepared.attrs["filename"]) == ({}, "sub/D")
         address = prepared.attrs["context"]
         assert address.startswith("http://buildkit-session/")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import shutil
 import stat as st
 import tarfile
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from buildclient.adapters.export import Exports
-from buildclient.adapters.tree import Tree
+from buildclient.adapters.tree import Tree, _set_mode
 from buildclient.core import diffcopy
 from buildclient.core.diffcopy import decode
 from buildclient.core.errors import BuildFailed, UsageError
@@ -170,6 +171,45 @@ async def test_no_link_leads_out(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "outside") == []
 
 
+async def test_what_takes_the_place_of_something_sent_before_leads_nowhere_either(tmp_path: Path) -> None:
+    """A folder that becomes a link under its files, a hard link to a link that leads out, or to an absolute path."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "secret").write_text("mine")
+    dest = tmp_path / "dest"
+    away = _link(b"d", b"../outside")
+    hard_to_link = diffcopy.encode_stat(b"h", 0o644, 1, 1, b"l")
+    hard_to_root = diffcopy.encode_stat(b"h", 0o644, 1, 1, os.fsencode(tmp_path / "secret"))
+    for stats in (
+        (_folder(b"d"), away, _file(b"d/x")),
+        (_folder(b"d"), _file(b"d/x"), away, _file(b"d/y")),
+        (_folder(b"d"), _folder(b"d/e"), away, _folder(b"d/e")),
+        (hard_to_root,),
+    ):
+        with pytest.raises(Status):
+            await _feed(dest, *stats)
+        shutil.rmtree(dest)
+    await _feed(dest, _link(b"l", b"../secret"), hard_to_link)
+    assert os.readlink(dest / "h") == "../secret"
+    assert (tmp_path / "secret").stat().st_nlink == 1
+    assert os.listdir(tmp_path / "outside") == []
+    assert (tmp_path / "secret").read_text() == "mine"
+
+
+def test_the_mode_of_a_device_or_pipe_is_not_set_through_a_link(tmp_path: Path) -> None:
+    """Another platform's stream may put a link where a pipe was made a moment ago."""
+    (tmp_path / "outside").touch(0o600)
+    (tmp_path / "p").symlink_to("outside")
+    os.mkfifo(tmp_path / "q", 0o600)
+    handle = os.open(tmp_path, os.O_RDONLY)
+    try:
+        for name in (b"p", b"q"):
+            _set_mode(handle, name, st.S_IFIFO, 0o666)
+    finally:
+        os.close(handle)
+    assert st.S_IMODE((tmp_path / "outside").stat().st_mode) == 0o600
+    assert st.S_IMODE((tmp_path / "q").stat().st_mode) == 0o666
+
+
 async def test_a_folder_in_a_files_place_is_not_taken_away(tmp_path: Path) -> None:
     """It is said what is in the way; nothing of it is lost, and no piece of the new file is left."""
     (tmp_path / "f").mkdir()
@@ -245,6 +285,75 @@ async def test_an_aborted_build_leaves_the_destination_alone(tmp_path: Path) -> 
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("nodes", [1, 2])
+async def test_a_pipe_is_written_into_and_stays_one(tmp_path: Path, nodes: int) -> None:
+    """As `dest=/dev/null`, or a pipe that another program reads: it is not replaced by a file."""
+    dest = tmp_path / "pipe"
+    os.mkfifo(dest)
+    exports = Exports([Output("tar", {}, str(dest))], nodes)
+    reading = asyncio.ensure_future(asyncio.to_thread(dest.read_bytes))
+    for node in range(nodes):
+        await _archive(exports, node, _tar({f"f{node}": b"1" * 100_000}))
+    await asyncio.to_thread(exports.commit)
+    with tarfile.open(fileobj=io.BytesIO(await asyncio.wait_for(reading, 5))) as archive:
+        assert archive.getnames() == [f"f{node}" for node in range(nodes)]
+    assert st.S_ISFIFO(dest.stat().st_mode)
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+async def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    """As if it had been opened."""
+    (tmp_path / "link.tar").symlink_to("out.tar")
+    exports = Exports([Output("tar", {}, str(tmp_path / "link.tar"))], 1)
+    await _archive(exports, 0, b"new")
+    exports.commit()
+    assert (tmp_path / "link.tar").is_symlink()
+    assert (tmp_path / "out.tar").read_bytes() == b"new"
+    assert sorted(os.listdir(tmp_path)) == ["link.tar", "out.tar"]
+
+
+async def test_a_pipe_that_nobody_reads_does_not_hold_an_interrupted_export(tmp_path: Path) -> None:
+    """The handler ends at once; the thread that waits for a reader is left to itself."""
+    dest = tmp_path / "pipe"
+    os.mkfifo(dest)
+    call = MemoryCall({"buildkit-attachable-exporter-id": ("0",)})
+    call.incoming.put_nowait(bytes_message(b"x"))
+    exports = Exports([Output("tar", {}, str(dest))], 1)
+    task = asyncio.ensure_future(filesend(exports.receivers(0))[_SEND](call))
+    await asyncio.sleep(0.2)
+    task.cancel()
+    await asyncio.wait([task], timeout=2)
+    try:
+        assert task.cancelled()
+        exports.abort()
+    finally:
+        # So that the thread ends, too.
+        os.close(os.open(dest, os.O_RDONLY | os.O_NONBLOCK))
+
+
+@pytest.mark.parametrize("type_", ["local", "tar"])
+def test_a_result_that_never_came_fails_the_build(tmp_path: Path, type_: str) -> None:
+    """A daemon that says it is done but sent nothing."""
+    exports = Exports([Output(type_, {}, str(tmp_path / "out"))], 1)
+    exports.receivers(0)
+    with pytest.raises(BuildFailed, match=f"the daemon sent no result for output {type_}"):
+        exports.commit()
+    exports.abort()
+    assert os.listdir(tmp_path) == []
+
+
+async def test_of_two_outputs_none_is_put_in_place_if_one_is_missing(tmp_path: Path) -> None:
+    """The first stays what it was, though it came whole."""
+    (tmp_path / "a.tar").write_text("old")
+    exports = Exports([Output("tar", {}, str(tmp_path / name)) for name in ("a.tar", "b.tar")], 1)
+    await _archive(exports, 0, b"new")
+    with pytest.raises(BuildFailed):
+        exports.commit()
+    exports.abort()
+    assert (tmp_path / "a.tar").read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.tar"]
+
+
 async def test_tars_of_several_nodes_become_one(tmp_path: Path) -> None:
     """All entries of the first node, then all of the second, and one end."""
     dest = tmp_path / "out.tar"
@@ -270,6 +379,17 @@ async def test_something_that_is_no_tar_from_a_node_fails_the_build(tmp_path: Pa
         with pytest.raises(BuildFailed, match="a node sent an archive"):
             exports.commit()
         assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("index", [b"[]", b"{}", b'{"manifests": []}', b'{"manifests": [{}]}', b'{"manifests": 1}'])
+async def test_a_layout_that_lies_fails_the_build(tmp_path: Path, index: bytes) -> None:
+    """One line; a hostile daemon is no fault of ours."""
+    exports = Exports([Output("oci", {}, str(tmp_path / "out.tar"))], 2)
+    for node in range(2):
+        await _archive(exports, node, _tar({"index.json": index}))
+    with pytest.raises(BuildFailed, match="no OCI layout"):
+        exports.commit()
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_destination_of_the_wrong_kind_is_refused_first(tmp_path: Path) -> None:

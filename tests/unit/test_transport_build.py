@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from buildclient.build import build
 from buildclient.core.errors import BuildFailed, UnreachableError, UsageError
 from buildclient.core.events import Event, Vertex
 from buildclient.core.ports import EventSink, Worker
+from buildclient.core.provenance import Provenance
 from buildclient.core.request import BuildRequest, Output
 from buildclient.core.solve import SolveRequest
 from contract.output import BuilderOutput, NodeOutput
@@ -45,6 +47,10 @@ class FakeControl:
         except asyncio.CancelledError:
             self.world.log.append(f"cancelled {self.name}")
             raise
+
+    async def provenance(self, ref: str, deadline: float) -> Mapping[str, Provenance]:
+        self.world.records.append(self.name)
+        return {"": Provenance("https://slsa.dev/provenance/v0.2", b'{"builder": {"id": ""}}')}
 
     async def close(self) -> None:
         self.world.log.append(f"closed {self.name}")
@@ -90,6 +96,7 @@ class World:
         self.output = BuilderOutput("kube", "ns", tuple(NodeOutput(n, "ns", p) for n, p in nodes.items()))
         self.log: list[str] = []
         self.keys: list[str] = []
+        self.records: list[str] = []
         self.solves: dict[str, SolveRequest] = {}
         self.answers: dict[str, Any] = {}
         self.reported: dict[str, tuple[Platform, ...]] = {}
@@ -105,7 +112,7 @@ class World:
         return "derived"
 
     @contextlib.contextmanager
-    def prepare(self, request: BuildRequest) -> Iterator[Prepared]:
+    def prepare(self, request: BuildRequest, stopped: Callable[[], bool]) -> Iterator[Prepared]:
         if self.wrong_context:
             raise self.wrong_context
         self.log.append("prepared")
@@ -175,6 +182,52 @@ async def test_a_cancelled_build_cleans_up_quickly() -> None:
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, 1)
     assert set(world.log) >= {"cancelled a", "cancelled b", "abort", "closed a", "closed b", "cleaned"}
+
+
+async def test_cancelled_while_results_are_put_in_place_it_waits_for_the_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is half put in place is taken away before the command leaves, not by a thread after it."""
+    world = World(a=(AMD,))
+    begun, aborted = threading.Event(), threading.Event()
+
+    class Slow(FakeExports):
+        def commit(self) -> None:
+            begun.set()
+            assert aborted.wait(5)
+            self.world.log.append("ended")
+
+        def abort(self) -> None:
+            super().abort()
+            aborted.set()
+
+    monkeypatch.setattr(world, "exports", lambda request, nodes: Slow(world))
+    task = asyncio.ensure_future(world.build(outputs=(Output("oci", {}, "x"),)))
+    assert await asyncio.to_thread(begun.wait, 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 3)
+    assert world.log.index("abort") < world.log.index("ended") < world.log.index("closed a")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "outputs", "asked"),
+    [
+        ({"a": (AMD,)}, PUSH, ["a"]),
+        ({"a": (AMD,), "b": (ARM,)}, (Output("local", {}, "x"),), ["a", "b"]),
+        ({"a": (AMD,), "b": (ARM,)}, PUSH, []),
+    ],
+)
+async def test_the_metadata_says_what_the_build_came_from(
+    nodes: dict[str, tuple[Platform, ...]], outputs: tuple[Output, ...], asked: list[str]
+) -> None:
+    """If that is wanted; of an image that is merged here its digest alone is told, as docker buildx does."""
+    platforms = tuple(platform for one in nodes.values() for platform in one)
+    for mode in ("", "min"):
+        world = World(**nodes)
+        result = await world.build(tags=("r/a:1",), platforms=platforms, outputs=outputs, metadata_provenance=mode)
+        assert sorted(world.records) == (asked if mode else [])
+        assert ("buildx.build.provenance" in result.metadata) is bool(mode and asked)
 
 
 async def test_a_failed_merge_is_a_failed_step() -> None:

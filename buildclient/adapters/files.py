@@ -1,0 +1,40 @@
+"""How a result is put into its file: beside and renamed, so that readers see all of it or what was there before."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat as st
+
+__all__ = ["replaceable", "write_whole"]
+
+_STREAMS = ("/dev/", "/proc/")
+"""Where names lead to streams, even if a shell has opened a regular file for one."""
+
+
+def replaceable(path: str) -> bool:
+    """Whether a path is a file of its own, or nothing yet; a device or a pipe can only be written into."""
+    if os.path.abspath(path).startswith(_STREAMS):
+        return False
+    try:
+        return st.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return True
+
+
+def write_whole(path: str, text: str) -> None:
+    """Writes a small file; a link stays, and what it leads to is replaced. Raises OSError."""
+    if not replaceable(path):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return
+    target = os.path.realpath(path)
+    beside = f"{target}.{os.getpid()}"
+    try:
+        with open(beside, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(beside, target)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise

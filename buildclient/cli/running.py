@@ -1,0 +1,59 @@
+"""Runs a command's coroutine: a signal ends it in order, and no thread is waited for.
+
+`asyncio.run` waits for every thread that a cancelled call left behind: a credential helper that asks its user, a
+registry that hangs. The process leaves without taking itself apart (`buildclient.cli.main.run`), so they may stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from buildclient.core.errors import Cancelled
+
+__all__ = ["run"]
+
+_T = TypeVar("_T")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_GRACE = 1.0
+"""Seconds that tasks have which the command left behind."""
+
+
+def run(work: Coroutine[Any, Any, _T], said: str = "interrupted") -> _T:
+    """What the coroutine gives. The first signal cancels it, the second leaves at once. Raises Cancelled."""
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(work)
+    signals = 0
+
+    def stop() -> None:
+        nonlocal signals
+        signals += 1
+        if signals > 1:
+            os._exit(Cancelled.exit_status)
+        task.cancel()
+
+    # nohup's answer to a terminal that goes away stays as it is.
+    caught = [one for one in _SIGNALS if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
+    for number in caught:
+        loop.add_signal_handler(number, stop)
+    try:
+        return loop.run_until_complete(task)
+    except asyncio.CancelledError:
+        raise Cancelled(said) from None
+    finally:
+        _end(loop)
+        for number in caught:
+            loop.remove_signal_handler(number)
+        loop.close()
+
+
+def _end(loop: asyncio.AbstractEventLoop) -> None:
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.wait(left, timeout=_GRACE))
+    loop.run_until_complete(loop.shutdown_asyncgens())

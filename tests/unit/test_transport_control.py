@@ -1,0 +1,167 @@
+"""The Control service over a socket: sessions that end or fall silent, and the daemon's record of a build."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from buildclient.adapters.control import GrpcControl
+from buildclient.adapters.endpoint import AddressEndpoint
+from buildclient.core.errors import BuildFailed, UnreachableError
+from buildclient.core.provenance import Provenance
+from buildclient.core.solve import SolveRequest
+from buildclient.proto import control_pb2, history_pb2
+
+_SLSA = "https://slsa.dev/provenance/v1"
+Session = Callable[[], Awaitable[None]]
+
+
+class Daemon(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """As much of a daemon as is needed: its session does what it is told, its solve ends when it is told."""
+
+    def __init__(self) -> None:
+        self.session: Session = asyncio.Event().wait  # type: ignore[assignment]
+        self.solved = asyncio.Event()
+        self.record = history_pb2.BuildHistoryRecord()
+        self.blobs: dict[str, list[bytes]] = {}
+        self.with_history = True
+
+    def service(self, details: grpc.HandlerCallDetails) -> Any:
+        name = details.method.rpartition("/")[2]
+        if name in ("ListenBuildHistory", "Read") and not self.with_history:
+            return None
+        handlers = {
+            "Session": grpc.stream_stream_rpc_method_handler(self._session),
+            "Solve": grpc.unary_unary_rpc_method_handler(self._solve),
+            "Status": grpc.unary_stream_rpc_method_handler(self._status),
+            "ListenBuildHistory": grpc.unary_stream_rpc_method_handler(
+                self._history, history_pb2.BuildHistoryRequest.FromString
+            ),
+            "Read": grpc.unary_stream_rpc_method_handler(self._read, history_pb2.ReadContentRequest.FromString),
+        }
+        return handlers[name]
+
+    async def _session(self, requests: Any, context: Any) -> None:
+        await self.session()
+
+    async def _solve(self, request: bytes, context: Any) -> bytes:
+        await self.solved.wait()
+        return control_pb2.SolveResponse(exporter_response={"a": "b"}).SerializeToString()
+
+    async def _status(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        await self.solved.wait()
+        return
+        yield b""
+
+    async def _history(self, request: Any, context: Any) -> AsyncIterator[bytes]:
+        if request.ref == self.record.ref and request.early_exit:
+            yield history_pb2.BuildHistoryEvent(record=self.record).SerializeToString()
+
+    async def _read(self, request: Any, context: Any) -> AsyncIterator[bytes]:
+        for piece in self.blobs[request.digest]:
+            yield history_pb2.ReadContentResponse(data=piece).SerializeToString()
+
+
+@contextlib.asynccontextmanager
+async def connected(daemon: Daemon, folder: Path, silence: float = 60) -> AsyncIterator[GrpcControl]:
+    """A connection to the daemon, which listens on a socket in the folder."""
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((daemon,))
+    server.add_insecure_port(f"unix:{folder}/d")
+    await server.start()
+    deadline = asyncio.get_running_loop().time() + 10
+    control = await GrpcControl.open(AddressEndpoint(f"unix://{folder}/d"), deadline, silence=silence)
+    try:
+        yield control
+    finally:
+        await control.close()
+        await server.stop(0)
+
+
+async def solve(control: GrpcControl) -> dict[str, str]:
+    """A solve without inputs."""
+    return await asyncio.wait_for(control.solve(SolveRequest("ref", "dockerfile.v0", {}), {}, lambda event: None), 20)
+
+
+async def test_a_solve_gives_the_exporters_answer(tmp_path: Path) -> None:
+    """While its session lasts."""
+    daemon = Daemon()
+    daemon.solved.set()
+    async with connected(daemon, tmp_path) as control:
+        assert await solve(control) == {"a": "b"}
+
+
+async def test_a_session_that_the_daemon_ends_is_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The solve does not go on without it, even where the daemon says nothing of its own."""
+    monkeypatch.setattr("buildclient.adapters.control._LAST_WORDS", 0.2)
+    daemon = Daemon()
+
+    async def leave() -> None:
+        return None
+
+    daemon.session = leave
+    async with connected(daemon, tmp_path) as control:
+        with pytest.raises(UnreachableError, match=r"lost the session with .*: the daemon ended it"):
+            await solve(control)
+
+
+async def test_a_daemon_that_falls_silent_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon asks for the session's health every few seconds; one that is stopped does not."""
+    monkeypatch.setattr("buildclient.adapters.control._LAST_WORDS", 0.2)
+    begun = time.monotonic()
+    async with connected(Daemon(), tmp_path, silence=0.5) as control:
+        with pytest.raises(UnreachableError, match="the daemon said nothing for"):
+            await solve(control)
+    assert time.monotonic() - begun < 15
+
+
+def _attested(digest: str, size: int) -> history_pb2.BuildResultInfo:
+    annotations = {"in-toto.io/predicate-type": _SLSA}
+    other = history_pb2.Descriptor(media_type="application/vnd.in-toto+json", digest="sha256:sbom")
+    wanted = history_pb2.Descriptor(
+        media_type="application/vnd.in-toto+json", digest=digest, size=size, annotations=annotations
+    )
+    return history_pb2.BuildResultInfo(attestations=[other, wanted])
+
+
+async def test_the_provenance_of_a_build_is_read_from_its_record(tmp_path: Path) -> None:
+    """Of one result, or of each platform's, in as many pieces as it comes."""
+    daemon = Daemon()
+    daemon.blobs = {"sha256:a": [b"{", b"}"], "sha256:b": [b"[]"]}
+    async with connected(daemon, tmp_path) as control:
+        deadline = asyncio.get_running_loop().time() + 10
+        daemon.record = history_pb2.BuildHistoryRecord(ref="one", result=_attested("sha256:a", 2))
+        assert await control.provenance("one", deadline) == {"": Provenance(_SLSA, b"{}")}
+        results = {"linux/amd64": _attested("sha256:a", 2), "linux/arm64": _attested("sha256:b", 2)}
+        daemon.record = history_pb2.BuildHistoryRecord(ref="two", results=results)
+        assert await control.provenance("two", deadline) == {
+            "linux/amd64": Provenance(_SLSA, b"{}"),
+            "linux/arm64": Provenance(_SLSA, b"[]"),
+        }
+        daemon.record = history_pb2.BuildHistoryRecord(ref="none", result=history_pb2.BuildResultInfo())
+        assert await control.provenance("none", deadline) == {}
+
+
+async def test_a_provenance_that_is_not_whole_is_an_error(tmp_path: Path) -> None:
+    """A stream that ends early is never taken for the end."""
+    daemon = Daemon()
+    daemon.record = history_pb2.BuildHistoryRecord(ref="one", result=_attested("sha256:a", 3))
+    daemon.blobs = {"sha256:a": [b"{}"]}
+    async with connected(daemon, tmp_path) as control:
+        with pytest.raises(BuildFailed, match="sha256:a is not whole"):
+            await control.provenance("one", asyncio.get_running_loop().time() + 10)
+
+
+async def test_a_daemon_that_keeps_no_records_has_no_provenance(tmp_path: Path) -> None:
+    """An old one; its builds are none the worse."""
+    daemon = Daemon()
+    daemon.with_history = False
+    async with connected(daemon, tmp_path) as control:
+        assert await control.provenance("one", asyncio.get_running_loop().time() + 10) == {}
