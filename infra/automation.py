@@ -24,6 +24,7 @@ import yaml
 from pulumi import automation as auto
 
 from contract.output import BuilderOutput
+from infra.command import Command, interrupt_all
 from infra.results import Drift, Events, Preview, StackError, Update, explain, read_builder
 
 __all__ = ["Drift", "OnOutput", "Preview", "Project", "Stack", "StackError", "Update", "each"]
@@ -54,7 +55,7 @@ class Project:
         self._program = program
         self._environment = dict(environment or {})
         with explain():
-            self._command = auto.PulumiCommand()
+            self._command = Command()
 
     def stack(self, name: str, *, create: bool | None = None) -> Stack:
         """The stack `name`. With `create` it is made if missing; by default if it has a config file.
@@ -189,7 +190,13 @@ def each(stacks: Iterable[Stack], act: Callable[[Stack], Any], *, at_once: int =
 
     listed = list(stacks)
     with ThreadPoolExecutor(max_workers=max(1, min(at_once, len(listed)))) as pool:
-        return dict(zip([stack.name for stack in listed], pool.map(one, listed), strict=True))
+        try:
+            return dict(zip([stack.name for stack in listed], pool.map(one, listed), strict=True))
+        except KeyboardInterrupt:
+            # only this thread hears of it; the pool then waits for the others
+            pool.shutdown(wait=False, cancel_futures=True)
+            interrupt_all()
+            raise
 
 
 class _Workspace(auto.LocalWorkspace):

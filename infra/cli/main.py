@@ -6,6 +6,7 @@ Results go to standard output, Pulumi's progress to standard error. Exit status:
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -38,6 +39,8 @@ def main() -> None:
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    # what CI runners and init systems send: Pulumi has a lock to give back
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(_status(arguments))
 
 

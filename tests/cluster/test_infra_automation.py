@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -192,3 +194,29 @@ def test_builders_makes_a_stack_that_has_a_config_file(project: PulumiProject, n
     assert project.objects(namespace) == set()
     assert json.loads(project.run(builders, "ls", "-o", "json").output)["stacks"] == []
     assert (project.folder / "stacks" / "Pulumi.test.yaml").exists()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=lambda sent: sent.name)
+def test_an_interrupted_update_leaves_no_lock(project: PulumiProject, namespace: str, sent: signal.Signals) -> None:
+    """Ctrl-C, or a runner's SIGTERM, ends `builders up` in order: status 130, the state whole, the stack free."""
+    builders = str(ROOT / ".venv" / "bin" / "builders")
+    project.configure(namespace=namespace, **{"driver-opts": "nodeselector=no-such-label=x"})
+    process = subprocess.Popen(
+        [builders, "up", "--stack", "test", "--yes"],
+        cwd=project.folder, env=project.environment, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stderr
+        seen = next(line for line in process.stderr if "Waiting for app ReplicaSet" in line)
+        os.killpg(process.pid, sent)
+        _, rest = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert (process.returncode, rest.splitlines()[-1]) == (130, "ERROR: interrupted"), seen + rest
+    assert "Traceback" not in rest
+    assert [path for path in (project.folder / "state" / ".pulumi" / "locks").rglob("*") if path.is_file()] == []
+    assert "kube0-deployment" in project.pulumi("stack", "export").output, "the state knows what was made"
+    done = project.run(builders, "destroy", "--stack", "test", "--yes")
+    assert done.status == 0, done.output
+    assert project.objects(namespace) == set()
