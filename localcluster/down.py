@@ -26,14 +26,15 @@ def down(instance: Instance) -> None:
         with progress.step("ending every process"):
             stop_all(instance)
         with progress.step("removing network, cgroups and settings"):
+            others = _others(instance)
             network.down(instance)
             for node in NODES:
                 if busy := cgroups.remove(instance.node_cgroup(node)):
                     raise ClusterError(f"{busy[0]} is still in use; run down again")
-            network.forget_mount(instance)
+            network.forget_mount(instance, last=not others)
             cgroups.restore(instance.run / "controllers.json")
             sysctls.restore(instance.run / "sysctls.json")
-            if not _others(instance):
+            if not others:
                 binfmt.forget(str(cache_folder()), binfmt.INSTALLED)
         with progress.step("removing the cluster's state"):
             for folder in (instance.run, instance.state):

@@ -6,7 +6,6 @@ The bridge is in the control namespace, so the machine sees a single device, `<i
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 
 from localcluster.errors import ClusterError
@@ -82,27 +81,35 @@ def down(instance: Instance) -> None:
             (_NAMESPACES / name).unlink(missing_ok=True)
 
 
-def forget_mount(instance: Instance) -> None:
+def forget_mount(instance: Instance, *, last: bool) -> None:
     """Undoes the mount of /run/netns on itself, which the first `ip netns add` of a machine makes, if it was ours.
 
-    Not while somebody's namespace is in it.
+    Not while somebody's namespace is in it. The mark is every instance's: the `last` one that goes tidies up.
     """
     mark = _mark(instance)
     if mark.exists() and _NAMESPACES.is_dir() and not any(_NAMESPACES.iterdir()):
-        if os.path.ismount(_NAMESPACES):
+        if _is_mount(_NAMESPACES):
             run("umount", str(_NAMESPACES))
         if mark.read_text() == "folder":
             _NAMESPACES.rmdir()
-    mark.unlink(missing_ok=True)
+        mark.unlink()
+    elif last:
+        mark.unlink(missing_ok=True)
 
 
 def _remember_mount(instance: Instance) -> None:
-    if not os.path.ismount(_NAMESPACES):
+    if not _is_mount(_NAMESPACES):
         write_text(_mark(instance), "mount" if _NAMESPACES.exists() else "folder")
 
 
+def _is_mount(folder: Path) -> bool:
+    """Also of a folder that is mounted on itself, which os.path.ismount does not see: the device is the same."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return any(line.split()[4] == str(folder) for line in lines)
+
+
 def _mark(instance: Instance) -> Path:
-    return instance.run / "netns-mount"
+    return instance.run.parent / "netns-mount"
 
 
 def _is_namespace(name: str) -> bool:
@@ -111,4 +118,6 @@ def _is_namespace(name: str) -> bool:
 
 def _batch(namespace: str, *lines: str) -> None:
     where = ["-n", namespace] if namespace else []
-    run("ip", *where, "-batch", "-", stdin="\n".join(lines) + "\n")
+    # A line at a time: of a batch `ip` says last which line failed, and not why.
+    for line in lines:
+        run("ip", *where, *line.split())

@@ -237,6 +237,44 @@ def test_status_makes_nothing(instance: Instance, monkeypatch: pytest.MonkeyPatc
     assert not instance.run.parent.exists()
 
 
+NETWORK = """\
+import pathlib, sys
+from localcluster.instance import Instance
+from localcluster.machine import network, snapshot
+folder = pathlib.Path(sys.argv[1])
+one, two = (Instance(name, octet, folder / "state" / name, folder / "run" / name)
+            for name, octet in (("test", 200), ("other", 201)))
+before = snapshot.take()
+network.up(one)
+assert network.is_up(one) and not network.is_up(two)
+network.up(two)
+network.up(one)
+network.down(one)
+network.forget_mount(one, last=False)
+assert network.is_up(two)
+network.down(two)
+network.forget_mount(two, last=True)
+differences = snapshot.compare(before, snapshot.take())
+assert not differences, differences
+assert not pathlib.Path("/run/netns").exists()
+assert not any(path.is_file() for path in folder.rglob("*"))
+"""
+
+
+def test_a_network_leaves_a_bare_machine_as_it_was(tmp_path: Path) -> None:
+    """On a machine that never had a namespace: two instances up, the first down before the second, nothing left."""
+    if os.geteuid() != 0:
+        pytest.skip("making a namespace needs root")
+    # As on a machine of its own, whatever runs on this one.
+    script = "umount -l /run/netns 2> /dev/null; mount -t tmpfs none /run && mount -t sysfs none /sys"
+    script += ' && ip link set lo up && exec "$@"'
+    done = subprocess.run(
+        ["unshare", "--mount", "--net", "sh", "-c", script, "sh", sys.executable, "-c", NETWORK, str(tmp_path)],
+        cwd=Path(__file__).resolve().parents[2], capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
 def test_emulators_of_ours_are_forgotten_and_others_kept(tmp_path: Path) -> None:
     """Entries are known by where their interpreters lie; a folder whose name only begins alike is another."""
     if os.geteuid() != 0:
