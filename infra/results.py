@@ -145,8 +145,8 @@ def explain(what: str = "", events: Events | None = None) -> Iterator[None]:
     except auto.CommandError as error:
         if isinstance(error, auto.StackNotFoundError) and events is None:
             raise
-        told = events.errors() if events else []
-        raise StackError(head + ("\n".join(told) or _last_line(str(error)))) from None
+        told = "\n".join(events.errors() if events else []) or _last_line(str(error))
+        raise StackError(head + told + _advice(told)) from None
     except auto.InvalidVersionError as error:
         raise StackError(f"{head}{error}") from None
     except FileNotFoundError as error:
@@ -157,8 +157,16 @@ def explain(what: str = "", events: Events | None = None) -> Iterator[None]:
         raise
 
 
+def _advice(told: str) -> str:
+    """What to do about the one error that every newcomer meets."""
+    missing = re.search(r'namespaces "([^"]+)" not found', told)
+    if not missing:
+        return ""
+    return f"\nmake it: kubectl create namespace {missing[1]}; or set builder:createNamespace: true"
+
+
 def _last_line(text: str) -> str:
     """The line that says why, out of the output of a failed command."""
-    lines = [line.strip() for line in _COLOUR.sub("", text).splitlines() if line.strip()]
+    lines = [line.strip().removeprefix("stderr: ") for line in _COLOUR.sub("", text).splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error:")]
     return (errors or lines or ["Pulumi failed without a word"])[-1].removeprefix("error:").strip()

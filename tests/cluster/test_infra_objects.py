@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from infra_project import ROOT, PulumiProject
 
 from contract.output import Cluster
 from infra import manifests
@@ -88,3 +91,25 @@ def test_quantities_are_canonical_as_the_apiserver_has_it(cluster: dict[str, str
     (stored,) = _dry_run(cluster, {**pod, "spec": {"containers": containers}})
     found = {t: c["resources"]["limits"]["memory"] for t, c in zip(texts, stored["spec"]["containers"], strict=True)}
     assert found == {text: parse_quantity(text).text for text in texts}
+
+
+@pytest.mark.parametrize(("stack", "created"), [("local", 9), ("dev", 6), ("staging", 8), ("prod", 13)])
+def test_the_worked_examples_preview_cleanly(
+    stack: str, created: int, cluster: dict[str, str], tmp_path: Path, namespace: str
+) -> None:
+    """`builders preview` of each stack as it stands, but for the namespace: nothing is refused, nothing is made."""
+    project = PulumiProject(tmp_path / "project", cluster)
+    # without the salt that Pulumi adds to a stack that was used
+    stored = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text())["config"]
+    text = yaml.safe_dump({"config": stored})
+    wanted = f"{namespace}-own" if stack == "local" else namespace  # that stack makes it itself
+    text = re.sub(r"(namespace[:=] ?)buildkit\b", rf"\g<1>{wanted}", text)
+    assert wanted in text
+    (project.folder / "stacks" / f"Pulumi.{stack}.yaml").write_text(text)
+    before = project.objects(namespace)
+    done = project.run(str(ROOT / ".venv" / "bin" / "builders"), "preview", "--stack", stack)
+    assert done.status == 0, done.output
+    assert "error" not in done.output.lower(), done.output
+    assert done.output.count("would create ") == created
+    assert project.objects(namespace) == before
+    assert project.run("kubectl", "get", "namespace", f"{namespace}-own").status != 0
