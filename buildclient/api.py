@@ -1,10 +1,18 @@
 """What Python programs import: find a builder, build with it, look at it.
 
-    from buildclient.api import Client, Where
-    result = Client(Where(stack="dev")).build(request)
+    from buildclient.api import BuildRequest, Client, Where, parse_outputs, parse_platforms
 
-Every call has an asynchronous form (`build_async`, …) and a plain one. This is the only module that constructs
-adapters; they are imported when they are needed, since a cached build is mostly start-up time.
+    request = BuildRequest(
+        context="app",
+        tags=("registry.example/app:1",),
+        platforms=parse_platforms(["linux/amd64", "linux/arm64"]),
+        outputs=parse_outputs(push=True),
+    )
+    print(Client(Where(stack="dev")).build(request).digest)
+
+Every call has an asynchronous form (`build_async`, …) and a plain one; all of them raise ClientError's kin, whose text
+is meant for users. This is the only module that constructs adapters; they are imported when they are needed, since a
+cached build is mostly start-up time.
 """
 
 from __future__ import annotations
@@ -17,19 +25,53 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from buildclient.build import Exports, Node, Prepared, build
 from buildclient.core.attrs import with_proxies
-from buildclient.core.errors import ClientError, UnreachableError
-from buildclient.core.events import Event
+from buildclient.core.errors import (
+    BuildFailed,
+    Cancelled,
+    ClientError,
+    InternalFailure,
+    ResourceExhausted,
+    UnreachableError,
+    UsageError,
+)
+from buildclient.core.events import Event, Log, Vertex, VertexStatus, Warned
+from buildclient.core.outputs import parse_outputs
 from buildclient.core.ports import EventSink, Pod
-from buildclient.core.request import BuildRequest, BuildResult
+from buildclient.core.request import BuildRequest, BuildResult, NodeResult, Output
 from buildclient.session.call import Handlers
 from contract.output import BuilderOutput
+from contract.platform import Platform, PlatformError, parse_platforms
 
 if TYPE_CHECKING:
     from buildclient.adapters.kubernetes import KubernetesPods
     from buildclient.adapters.node import BuilderNode
     from buildclient.core.views import BuilderView, NodeView, PodView
 
-__all__ = ["Client", "Where"]
+__all__ = [
+    "BuildFailed",
+    "BuildRequest",
+    "BuildResult",
+    "BuilderOutput",
+    "Cancelled",
+    "Client",
+    "ClientError",
+    "Event",
+    "InternalFailure",
+    "Log",
+    "NodeResult",
+    "Output",
+    "Platform",
+    "PlatformError",
+    "ResourceExhausted",
+    "UnreachableError",
+    "UsageError",
+    "Vertex",
+    "VertexStatus",
+    "Warned",
+    "Where",
+    "parse_outputs",
+    "parse_platforms",
+]
 
 _T = TypeVar("_T")
 _LOOK = 15.0
@@ -75,7 +117,10 @@ class Client:
         self._pods: dict[tuple[str, str], KubernetesPods] = {}
 
     def build(self, request: BuildRequest, sink: EventSink = _ignore) -> BuildResult:
-        """Builds; progress goes to `sink`. Raises ClientError's kin."""
+        """Builds; progress goes to `sink`. Raises ClientError's kin.
+
+        As all plain forms it raises RuntimeError where an event loop is running: there, await `build_async`.
+        """
         return _run(self.build_async(request, sink))
 
     def inspect(self, *, bootstrap: bool = False) -> BuilderView:
@@ -279,4 +324,9 @@ async def _ask(node: BuilderNode, pod: Pod, deadline: float) -> PodView:
 
 
 def _run(work: Coroutine[Any, Any, _T]) -> _T:
-    return asyncio.run(work)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    work.close()
+    raise RuntimeError("an event loop is running already: await build_async, inspect_async or ls_async instead")

@@ -11,6 +11,7 @@ from buildclient.core.annotations import annotation_attrs
 from buildclient.core.errors import UsageError
 from buildclient.core.flags import flagged, is_bool, parse_bool
 from buildclient.core.limits import check_entitlement, parse_host, parse_ulimits
+from buildclient.core.outputs import is_archive
 from buildclient.core.reference import InvalidReference, parse_reference, parse_tag
 from buildclient.core.request import BuildRequest, Output
 from buildclient.core.solve import CacheEntry, Exporter, SolveRequest
@@ -35,6 +36,20 @@ def check_request(request: BuildRequest) -> None:
     for flag, check in _CHECKS:
         with flagged(flag):
             check(request)
+
+
+def _check_kinds(request: BuildRequest) -> None:
+    """What the command line cannot get wrong, a program can."""
+    for name in ("tags", "outputs", "annotations", "no_cache_filter", "allow", "add_hosts", "ulimits"):
+        if isinstance(getattr(request, name), str):
+            raise UsageError(f"{_PREFIX}{name} of a request must be a tuple, not a text")
+    if not all(isinstance(platform, Platform) for platform in request.platforms):
+        raise UsageError(f"{_PREFIX}platforms of a request must be platforms, such as parse_platforms gives")
+    for output in request.outputs:
+        if not isinstance(output, Output) or output.type == "registry":
+            raise UsageError(f"{_PREFIX}outputs of a request must be outputs, such as parse_outputs gives")
+        if not output.dest and (is_archive(output) or output.type == "local"):
+            raise UsageError(f"{_PREFIX}dest is required for {output.type} exporter")
 
 
 def _check_no_cache(request: BuildRequest) -> None:
@@ -80,6 +95,7 @@ def _check_all(check: Callable[[str], object], texts: Sequence[str]) -> None:
 
 
 _CHECKS: tuple[tuple[str, Callable[[BuildRequest], object]], ...] = (
+    ("", _check_kinds),
     ("--ulimit", lambda request: parse_ulimits(request.ulimits)),
     ("--allow", lambda request: _check_all(check_entitlement, request.allow)),
     ("--no-cache-filter", _check_no_cache),

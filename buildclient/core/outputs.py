@@ -12,7 +12,7 @@ from buildclient.core.errors import UsageError
 from buildclient.core.flags import parse_bool
 from buildclient.core.request import Output
 
-__all__ = ["build_outputs", "is_archive", "parse_output"]
+__all__ = ["build_outputs", "is_archive", "parse_output", "parse_outputs"]
 
 _PREFIX = "failed to build: "
 _LOAD = (
@@ -45,6 +45,11 @@ def parse_output(text: str) -> Output:
     if not kind:
         raise UsageError("type is required for output")
     return Output(kind, attrs, dest)
+
+
+def parse_outputs(*texts: str, push: bool = False) -> tuple[Output, ...]:
+    """Several `-o` and perhaps `--push`, as a request takes them. Raises UsageError."""
+    return build_outputs([parse_output(text) for text in texts], push=push)
 
 
 def build_outputs(given: Sequence[Output], *, push: bool = False, load: bool = False) -> tuple[Output, ...]:

@@ -1,0 +1,59 @@
+"""Never run: type-checked only, so that the public types of the build client cannot change unnoticed."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+from buildclient.api import (
+    BuilderOutput,
+    BuildFailed,
+    BuildRequest,
+    BuildResult,
+    Client,
+    ClientError,
+    Event,
+    Log,
+    Output,
+    Platform,
+    UnreachableError,
+    Where,
+    parse_outputs,
+    parse_platforms,
+)
+
+
+def request() -> BuildRequest:
+    outputs, platforms = parse_outputs("type=local,dest=out", push=True), parse_platforms(["linux/amd64"])
+    assert_type(outputs, tuple[Output, ...])
+    assert_type(platforms, tuple[Platform, ...])
+    return BuildRequest(context="app", tags=("r.example/app:1",), outputs=outputs, platforms=platforms)
+
+
+def plain() -> None:
+    lines: list[bytes] = []
+
+    def sink(event: Event) -> None:
+        if isinstance(event, Log):
+            lines.append(event.data)
+
+    client = Client(Where(stack="dev"))
+    try:
+        result = client.build(request(), sink)
+    except BuildFailed as error:
+        assert_type(error.sources, tuple[str, ...])
+    except UnreachableError as error:
+        assert_type(error.exit_status, int)
+    except ClientError:
+        raise
+    else:
+        assert_type(result, BuildResult)
+        assert_type(result.digest, str)
+    assert_type(client.inspect(bootstrap=True).output, BuilderOutput)
+
+
+async def asynchronous(output: BuilderOutput) -> None:
+    client = Client(output=output, environ={"DOCKER_CONFIG": "/run/docker"})
+    assert_type(await client.build_async(request()), BuildResult)
+    assert_type(await client.output_async(), BuilderOutput)
+    for view in await client.ls_async():
+        assert_type(view.error, str)

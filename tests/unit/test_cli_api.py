@@ -1,0 +1,74 @@
+"""The client as a Python program uses it, as far as that needs no builder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildclient import api
+from buildclient.api import BuildRequest, Client, ClientError, Output, UnreachableError, UsageError, parse_outputs
+from buildclient.core.attrs import check_request
+from contract.output import BuilderOutput, NodeOutput
+
+NOWHERE = BuilderOutput("kube", "", (NodeOutput("one", address="unix:///nowhere/socket"),))
+
+
+def test_all_that_is_named_is_there() -> None:
+    """Errors, values and what makes them; every error is a ClientError with an exit status."""
+    for name in api.__all__:
+        assert hasattr(api, name), name
+    for name in ("BuildFailed", "Cancelled", "InternalFailure", "ResourceExhausted", "UnreachableError", "UsageError"):
+        assert issubclass(getattr(api, name), ClientError)
+        assert getattr(api, name).exit_status in (1, 2, 100, 102, 125, 130)
+
+
+def test_outputs_are_read_as_the_command_line_reads_them() -> None:
+    """`push` adds an image, or goes into those there are."""
+    assert parse_outputs(push=True) == (Output("image", {"push": "true", "unpack": "false"}),)
+    assert parse_outputs("out", "type=registry") == (
+        Output("local", {}, "out"),
+        Output("image", {"unpack": "false", "push": "true"}),
+    )
+    with pytest.raises(UsageError, match="dest is required"):
+        parse_outputs("type=local")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"tags": "a:1"}, "tags of a request must be a tuple"),
+        ({"platforms": ("linux/amd64",)}, "platforms of a request"),
+        ({"platforms": "linux/amd64"}, "platforms of a request"),
+        ({"outputs": ("type=image",)}, "outputs of a request"),
+        ({"outputs": (Output("registry"),)}, "outputs of a request"),
+        ({"outputs": (Output("tar"),)}, "dest is required for tar"),
+        ({"outputs": (Output("local"),)}, "dest is required for local"),
+    ],
+)
+def test_a_request_of_the_wrong_kinds_is_refused(fields: dict[str, Any], words: str) -> None:
+    """By name, before anything is asked of a builder."""
+    with pytest.raises(UsageError, match=words):
+        check_request(BuildRequest(**fields))
+    with pytest.raises(UsageError, match=words):
+        Client(output=NOWHERE, environ={}).build(BuildRequest(**fields))
+
+
+async def test_plain_calls_say_what_to_await_in_a_coroutine() -> None:
+    """They would start a loop of their own inside the one that runs."""
+    client = Client(output=NOWHERE, environ={})
+    for call in (client.inspect, client.ls, lambda: client.build(BuildRequest())):
+        with pytest.raises(RuntimeError, match="await build_async"):
+            call()
+    assert await client.output_async() is NOWHERE
+
+
+async def test_a_builder_that_is_not_there_is_raised_or_shown(tmp_path: Path) -> None:
+    """A build raises it, a look at the builder shows it."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    client = Client(output=NOWHERE, environ={})
+    with pytest.raises(UnreachableError, match="/nowhere/socket"):
+        await client.build_async(BuildRequest(context=str(tmp_path)))
+    (view,) = await client.ls_async()
+    assert "/nowhere/socket" in view.nodes[0].pods[0].error
