@@ -35,7 +35,7 @@ from buildclient.core.errors import (
     UsageError,
 )
 from buildclient.core.events import Event, Log, Vertex, VertexStatus, Warned
-from buildclient.core.outputs import parse_outputs
+from buildclient.core.outputs import check_default_load, parse_outputs
 from buildclient.core.ports import EventSink, Pod
 from buildclient.core.request import BuildRequest, BuildResult, NodeResult, Output
 from buildclient.session.call import Handlers
@@ -142,6 +142,7 @@ class Client:
     async def build_async(self, request: BuildRequest, sink: EventSink = _ignore) -> BuildResult:
         """Builds; progress goes to `sink`, from the loop's thread. Cancelling the task cancels the build."""
         output = await self.output_async()
+        check_default_load(output.default_load, request.outputs, self.environ)
         deadline = asyncio.get_running_loop().time() + _REACH
         tools = _Tools(self, sink)
         return await build(output, with_proxies(request, tools.docker.proxies()), tools, sink, deadline)

@@ -5,14 +5,14 @@ Reference: util/buildflags/export.go and CreateExports of buildx 0.38.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from buildclient.core.csvtext import CsvError, csv_fields
 from buildclient.core.errors import UsageError
 from buildclient.core.flags import parse_bool
 from buildclient.core.request import Output
 
-__all__ = ["build_outputs", "is_archive", "parse_output", "parse_outputs"]
+__all__ = ["build_outputs", "check_default_load", "is_archive", "parse_output", "parse_outputs"]
 
 _PREFIX = "failed to build: "
 _LOAD = (
@@ -70,6 +70,15 @@ def build_outputs(given: Sequence[Output], *, push: bool = False, load: bool = F
     if sum(output.dest == "-" for output in outputs) > 1:
         raise UsageError(f"{_PREFIX}multiple outputs configured to write to stdout")
     return tuple(outputs)
+
+
+def check_default_load(default_load: bool, outputs: Sequence[Output], environ: Mapping[str, str]) -> None:
+    """Refuses a build without output on a builder that is to load into Docker. Raises UsageError."""
+    if default_load and not outputs and not parse_bool(environ.get("BUILDX_NO_DEFAULT_LOAD", "")):
+        raise UsageError(
+            "the builder's option default-load wants the image in a Docker daemon, and there is none here: "
+            "use --push, -o type=docker,dest=image.tar, or -o type=cacheonly to leave it in the build cache"
+        )
 
 
 def is_archive(output: Output) -> bool:

@@ -72,3 +72,14 @@ async def test_a_builder_that_is_not_there_is_raised_or_shown(tmp_path: Path) ->
         await client.build_async(BuildRequest(context=str(tmp_path)))
     (view,) = await client.ls_async()
     assert "/nowhere/socket" in view.nodes[0].pods[0].error
+
+
+def test_a_builder_that_loads_by_default_is_not_silently_obeyed(tmp_path: Path) -> None:
+    """There is no Docker here to load into; an output, or the variable of docker buildx, says what is meant."""
+    loading = NOWHERE._replace(default_load=True)
+    request = BuildRequest(context=str(tmp_path))
+    with pytest.raises(UsageError, match="default-load"):
+        Client(output=loading, environ={}).build(request)
+    for environ, outputs in (({"BUILDX_NO_DEFAULT_LOAD": "1"}, ()), ({}, (Output("cacheonly"),))):
+        with pytest.raises(UnreachableError):
+            Client(output=loading, environ=environ).build(request._replace(outputs=outputs))
