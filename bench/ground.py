@@ -38,6 +38,8 @@ class Ground:
             "BUILDX_CONFIG": str(folder / "buildx"),
             "DOCKER_CONFIG": str(folder / "docker"),
         }
+        # An installed program has its byte code; a clone gets it with the first run, unless it is told not to.
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self.registry = self.environment["REGISTRY"]
         self.base = self.environment["BASE_IMAGE"]
 

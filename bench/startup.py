@@ -67,13 +67,14 @@ def imports(ground: Ground, context: Path, rounds: int = 15) -> tuple[float, flo
     command = [sys.executable, "-c", _TRACED, str(names), "build", "--provenance=false", str(context)]
     subprocess.run(command, env=environment, check=True, cwd=ground.folder, capture_output=True, timeout=60)
     all_of_them = [sys.executable, "-c", _IMPORTED, str(names)]
-    return _least(all_of_them, rounds), _least([sys.executable, "-c", "pass"], rounds)
+    bare = [sys.executable, "-c", "pass"]
+    return _least(all_of_them, environment, rounds), _least(bare, environment, rounds)
 
 
-def _least(command: list[str], rounds: int) -> float:
+def _least(command: list[str], environment: dict[str, str], rounds: int) -> float:
     taken = []
     for _ in range(rounds):
         begun = time.perf_counter()
-        subprocess.run(command, check=True, cwd=ROOT, timeout=60, capture_output=True)
+        subprocess.run(command, env=environment, check=True, cwd=ROOT, timeout=60, capture_output=True)
         taken.append(time.perf_counter() - begun)
     return min(taken)

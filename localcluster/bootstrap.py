@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 _MARK = VENV / ".installed"
 _KEYED_BY = ("requirements.lock", "pyproject.toml")
+_PACKAGES = ("contract", "infra", "buildclient")
+"""What is byte-compiled."""
 _TIMEOUT = 1200
 """Seconds for one installation step; a slow index is slow, a hanging one is an error."""
 
@@ -55,6 +57,8 @@ def ensure() -> bool:
     _checked([*pip, "--requirement", str(ROOT / "requirements.lock")], "installing what the project builds on")
     # The lock file names every version; the project itself is linked, so that edits count at once.
     _checked([*pip, "--no-deps", "--editable", str(ROOT)], "installing the project")
+    # What pip installs has its byte code; a linked project gets none where PYTHONDONTWRITEBYTECODE is set.
+    _run([str(python), "-m", "compileall", "-q", *(str(ROOT / name) for name in _PACKAGES)], quiet=True)
     _MARK.write_text(key)
     return True
 
