@@ -18,12 +18,18 @@ import os
 import sys
 from pathlib import Path
 
-from buildclient.api import Client
-from buildclient.core.errors import ClientError
-from buildclient.core.events import Event, Log, Vertex
-from buildclient.core.request import BuildRequest, Output
-from contract.output import BuilderOutput
-from contract.platform import parse_platforms
+from buildclient.api import (
+    BuilderOutput,
+    BuildRequest,
+    Client,
+    ClientError,
+    Event,
+    Log,
+    PlatformError,
+    Vertex,
+    parse_outputs,
+    parse_platforms,
+)
 from infra.automation import Project, Stack, StackError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +55,7 @@ def build(builder: BuilderOutput, context: Path, tag: str, platforms: str, base_
         context=str(context),
         tags=(tag,),
         platforms=parse_platforms([platforms]),
-        outputs=(Output("image", {"push": "true"}),),
+        outputs=parse_outputs(push=True),
         build_args={"BASE_IMAGE": base_image} if base_image else {},
     )
     return Client(output=builder).build(request, show).digest
@@ -82,7 +88,7 @@ def main() -> int:
         finally:
             if given.destroy:
                 stack.destroy(on_output=say)
-    except (StackError, ClientError) as error:
+    except (StackError, ClientError, PlatformError) as error:
         say(f"ERROR: {error}")
         return 1
     return 0
