@@ -88,9 +88,8 @@ class _Current:
     def preflight(self) -> None:
         from localcluster import bootstrap
 
-        for problem in (bootstrap.missing(), _no_kubeconfig(self.shell.environment), _no_pulumi()):
-            if problem:
-                raise DemoError(problem)
+        if problem := bootstrap.missing() or _no_kubeconfig(self.shell.environment) or _no_pulumi():
+            raise DemoError(problem)
 
     def environment(self) -> None:
         from localcluster import bootstrap

@@ -45,11 +45,14 @@ class _Local:
         self.images: list[Image] = []
 
     def preflight(self) -> None:
-        from localcluster import bootstrap, tools
-        from localcluster.machine.preflight import problems
+        from localcluster import bootstrap
 
         if lacking := bootstrap.missing():
             raise DemoError(lacking)
+        # Only now: the rest is written for the Python that was just asked for.
+        from localcluster import tools
+        from localcluster.machine.preflight import problems
+
         if found := problems():
             raise DemoError(found[0])
         if built := tools.missing_sources():
