@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from pathlib import Path
 
 from localcluster.errors import ClusterError
 from localcluster.instance import Instance, current_instance
@@ -68,7 +69,7 @@ def _env(instance: Instance, arguments: argparse.Namespace) -> int:
     from localcluster.environment import environment, exports, needs_stand_in
 
     variables = environment(instance)
-    if missing := needs_stand_in(os.environ.get("PATH", "")):
+    if missing := needs_stand_in(os.environ.get("PATH", ""), Path(variables["PULUMI_HOME"])):
         print(f"using this project's stand-ins for {', '.join(missing)}: the real ones are not here", file=sys.stderr)
     print(json.dumps(variables, indent=1) if arguments.json else exports(variables), end="\n" if arguments.json else "")
     return 0

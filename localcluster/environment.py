@@ -39,11 +39,11 @@ def environment(instance: Instance) -> dict[str, str]:
     passphrase = passphrase_file()
     home.mkdir(parents=True, exist_ok=True)
     backend.mkdir(parents=True, exist_ok=True)
-    _share_plugins(home / "plugins")
+    _share_plugins(home)
     if not passphrase.exists():
         write_text(passphrase, secrets.token_hex(16) + "\n", 0o600)
     path = [str(Path(sys.executable).parent), str(tools.ensure("pulumi").parent)]
-    if missing := needs_stand_in(os.environ.get("PATH", "")):
+    if missing := needs_stand_in(os.environ.get("PATH", ""), home):
         path.append(str(stand_ins_folder(instance.state / "stand-ins", missing)))
     return {
         **_around_proxies(instance, os.environ),
@@ -87,12 +87,19 @@ def stand_ins_folder(folder: Path, missing: list[str]) -> Path:
     return chosen
 
 
-def _share_plugins(folder: Path) -> None:
+def _share_plugins(home: Path) -> None:
     """Lets Pulumi find the plugins that the user has already, although its home is the cluster's."""
-    own = Path.home() / ".pulumi" / "plugins"
-    if own.is_dir() and not folder.exists():
+    folder, users = home / "plugins", _pulumi_home()
+    if users == home or (folder.exists() and not folder.is_symlink()):
+        return
+    own = (users / "plugins").absolute()
+    if own.is_dir() and not (folder.is_symlink() and folder.readlink() == own):
         folder.unlink(missing_ok=True)
         folder.symlink_to(own)
+
+
+def _pulumi_home() -> Path:
+    return Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
 
 
 def exports(variables: dict[str, str]) -> str:
@@ -106,9 +113,12 @@ def joined_path(first: Iterable[str], rest: str) -> str:
     return os.pathsep.join([*wanted, *(part for part in rest.split(os.pathsep) if part and part not in wanted)])
 
 
-def needs_stand_in(path: str) -> list[str]:
-    """The plugins that are neither on a search path nor in Pulumi's plugin cache, so that a stand-in serves."""
-    cache = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi") / "plugins"
+def needs_stand_in(path: str, home: Path | None = None) -> list[str]:
+    """The plugins that are neither on a search path nor in Pulumi's plugin cache, so that a stand-in serves.
+
+    `home` is Pulumi's home, by default the one that PULUMI_HOME names.
+    """
+    cache = (home or _pulumi_home()) / "plugins"
     ours = f"{os.sep}stand-ins{os.sep}"
     elsewhere = os.pathsep.join(part for part in path.split(os.pathsep) if part != str(STAND_INS) and ours not in part)
     return [name for name in PLUGINS if not shutil.which(name, path=elsewhere) and not _cached(cache, name)]

@@ -96,6 +96,23 @@ def test_plugins_of_the_user_stay_usable(bare: Path, monkeypatch: pytest.MonkeyP
     assert not found["PULUMI_HOME"].startswith(str(bare / ".pulumi"))
 
 
+def test_plugins_of_a_pulumi_home_of_ones_own_count(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where PULUMI_HOME holds a real plugin it is used, after a second `env` and in a new shell too."""
+    plugin = Path("plugins") / "resource-kubernetes-v4.31.0" / "pulumi-resource-kubernetes"
+    executable(bare / "own" / plugin)
+    instance = Instance("test", 200, bare / "state", bare / "run")
+    instance.pki.mkdir(parents=True)
+    instance.kubeconfig.touch()
+    monkeypatch.setattr(environment.tools, "ensure", lambda name: bare / "tools" / name)
+    monkeypatch.setenv("PATH", "/nowhere")
+    for home in (str(bare / "own"), str(instance.state / "pulumi-home"), ""):
+        monkeypatch.setenv("PULUMI_HOME", home)
+        found = environment.environment(instance)
+        assert (Path(found["PULUMI_HOME"]) / plugin).exists()
+        added = [Path(folder) for folder in found["PATH"].split(os.pathsep) if "stand-ins" in folder]
+        assert [sorted(os.listdir(folder)) for folder in added] == [["pulumi-language-python"]]
+
+
 def test_the_passphrase_outlives_a_cluster(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stack's settings file, which stays in the clone, is still readable with the next cluster."""
     monkeypatch.setattr(environment.tools, "ensure", lambda name: bare / "tools" / name)
