@@ -233,6 +233,41 @@ def test_an_interrupted_build_ends_at_once_and_on_the_daemon_too(builder: HandMa
     pytest.fail("the step still runs in the pod")
 
 
+def test_an_interrupted_build_leaves_neither_tag_nor_file(builder: HandMadeBuilder) -> None:
+    """One platform is done and has sent its archive; the other still works when the signal comes."""
+    repository = f"client/{uuid.uuid4().hex[:8]}"
+    mark = f"{uuid.uuid4().int % 10**6 + 3000}"
+    slow = f'FROM BASE\nRUN echo {mark}; [ "$(uname -m)" != aarch64 ] || sleep {mark}\n'
+    folder = builder.folder / "interrupted"
+    temporary = builder.folder / "temporary"
+    for one in (folder, temporary):
+        one.mkdir()
+    (folder / "id").write_text("old")
+    process = subprocess.Popen(
+        [
+            *(str(BIN / "buildclient"), "build", "--platform", "linux/amd64,linux/arm64"),
+            *("-t", f"{builder.registry}/{repository}:1", "--push", "-o", "type=oci,dest=out.tar"),
+            *("--iidfile", "id", "--metadata-file", "metadata", builder.context("half-slow", slow)),
+        ],
+        env={**builder.environment, "TMPDIR": str(temporary)},
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    for line in process.stderr:
+        if "sending tarball" in line:
+            break
+    begun = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    rest = process.stderr.read()
+    assert process.wait(10) == 130, rest
+    assert time.monotonic() - begun < 5
+    assert tags(builder, repository) == []
+    assert list(folder.iterdir()) == []
+    assert list(temporary.iterdir()) == []
+
+
 def test_a_pod_that_dies_ends_the_build_with_a_reason(builder: HandMadeBuilder) -> None:
     """A killed pod is an error that names it, not a hang."""
     mark = f"{uuid.uuid4().int % 10**6 + 3000}"

@@ -212,3 +212,62 @@ def test_a_tar_on_standard_input_reaches_both_nodes(builder: HandMadeBuilder) ->
     assert done.returncode == 0, done.stderr
     for architecture in ("amd64", "arm64"):
         assert (builder.folder / f"stdin/linux_{architecture}/hello").read_text() == "hi\n"
+
+
+@pytest.mark.parametrize("mode", ["", "max", "disabled"])
+@pytest.mark.parametrize("arguments", [(), ("--build-arg", "A=1")], ids=["plain", "argument"])
+def test_the_metadata_file_and_the_image_id_are_docker_buildx_s(
+    builder: HandMadeBuilder, mode: str, arguments: tuple[str, ...]
+) -> None:
+    """The same text but for what differs from build to build: its reference, times, and the machine's load.
+
+    With arguments the daemon also notes how docker buildx asked, by its gateway (`root`).
+    """
+    context = builder.context("metadata", "", **{"<&>": f"FROM {builder.base}\nARG A\nRUN echo $A > /a\n"})
+    # No attestation in the image: its digest is the same for both.
+    # A null device of our own: one that is taken for a file, and replaced, must not be the machine's.
+    null = builder.folder / "null"
+    if not null.exists():
+        os.mknod(null, st.S_IFCHR | 0o666, os.makedev(1, 3))
+    flags = (*arguments, "--provenance=false", "--platform", "linux/amd64", "-o", f"type=oci,dest={null}")
+    environment = {**builder.environment, "BUILDX_METADATA_PROVENANCE": mode}
+    texts, ids = [], []
+    for number, client in enumerate(([str(tools.ensure("buildx"))], [str(BIN / "buildclient")])):
+        files = ("--metadata-file", f"{number}.json", "--iidfile", f"{number}.id", "-f", f"{context}/<&>", context)
+        whose = ("--builder", "peer") if number == 0 else ()
+        done = subprocess.run(
+            [*client, "build", *whose, *flags, *files],
+            env=environment,
+            cwd=builder.folder,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        texts.append((builder.folder / f"{number}.json").read_text())
+        ids.append((builder.folder / f"{number}.id").read_text())
+    assert st.S_ISCHR(null.stat().st_mode)
+    assert ids[0] == ids[1]
+    assert ids[0].startswith("sha256:")
+    theirs, ours = (_steady(json.loads(text)) for text in texts)
+    assert ours == theirs
+    assert ("buildx.build.provenance" in ours) is (mode != "disabled")
+    if mode != "max" and not arguments:
+        # To the byte. (Go writes the steps of `max` in an order of its own.)
+        changing = ("buildx.build.ref", "org.opencontainers.image.created")
+        lines = [[line for line in text.splitlines() if not any(name in line for name in changing)] for text in texts]
+        assert lines[1] == lines[0]
+
+
+def _steady(metadata: dict[str, Any]) -> dict[str, Any]:
+    """What is the same for two builds of the same."""
+    assert metadata.pop("buildx.build.ref").count("/") == 2
+    metadata["containerimage.descriptor"]["annotations"].pop("org.opencontainers.image.created")
+    provenance = metadata.get("buildx.build.provenance")
+    if provenance:
+        provenance["invocation"]["parameters"].pop("root", None)
+        steps = provenance.pop("buildConfig", {}).get("llbDefinition", [])
+        provenance["steps"] = sorted(str(sorted(step.get("op", {}).get("Op", {}))) for step in steps)
+        found = provenance.pop("metadata", {})
+        provenance["metadata"] = sorted(found), found.get("completeness"), found.get("reproducible")
+    return metadata

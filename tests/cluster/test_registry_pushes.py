@@ -97,6 +97,36 @@ def test_a_password_pushes_from_both_nodes(builder: HandMadeBuilder, address: st
         assert stored(f"{host}/app:1")[0] == 401
 
 
+@pytest.mark.parametrize("kind", ["credHelpers", "credsStore", "DOCKER_AUTH_CONFIG"])
+def test_helpers_and_the_environment_open_a_registry(
+    builder: HandMadeBuilder, address: str, tmp_path: Path, kind: str
+) -> None:
+    """A helper for the registry, a store for all, and the variable, as Docker knows them; from the command line."""
+    helper = tmp_path / "docker-credential-test"
+    helper.write_text(
+        f'#!/bin/sh\nhost=$(cat)\necho "$1 $host" >> {tmp_path}/asked\n'
+        f'printf \'{{"ServerURL": "%s", "Username": "{USER}", "Secret": "{PASSWORD}"}}\' "$host"\n'
+    )
+    helper.chmod(0o755)
+    with registry(tmp_path, htpasswd(tmp_path), address) as host:
+        entry = {"auths": {host: {"auth": base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()}}}
+        config = {"credHelpers": {"credHelpers": {host: "test"}}, "credsStore": {"credsStore": "test"}}.get(kind, {})
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        done = builder.run(
+            *("build", "--platform", "linux/amd64,linux/arm64", "--provenance=false", "-t", f"{host}/app:1"),
+            *("-o", "type=image,push=true,registry.insecure=true", str(builder.folder / "context")),
+            DOCKER_CONFIG=str(tmp_path),
+            PATH=f"{tmp_path}:{builder.environment['PATH']}",
+            DOCKER_AUTH_CONFIG=json.dumps(entry) if kind == "DOCKER_AUTH_CONFIG" else "",
+        )
+        assert done.status == 0, done.err
+        status, data = stored(f"{host}/app:1", basic(USER, PASSWORD))
+        assert (status, architectures(data)) == (200, ["amd64", "arm64"])
+    asked = (tmp_path / "asked").read_text().splitlines() if (tmp_path / "asked").exists() else []
+    # Once for the whole build.
+    assert asked == ([] if kind == "DOCKER_AUTH_CONFIG" else [f"get {host}"])
+
+
 @pytest.mark.parametrize("pair", ["", f"{USER}:wrong"], ids=["none", "wrong"])
 def test_without_the_password_nothing_is_pushed(
     builder: HandMadeBuilder, address: str, tmp_path: Path, pair: str
