@@ -99,12 +99,12 @@ class _TtyDisplay(Display):
 
     def _size(self) -> os.terminal_size:
         # Of the terminal it writes to: standard output may go elsewhere.
-        try:
-            return os.get_terminal_size(self._out.fileno())
-        except (OSError, ValueError):
-            import shutil
-
-            return shutil.get_terminal_size()
+        with contextlib.suppress(OSError, ValueError):
+            size = os.get_terminal_size(self._out.fileno())
+            # Some say nothing of their size.
+            if size.columns and size.lines:
+                return size
+        return os.terminal_size((80, 24))
 
     def _lines(self, now: float) -> list[_Line]:
         progress = self.progress
