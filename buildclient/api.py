@@ -76,8 +76,8 @@ __all__ = [
 _T = TypeVar("_T")
 _LOOK = 15.0
 """Seconds that one pod's daemon has to say what it is."""
-_REACH = 300.0
-"""Seconds at most until every node is connected; a node's own timeout for a ready pod is usually shorter."""
+_REACH = 60.0
+"""Seconds until every node is connected, besides those that the builder gives its pods to become ready."""
 
 
 class Where(NamedTuple):
@@ -143,7 +143,8 @@ class Client:
         """Builds; progress goes to `sink`, from the loop's thread. Cancelling the task cancels the build."""
         output = await self.output_async()
         check_default_load(output.default_load, request.outputs, self.environ)
-        deadline = asyncio.get_running_loop().time() + _REACH
+        longest = max(node.timeout_seconds for node in output.nodes)
+        deadline = asyncio.get_running_loop().time() + longest + _REACH
         tools = _Tools(self, sink)
         return await build(output, with_proxies(request, tools.docker.proxies()), tools, sink, deadline)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +84,18 @@ def test_a_builder_that_loads_by_default_is_not_silently_obeyed(tmp_path: Path) 
     for environ, outputs in (({"BUILDX_NO_DEFAULT_LOAD": "1"}, ()), ({}, (Output("cacheonly"),))):
         with pytest.raises(UnreachableError):
             Client(output=loading, environ=environ).build(request._replace(outputs=outputs))
+
+
+async def test_a_builder_s_own_timeout_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it is: pods of a cluster that scales may take a quarter of an hour."""
+    deadlines = []
+
+    async def building(output: Any, request: Any, tools: Any, sink: Any, deadline: float) -> None:
+        deadlines.append(deadline - asyncio.get_running_loop().time())
+
+    monkeypatch.setattr(api, "build", building)
+    slow = NOWHERE._replace(nodes=tuple(node._replace(timeout_seconds=900) for node in NOWHERE.nodes))
+    for output in (NOWHERE, slow):
+        await Client(output=output, environ={}).build_async(BuildRequest())
+    assert 120 < deadlines[0] < 300
+    assert 900 < deadlines[1] < 1100
