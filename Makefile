@@ -18,7 +18,7 @@ bench: venv ## side by side with docker buildx
 	@$(BIN)/python -m localcluster up && $(BIN)/python -m bench
 
 down: ## undoes what demo and test started
-	@$(PYTHON) -m localcluster.bootstrap && $(BIN)/python -m localcluster down
+	@$(PYTHON) -m localcluster down
 
 venv:
 	@$(PYTHON) -m localcluster.bootstrap
