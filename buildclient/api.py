@@ -18,6 +18,7 @@ cached build is mostly start-up time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -156,13 +157,19 @@ class Client:
 
     async def ls_async(self) -> tuple[BuilderView, ...]:
         """As `ls`."""
+        current = None
         if self._output is not None or any(self._where[:4]):
             outputs: Sequence[BuilderOutput] = [await self.output_async()]
         else:
-            from buildclient.adapters.builder_output import find_outputs
+            from buildclient.adapters.builder_output import find_output, find_outputs
 
             outputs = await find_outputs(self._where, self.environ, self._config_map)
-        return tuple(await asyncio.gather(*(self._view(output, False, None) for output in outputs)))
+            # Among several, the one that is taken where none is named; there may be none.
+            if len(outputs) > 1:
+                with contextlib.suppress(ClientError):
+                    current = await find_output(self._where, self.environ, self._config_map)
+        views = await asyncio.gather(*(self._view(output, False, None) for output in outputs))
+        return tuple(view._replace(current=view.output == current) for view in views)
 
     def nodes_of(
         self, output: BuilderOutput, waiting: Callable[[str, Sequence[Pod]], None] | None = None

@@ -18,7 +18,8 @@ __all__ = ["command"]
 def command(shape: str, **flags: Any) -> int:
     """List builders: their nodes, which pods are ready, and what BuildKit reports.
 
-    Without flags, the builders of all stacks of the Pulumi project. A star marks declared platforms.
+    Without flags, the builders of all stacks of the Pulumi project. A star marks the builder that is taken where none
+    is named, and platforms that are declared.
 
     \b
     Examples:

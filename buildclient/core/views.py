@@ -38,6 +38,8 @@ class BuilderView(NamedTuple):
     """The kubeconfig's context that it is reached by; empty without Kubernetes."""
     nodes: tuple[NodeView, ...] = ()
     error: str = ""
+    current: bool = False
+    """Whether it is the one that a command takes which names none."""
 
 
 _HEADER = ("NAME/NODE", "DRIVER/ENDPOINT", "STATUS", "BUILDKIT", "PLATFORMS", "PODS")
@@ -58,7 +60,7 @@ def ls_lines(views: Sequence[BuilderView]) -> list[str]:
     rows: list[tuple[str, ...]] = [_HEADER]
     problems = []
     for view in views:
-        rows.append((view.output.name, _driver(view.output), "", "", "", ""))
+        rows.append((f"{view.output.name}{'*' if view.current else ''}", _driver(view.output), "", "", "", ""))
         if view.error:
             problems.append(f"{view.output.name}: {view.error}")
         for node in view.nodes:
@@ -96,6 +98,7 @@ def to_json(view: BuilderView) -> dict[str, Any]:
         "namespace": view.output.namespace,
         "context": view.context,
         "loadbalance": view.output.loadbalance,
+        "current": view.current,
         "error": view.error,
         "nodes": [
             {

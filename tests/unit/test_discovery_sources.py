@@ -17,7 +17,7 @@ import pytest
 
 from buildclient.adapters.builder_output import find_output, find_outputs
 from buildclient.adapters.pulumi_state import Project
-from buildclient.api import Where
+from buildclient.api import Client, Where
 from buildclient.core.errors import ClientError, UnreachableError, UsageError
 
 SECRET = "4dabf18193072939515e22adb298388d"
@@ -329,3 +329,17 @@ async def test_no_pulumi_for_another_backend(stacks: Stacks) -> None:
 def test_a_folder_without_project_has_none(tmp_path: Path) -> None:
     """Upwards of an empty folder there is no project."""
     assert Project.find(str(tmp_path), {}) is None
+
+
+async def test_of_several_builders_the_one_that_is_taken_is_marked(stacks: Stacks) -> None:
+    """That of the selected stack, or the one that the environment names; none where nothing says which."""
+
+    async def marked(**more: str) -> list[str]:
+        client = Client(stacks.where(), environ={**stacks.environ, **more})
+        return [view.output.name for view in await client.ls_async() if view.current]
+
+    assert await marked() == ["devs"]
+    assert await marked(BUILDX_BUILDER="prods") == ["prods"]
+    stacks.select({})
+    assert await marked() == []
+    assert len(await Client(stacks.where(), environ=stacks.environ).ls_async()) == 2
