@@ -11,6 +11,7 @@ import binascii
 import json
 import os
 import subprocess
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,12 +48,20 @@ class DockerConfig:
         self.path = os.path.join(os.path.expanduser(folder), "config.json")
         self._config: Mapping[str, Any] | None = None
         self._known: dict[str, Credentials] = {}
+        self._lock = threading.Lock()
 
     async def get(self, host: str) -> Credentials:
         """Credentials for a registry's host as BuildKit names it. Raises UsageError for an unreadable configuration."""
         if host not in self._known:
-            self._known[host] = await asyncio.to_thread(self._find, host)
+            return await asyncio.to_thread(self._once, host)
         return self._known[host]
+
+    def _once(self, host: str) -> Credentials:
+        # Several nodes ask at the same moment; a helper may ask its user.
+        with self._lock:
+            if host not in self._known:
+                self._known[host] = self._find(host)
+            return self._known[host]
 
     def proxies(self) -> dict[str, str]:
         """The build arguments that `proxies.default` stands for; none where the configuration cannot be read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from pathlib import Path
@@ -200,3 +201,12 @@ def test_proxies_of_the_configuration_become_build_arguments(home: Home) -> None
     }
     for broken in ("{", {}, {"proxies": []}):
         assert home.config(broken).proxies() == {}
+
+
+async def test_a_helper_is_asked_once_though_several_nodes_ask_at_once(home: Home) -> None:
+    """It may show its user a window."""
+    asked = home.helper("slow", """sleep 0.2; echo '{"Username": "u", "Secret": "p"}'""")
+    config = home.config({"credsStore": "slow"})
+    found = await asyncio.gather(*(config.get("r.io") for _ in range(4)))
+    assert set(found) == {Credentials("u", "p")}
+    assert asked.read_text() == "get r.io\n"
