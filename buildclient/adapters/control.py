@@ -16,6 +16,7 @@ import grpc
 from buildclient.adapters.bridge import Bridge
 from buildclient.adapters.status import events, failure, workers
 from buildclient.core.errors import ClientError, UnreachableError
+from buildclient.core.events import Event
 from buildclient.core.ports import Connection, Endpoint, EventSink, Worker
 from buildclient.core.solve import SolveRequest
 from buildclient.proto import control_pb2 as pb
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["GrpcControl"]
 
 _SERVICE = "/moby.buildkit.v1.Control/"
-_STATUS_IDLE = 5.0
-"""Seconds without progress after the solve has ended, until the rest of it is given up."""
+_STATUS_IDLE, _STATUS_LONGEST = 5.0, 60.0
+"""Seconds without progress after the solve has ended, and in all, until the rest of it is given up."""
 _SILENCE = 120.0
 """Seconds after which a daemon that has said nothing is given up: it asks for the session's health every five."""
 _LAST_WORDS = 5.0
@@ -99,8 +100,16 @@ class GrpcControl:
         Gives the exporter's response. Raises BuildFailed and its kin, or UnreachableError.
         """
         session = secrets.token_hex(13)
+        loop = asyncio.get_running_loop()
+        last = loop.time()
+
+        def told(event: Event) -> None:
+            nonlocal last
+            last = loop.time()
+            sink(event)
+
         async with self._session(session, request.shared_key, handlers) as broken:
-            progress = asyncio.ensure_future(self._status(request.ref, sink))
+            progress = asyncio.ensure_future(self._status(request.ref, told))
             call = self._unary("Solve", pb.SolveRequest, pb.SolveResponse)
             solving = asyncio.ensure_future(_finish(call(_solve_message(request, session))))
             try:
@@ -112,14 +121,14 @@ class GrpcControl:
                     raise UnreachableError(f"lost the session with {self._endpoint.description}: {broken.result()}")
                 response = solving.result()
             except grpc.aio.AioRpcError as error:
-                await _drain(progress)
+                await _drain(progress, lambda: last)
                 raise self._failure(error) from None
             except BaseException:
                 for task in (progress, solving):
                     task.cancel()
                 await asyncio.gather(progress, solving, return_exceptions=True)
                 raise
-            await _drain(progress)
+            await _drain(progress, lambda: last)
         return dict(response.exporter_response)
 
     async def provenance(self, ref: str, deadline: float) -> Mapping[str, Provenance]:
@@ -241,10 +250,15 @@ async def _finish(call: Any) -> Any:
         call.cancel()
 
 
-async def _drain(progress: asyncio.Future[None]) -> None:
-    """Lets the last progress arrive, within bounds."""
-    done, _ = await asyncio.wait([progress], timeout=_STATUS_IDLE)
-    if not done:
-        progress.cancel()
+async def _drain(progress: asyncio.Future[None], last: Callable[[], float]) -> None:
+    """Lets the last progress arrive, within bounds; `last` tells when some came."""
+    loop = asyncio.get_running_loop()
+    ended = loop.time()
+    while not progress.done():
+        left = min(max(last(), ended) + _STATUS_IDLE, ended + _STATUS_LONGEST) - loop.time()
+        if left <= 0:
+            progress.cancel()
+            break
+        await asyncio.wait([progress], timeout=left)
     with contextlib.suppress(asyncio.CancelledError):
         await progress

@@ -32,6 +32,8 @@ class Daemon(grpc.GenericRpcHandler):  # type: ignore[misc]
         self.record = history_pb2.BuildHistoryRecord()
         self.blobs: dict[str, list[bytes]] = {}
         self.with_history = True
+        self.late = 0
+        """How many lines of output come after the solve has ended, one every tenth of a second."""
 
     def service(self, details: grpc.HandlerCallDetails) -> Any:
         name = details.method.rpartition("/")[2]
@@ -57,8 +59,10 @@ class Daemon(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     async def _status(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
         await self.solved.wait()
-        return
-        yield b""
+        for number in range(self.late):
+            await asyncio.sleep(0.1)
+            log = control_pb2.VertexLog(vertex="v", msg=b"%d" % number)
+            yield control_pb2.StatusResponse(logs=[log]).SerializeToString()
 
     async def _history(self, request: Any, context: Any) -> AsyncIterator[bytes]:
         if request.ref == self.record.ref and request.early_exit:
@@ -96,6 +100,22 @@ async def test_a_solve_gives_the_exporters_answer(tmp_path: Path) -> None:
     daemon.solved.set()
     async with connected(daemon, tmp_path) as control:
         assert await solve(control) == {"a": "b"}
+
+
+@pytest.mark.parametrize(("longest", "whole"), [(60.0, True), (0.3, False)])
+async def test_progress_that_comes_late_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, longest: float, whole: bool
+) -> None:
+    """As long as some comes, over a slow way too, and not for ever."""
+    monkeypatch.setattr("buildclient.adapters.control._STATUS_IDLE", 0.5)
+    monkeypatch.setattr("buildclient.adapters.control._STATUS_LONGEST", longest)
+    daemon = Daemon()
+    daemon.solved.set()
+    daemon.late = 10
+    events: list[Any] = []
+    async with connected(daemon, tmp_path) as control:
+        await asyncio.wait_for(control.solve(SolveRequest("ref", "dockerfile.v0", {}), {}, events.append), 20)
+    assert (len(events) == 10) is whole
 
 
 async def test_a_session_that_the_daemon_ends_is_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
