@@ -81,7 +81,7 @@ async def find_outputs(where: Search, environ: Mapping[str, str], config_map: Co
         if (value := await in_thread(partial(project.output, stack))) is not None
     ]
     if not outputs:
-        raise UnreachableError(f"no stack of project {project.name} has a builder; run: builders up STACK")
+        raise UnreachableError(f"no stack of project {project.name} has a builder; run: builders up --stack STACK")
     return outputs
 
 
@@ -132,7 +132,9 @@ async def _of_stack(project: Project, stack: str) -> BuilderOutput:
     # The Pulumi CLI may have to be asked.
     value = await in_thread(partial(project.output, stack))
     if value is None:
-        raise UnreachableError(f"stack {stack} of project {project.name} has no builder yet; run: builders up {stack}")
+        raise UnreachableError(
+            f"stack {stack} of project {project.name} has no builder yet; run: builders up --stack {stack}"
+        )
     return _parsed(value, stack)
 
 

@@ -112,7 +112,7 @@ TABLE: tuple[Row, ...] = (
         False,
         "`false`",
         "true",
-        "Whether a build without an output loads its image into Docker's image store. buildclient has none and refuses.",
+        "Whether a build without an output loads its image into Docker's store; buildclient has none, and refuses.",
         "Boolean",
     ),
     Row(

@@ -19,7 +19,7 @@ from localcluster.machine import binfmt, process
 
 __all__ = ["GO_WANTED", "no_go", "problems", "taken_by"]
 
-GO_WANTED = (1, 26)
+GO_WANTED = (1, 26, 8)
 """What go.mod of the tools asks for."""
 
 _OTHER_WAY = "or use a cluster you have: make demo CLUSTER=current"
@@ -177,5 +177,5 @@ def _go_version(go: str) -> tuple[int, ...]:
         )
     except (OSError, subprocess.TimeoutExpired):
         return ()
-    found = re.search(r"go(\d+)\.(\d+)", done.stdout)
-    return (int(found[1]), int(found[2])) if found else ()
+    found = re.search(r"go(\d+)\.(\d+)(?:\.(\d+))?", done.stdout)
+    return tuple(int(part or 0) for part in found.groups()) if found else ()

@@ -286,7 +286,9 @@ async def test_no_selected_stack_names_the_stacks(stacks: Stacks, selected: Mapp
 async def test_a_stack_without_builder_says_how_to_make_one(stacks: Stacks, data: bytes) -> None:
     """A stack that was made but never brought up."""
     (stacks.states / "dev.json").write_bytes(data)
-    with pytest.raises(UnreachableError, match="stack dev of project builder has no builder yet; run: builders up dev"):
+    with pytest.raises(
+        UnreachableError, match="stack dev of project builder has no builder yet; run: builders up --stack dev"
+    ):
         await found(stacks)
 
 

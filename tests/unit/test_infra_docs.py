@@ -31,7 +31,7 @@ def test_the_typed_args_have_the_keys_that_the_check_knows() -> None:
     assert set(BuilderArgs.__annotations__) == set(BUILDER_KEYS)
 
 
-@pytest.mark.parametrize("page", ["seed-walkthrough", "stacks", "options"])
+@pytest.mark.parametrize("page", ["driver-walkthrough", "stacks", "options"])
 def test_every_config_on_a_page_is_right(page: str) -> None:
     """What is copied from the docs passes the check."""
     blocks = re.findall(
@@ -49,7 +49,7 @@ def test_every_config_on_a_page_is_right(page: str) -> None:
 
 def test_every_example_of_the_drivers_page_has_its_option_on_ours() -> None:
     """The option texts of the Kubernetes driver's page stand in the walk through it."""
-    page = (ROOT / "docs" / "seed-walkthrough.md").read_text()
+    page = (ROOT / "docs" / "driver-walkthrough.md").read_text()
     for text in (
         "namespace=buildkit,replicas=4", "kubernetes.io/arch=arm64", "key=foo,value=bar;key=foo2,operator=exists",
         '"nodeselector=label1=value1,label2=value2","tolerations=key=key1,value=value1"',

@@ -181,7 +181,7 @@ def test_what_is_in_the_way_is_said_in_one_line_with_the_other_way(
     monkeypatch.setattr(preflight, "_which", lambda name: None if name == "go" else f"/bin/{name}")
     monkeypatch.setattr(preflight, "_MEMORY", 2**60)
     found = preflight.problems(instance)
-    assert any("Go 1.26 or newer is needed to build kubernetes, and there is no go" in line for line in found)
+    assert any("Go 1.26.8 or newer is needed to build kubernetes, and there is no go" in line for line in found)
     assert any("GiB of memory" in line for line in found)
     for line in [*alone, *found]:
         assert line.endswith("or use a cluster you have: make demo CLUSTER=current")
@@ -317,7 +317,7 @@ def test_an_old_go_is_named_with_its_version(
     go.chmod(0o755)
     monkeypatch.setattr("localcluster.tools.missing_sources", lambda: ["buildkit"])
     monkeypatch.setattr(preflight, "_which", lambda name: str(go) if name == "go" else f"/bin/{name}")
-    assert f"{go} is 1.19;" in next(line for line in preflight.problems(instance) if "Go 1.26" in line)
+    assert f"{go} is 1.19.0;" in next(line for line in preflight.problems(instance) if "Go 1.26" in line)
     go.write_text("#!/bin/sh\nexit 1\n")
     assert f"{go} does not tell its version;" in next(line for line in preflight.problems(instance) if "Go 1" in line)
 
