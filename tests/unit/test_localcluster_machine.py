@@ -317,7 +317,7 @@ def test_an_old_go_is_named_with_its_version(
     go.chmod(0o755)
     monkeypatch.setattr("localcluster.tools.missing_sources", lambda: ["buildkit"])
     monkeypatch.setattr(preflight, "_which", lambda name: str(go) if name == "go" else f"/bin/{name}")
-    assert f"{go} is 1.19.0;" in next(line for line in preflight.problems(instance) if "Go 1.26" in line)
+    assert f"{go} is 1.19.8;" in next(line for line in preflight.problems(instance) if "Go 1.26" in line)
     go.write_text("#!/bin/sh\nexit 1\n")
     assert f"{go} does not tell its version;" in next(line for line in preflight.problems(instance) if "Go 1" in line)
 
