@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Mapping
@@ -59,8 +60,10 @@ def run(
     """
     registered: list[Registered] = [] if seen is None else seen
     lock = threading.Lock()
+    # Pulumi takes the thread's loop, which whatever ran in this thread before may have taken away.
+    asyncio.set_event_loop(asyncio.new_event_loop())
     mocks.set_mocks(Recorder(), project="builder", stack="test", preview=preview)
-    from pulumi.runtime import rpc_manager, settings
+    from pulumi.runtime import settings
 
     monitor: Any = settings.get_monitor()
     inner = monitor.RegisterResource
@@ -78,7 +81,6 @@ def run(
         result.append(program())
 
     main()
-    del rpc_manager
     return [one for one in registered if one.type != "pulumi:pulumi:Stack"], result[0]
 
 

@@ -321,28 +321,38 @@ async def test_silence_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_peer_that_answers_pings_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A quiet connection outlives many times the allowed silence."""
-    monkeypatch.setattr(adapter, "_PING_EVERY", 0.05)
-    monkeypatch.setattr(adapter, "_PING_LOST", 0.2)
+    """A quiet connection outlives the allowed silence."""
+    monkeypatch.setattr(adapter, "_PING_EVERY", 0.2)
+    monkeypatch.setattr(adapter, "_PING_LOST", 1.5)
     async with serving() as port:
         socket = await connect(Target(f"http://127.0.0.1:{port}/"), [], ("v5",))
-        await asyncio.sleep(1)
+        await asyncio.sleep(2)
         await echoed(socket, 10_000)
 
 
-async def test_a_broken_frame_ends_the_connection() -> None:
-    """The reader of it is told, and no exception is lost in the loop."""
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        (b"\x82\x01a\x88\x02\x03\xe8\x89\x00", "closed by the other side with 1000"),
+        (b"\x82\x01a\xc2\x00", "a frame is broken"),
+        (b"\x82\x01a\x82\x05b", "ended without a closing frame"),
+    ],
+    ids=["a ping after the end", "a reserved bit", "half a frame"],
+)
+async def test_a_connection_that_ends_ends_with_its_reason(sent: bytes, words: str) -> None:
+    """What came whole before is read, then the reason is told, and no exception is lost in the loop."""
     lost: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: lost.append(context))
 
     async def breaks(connection: ServerConnection) -> None:
-        connection.transport.write(b"\x82\x01a\x88\x02\x03\xe8\x89\x00")
+        connection.transport.write(sent)
         await asyncio.sleep(0.3)
+        connection.transport.abort()
 
     async with serving(handler=breaks) as port:
         socket = await connect(Target(f"http://127.0.0.1:{port}/"), [], ("v5",))
         assert await socket.recv() == b"a"
-        with pytest.raises(Closed, match="closed by the other side with 1000"):
+        with pytest.raises(Closed, match=words):
             await socket.recv()
         with pytest.raises(Closed):
             await socket.send(b"more")
