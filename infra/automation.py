@@ -24,7 +24,7 @@ import yaml
 from pulumi import automation as auto
 
 from contract.output import BuilderOutput
-from infra.command import Command, interrupt_all
+from infra.command import Command, interrupt_all, interrupts, start_none_after
 from infra.results import Drift, Events, Preview, StackError, Update, explain, read_builder
 
 __all__ = ["Drift", "OnOutput", "Preview", "Project", "Stack", "StackError", "Update", "each"]
@@ -189,11 +189,12 @@ def each(stacks: Iterable[Stack], act: Callable[[Stack], Any], *, at_once: int =
             return error
 
     listed = list(stacks)
-    with ThreadPoolExecutor(max_workers=max(1, min(at_once, len(listed)))) as pool:
+    workers = max(1, min(at_once, len(listed)))
+    with ThreadPoolExecutor(workers, initializer=start_none_after, initargs=(interrupts(),)) as pool:
         try:
             return dict(zip([stack.name for stack in listed], pool.map(one, listed), strict=True))
         except KeyboardInterrupt:
-            # only this thread hears of it; the pool then waits for the others
+            # only this thread hears of it; the pool then waits for the others, which start nothing more
             pool.shutdown(wait=False, cancel_futures=True)
             interrupt_all()
             raise

@@ -12,14 +12,17 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
+from types import FrameType
 from typing import IO, Any
 
 from pulumi import automation as auto
 from pulumi.automation.errors import create_command_error
 
-__all__ = ["Command", "interrupt_all"]
+__all__ = ["Command", "interrupt_all", "interrupts", "start_none_after"]
 
 _running: set[subprocess.Popen[str]] = set()
+_interrupts = 0
+_thread = threading.local()
 
 
 class Command(auto.PulumiCommand):
@@ -33,61 +36,129 @@ class Command(auto.PulumiCommand):
         on_output: Callable[[str], Any] | None = None,
         on_error: Callable[[str], Any] | None = None,
     ) -> auto.CommandResult:
-        """Run one command to its end. Raises CommandError if it fails, KeyboardInterrupt if it was interrupted."""
-        process = subprocess.Popen(
-            [self.command, "--non-interactive", *args],
-            cwd=cwd,
-            env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            # of its own, or a terminal's Ctrl-C would reach it besides the one that is passed on: two stop it at once
-            process_group=0,
-        )
-        _running.add(process)
+        """Run one command to its end; what a callback raises is raised after it.
+
+        Raises CommandError if it fails, KeyboardInterrupt if it was interrupted.
+        """
+        known = getattr(_thread, "interrupts", _interrupts)
+        if known != _interrupts:
+            raise KeyboardInterrupt
+        held, process = _Held(), None
         try:
+            held.hold()
+            process = subprocess.Popen(
+                [self.command, "--non-interactive", *args],
+                cwd=cwd,
+                env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="replace",
+                # of its own, or a terminal's Ctrl-C would reach it besides the one passed on: two stop it at once
+                process_group=0,
+            )
+            _running.add(process)
+            # one that came since the question above may have found this process in no list
+            late = known != _interrupts
+            if late:
+                process.send_signal(signal.SIGINT)
             out, err = _Lines(process.stdout, on_output), _Lines(process.stderr, on_error)
-            interrupted = _wait(process, out, err)
+            interrupted = _wait(process, held, out, err) or late
         finally:
-            _running.discard(process)
+            if process:
+                _running.discard(process)
+            held.release()
         if interrupted:
             raise KeyboardInterrupt
+        raised = out.raised or err.raised
         result = auto.CommandResult("\n".join(out.lines), "\n".join(err.lines), process.returncode)
         if process.returncode:
-            raise create_command_error(result)
+            raise create_command_error(result) from raised
+        if raised:
+            raise raised
         return result
 
 
 def interrupt_all() -> None:
     """Pass an interrupt on to every Pulumi that runs in this process's threads."""
+    global _interrupts
+    _interrupts += 1
     for process in tuple(_running):
         process.send_signal(signal.SIGINT)
 
 
+def interrupts() -> int:
+    """How often `interrupt_all` was called."""
+    return _interrupts
+
+
+def start_none_after(known: int) -> None:
+    """Have this thread start no Pulumi once there were more interrupts than the `known`: KeyboardInterrupt instead."""
+    _thread.interrupts = known
+
+
+class _Held:
+    """Signal handlers of the main thread put off, so that none raises between a child's start and the wait for it.
+
+    Not by a mask, which the child would inherit.
+    """
+
+    def __init__(self) -> None:
+        self._handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
+        self._came: list[tuple[Callable[[int, FrameType | None], Any], int, FrameType | None]] = []
+
+    def hold(self) -> None:
+        """Begin; what was begun must be released, even if this raises."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            handler = signal.getsignal(number)
+            if callable(handler):
+                self._handlers[number] = handler
+                signal.signal(number, self._note)
+
+    def release(self) -> None:
+        """Put the handlers back and call those whose signal came. If one raises, the rest is left for another call."""
+        for number in tuple(self._handlers):
+            signal.signal(number, self._handlers[number])
+            del self._handlers[number]
+        while self._came:
+            handler, number, frame = self._came.pop(0)
+            handler(number, frame)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._came.append((self._handlers[number], number, frame))
+
+
 class _Lines(threading.Thread):
-    """Reads a pipe to its end, line by line."""
+    """Reads a pipe to its end, line by line, also if who is told of them fails: a closed pipe would kill Pulumi."""
 
     def __init__(self, pipe: IO[str] | None, told: Callable[[str], Any] | None) -> None:
         super().__init__(daemon=True)
         assert pipe is not None
         self._pipe, self._told = pipe, told
         self.lines: list[str] = []
+        self.raised: BaseException | None = None
         self.start()
 
     def run(self) -> None:
         with self._pipe:
             for line in self._pipe:
                 self.lines.append(line.rstrip())
-                if self._told:
-                    self._told(self.lines[-1])
+                if self._told and not self.raised:
+                    try:
+                        self._told(self.lines[-1])
+                    except BaseException as error:
+                        self.raised = error
 
 
-def _wait(process: subprocess.Popen[str], *readers: threading.Thread) -> bool:
+def _wait(process: subprocess.Popen[str], held: _Held, *readers: threading.Thread) -> bool:
     """Wait for the end of a process and of what it prints; whether it was interrupted on the way."""
     interrupted = False
     while True:
         try:
+            held.release()
             for reader in readers:
                 reader.join()
             process.wait()

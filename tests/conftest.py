@@ -36,7 +36,11 @@ def cluster() -> dict[str, str]:
         capture_output=True,
         text=True,
     )
-    return {**os.environ, **json.loads(found.stdout)}
+    environment = {**os.environ, **json.loads(found.stdout)}
+    # what a run that was killed has left on the node, where other tests' pods would wait in vain
+    for left in (["taint", "node", "arm64", "key1-"], ["label", "node", "arm64", "label1-", "label2-"]):
+        subprocess.run(["kubectl", *left], env=environment, timeout=60, capture_output=True, check=False)
+    return environment
 
 
 @pytest.fixture

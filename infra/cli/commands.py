@@ -210,7 +210,7 @@ def _progress(line: str) -> None:
 
 def _can_ask(yes: bool) -> None:
     """Refuses at once, not after a preview, where there is no one to be asked."""
-    if not yes and (os.environ.get("CI") or not sys.stdin.isatty()):
+    if not yes and (os.environ.get("CI") or not (sys.stdin and sys.stdin.isatty())):
         raise click.UsageError("Missing option '--yes': there is no terminal to ask at.", click.get_current_context())
 
 

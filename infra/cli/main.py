@@ -39,8 +39,10 @@ def main() -> None:
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    # what CI runners and init systems send: Pulumi has a lock to give back
+    # what CI runners and init systems send, and a terminal that goes away: Pulumi has a lock to give back
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     sys.exit(_status(arguments))
 
 
