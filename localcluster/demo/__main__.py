@@ -22,7 +22,9 @@ def main() -> int:
     chosen = parser.parse_args().cluster
     # `make` hands a SIGTERM on, a closed terminal sends a SIGHUP: they are to end it as orderly as a Ctrl-C.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        # nohup's answer to a terminal that goes away stays as it is.
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # in a file, too, our lines come between those of the commands
     try:

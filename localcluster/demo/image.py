@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import urllib.error
 import urllib.request
 import uuid
+from datetime import timedelta
 from typing import NamedTuple
 
 from localcluster.demo.steps import DemoError, Shell
@@ -13,6 +15,8 @@ from localcluster.demo.steps import DemoError, Shell
 __all__ = ["Image", "print_index", "run_image"]
 
 _LABEL = "buildkit-builders/demo=hello"
+_OLD = timedelta(minutes=10)
+"""A pod made so long ago that has ended is no longer read by the demo that made it."""
 _ACCEPT = ", ".join(
     [
         "application/vnd.oci.image.index.v1+json",
@@ -85,8 +89,29 @@ def run_image(shell: Shell, kubectl: str, image: str, architecture: str) -> None
         for line in shell.read(kubectl, "logs", name).splitlines():
             print(f"    {line}")
     finally:
-        # By label: a demo that was killed here may have left one, too.
-        shell.read(kubectl, "delete", "pod", f"-l={_LABEL}", "--ignore-not-found", "--wait=false", "--grace-period=1")
+        # What went wrong before says more than that a pod stays.
+        with contextlib.suppress(DemoError):
+            _delete(shell, kubectl, name)
+        with contextlib.suppress(DemoError):
+            if left := _left_behind(shell, kubectl):
+                _delete(shell, kubectl, *left)
+
+
+def _delete(shell: Shell, kubectl: str, *names: str) -> None:
+    shell.read(kubectl, "delete", "pod", *names, "--ignore-not-found", "--wait=false", "--grace-period=1")
+
+
+def _left_behind(shell: Shell, kubectl: str) -> list[str]:
+    """Pods of demos that were killed here; not those of another that is at work in the same namespace."""
+    from datetime import UTC, datetime  # which a Python that step 2 would refuse may not have
+
+    found = shell.read(
+        kubectl, "get", "pod", f"-l={_LABEL}", "--field-selector=status.phase!=Pending,status.phase!=Running",
+        '-o=jsonpath={range .items[*]}{.metadata.name} {.metadata.creationTimestamp}{"\\n"}{end}',
+    )  # fmt: skip
+    pods = [line.split() for line in found.splitlines() if line.strip()]
+    before = datetime.now(UTC) - _OLD
+    return [name for name, made in pods if datetime.fromisoformat(made) < before]
 
 
 def _manifest(registry: str, repository: str, reference: str) -> tuple[dict, str]:  # type: ignore[type-arg]

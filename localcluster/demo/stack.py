@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from localcluster.demo.steps import Shell
+from localcluster.demo.steps import ROOT, Shell
 from localcluster.machine import process
 
 __all__ = ["Made", "locks", "mend", "pending", "recover", "select"]
+
+
+_FILE = "file://"
 
 
 class Made(NamedTuple):
@@ -29,7 +33,7 @@ def select(shell: Shell, name: str) -> None:
     backend = shell.environment.get("PULUMI_BACKEND_URL", "")
     held = locks(backend, name)
     if not any(held.values()):
-        mend(backend)
+        mend(backend, name)
     shell.run("pulumi", "stack", "select", "--create", name, timeout=60)
     if held and not any(held.values()):
         print("  the update that holds the stack's lock was killed: its lock is given up")
@@ -69,12 +73,16 @@ def locks(backend: str, stack: str, project: str = "builder") -> dict[Path, bool
     return {file: _may_work(file) for file in sorted(folder.glob("*.json"))}
 
 
-def mend(backend: str) -> None:
-    """Removes half-written companions of state files: they say what kind of file it is, and may be missing.
+def mend(backend: str, stack: str, project: str = "builder") -> None:
+    """Removes half-written companions of a stack's files: they say what kind of file it is, and may be missing.
 
     Pulumi renames a state file into place, but writes its `.attrs` straight, and cannot read a half one.
     """
-    for file in _folder(backend).rglob("*.attrs"):
+    folder = _folder(backend)
+    patterns = [f"stacks/{project}/{stack}.json*.attrs", f"locks/organization/{project}/{stack}/*.attrs"]
+    patterns += [f"{kind}/{project}/{stack}/*.attrs" for kind in ("history", "backups")]
+    # The backend's own, without which none of its stacks can be read.
+    for file in [file for pattern in [*patterns, "meta.yaml.attrs"] for file in folder.glob(pattern)]:
         try:
             json.loads(file.read_text())
         except ValueError:
@@ -82,9 +90,16 @@ def mend(backend: str) -> None:
 
 
 def _folder(backend: str) -> Path:
-    """Where a `file://` backend keeps its state; for another backend, a folder that is not there."""
-    where = urlsplit(backend)
-    return Path(unquote(where.path), ".pulumi") if where.scheme == "file" else Path("/nonexistent")
+    """Where a `file://` backend keeps its state; for another backend, a folder that is not there.
+
+    As Pulumi reads it: `~` is the home, and what is relative is so to where the demo runs it.
+    """
+    if not backend.startswith(_FILE):
+        return Path("/nonexistent")
+    path = backend.removeprefix(_FILE).partition("?")[0]
+    if path.startswith("~"):
+        path = str(Path.home() / path[2:])
+    return Path(os.path.normpath(ROOT / unquote(path)), ".pulumi")
 
 
 def _may_work(lock: Path) -> bool:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 __all__ = ["DemoError", "Shell", "Step", "fail", "run_steps"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE = 60
 """Seconds that an interrupted command has to come to an orderly end."""
 
@@ -45,13 +47,25 @@ class Shell:
         """
         if show:
             _print(f"  $ {shlex.join(_short(command))}")
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
-            child = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, process_group=0)
-            status = _awaited(child, timeout)
+            # Held back until the child is waited for: in between, an interrupt would leave it running.
+            signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+            child = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                process_group=0,
+                preexec_fn=functools.partial(_hear_interrupts, mask),
+            )
+            status = _awaited(child, timeout, mask)
         except subprocess.TimeoutExpired:
             raise DemoError(f"{shlex.join(_short(command))} did not end within {timeout:.0f} s") from None
         except OSError as error:
             raise DemoError(f"cannot run {command[0]}: {error.strerror}") from None
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if status:
             raise DemoError(f"{shlex.join(_short(command))} ended with status {status}; its own message is above")
 
@@ -78,9 +92,19 @@ class Shell:
         return done.stdout
 
 
-def _awaited(child: subprocess.Popen[bytes], timeout: float) -> int:
-    """Status of a command that leads a process group; interrupted or too slow, the group is ended before it raises."""
+def _hear_interrupts(mask: Iterable[int]) -> None:
+    """In the child: what a shell starts with `&` inherits an ignored SIGINT, and would not hear ours."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _awaited(child: subprocess.Popen[bytes], timeout: float, mask: Iterable[int]) -> int:
+    """Status of a command that leads a process group; interrupted or too slow, the group is ended before it raises.
+
+    `mask` says which signals are held back meanwhile.
+    """
     try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return child.wait(timeout)
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
         with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired, KeyboardInterrupt):

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
 
 from localcluster.demo import current
+from localcluster.demo.image import run_image
 from localcluster.demo.local import steps
 from localcluster.demo.stack import locks, mend, pending
 from localcluster.demo.steps import DemoError, Shell, Step, run_steps
@@ -29,8 +33,9 @@ def test_each_step_says_its_number_what_it_does_and_for_how_long(capsys: pytest.
         raise DemoError("no")
 
     run_steps([Step("This", lambda: None), Step("That", lambda: None)])
-    lines = capsys.readouterr().out.split("\n")
-    assert lines[1:4] == ["Step 1 of 2: This", "Step 1 of 2: done in 0.0 s", ""]
+    title, time_taken, gap = capsys.readouterr().out.split("\n")[1:4]
+    assert (title, gap) == ("Step 1 of 2: This", "")
+    assert re.fullmatch(r"Step 1 of 2: done in \d+\.\d s", time_taken)
     with pytest.raises(DemoError, match=r"step 2 of 2 \(That\): no"):
         run_steps([Step("This", lambda: None), Step("That", fail)])
 
@@ -72,6 +77,68 @@ def test_an_interrupted_command_comes_to_an_orderly_end(tmp_path: Path, how: str
     assert (tmp_path / "ended").read_text() == "1"
 
 
+IGNORING = ["sh", "-c", 'trap "" "$0"; exec "$@"']
+"""Starts a command as a shell does with `&` (SIGINT), or as nohup does (SIGHUP): it ignores the signal that follows."""
+
+
+def test_a_command_hears_an_interrupt_although_the_demo_was_started_to_ignore_them(tmp_path: Path) -> None:
+    """`make demo &` in a script, then `kill`: the command ends at once, not only when its time is up."""
+    command = f"import pathlib, time; pathlib.Path({str(tmp_path)!r}, 'started').touch(); time.sleep(50)"
+    demo = subprocess.Popen(
+        [*IGNORING, "INT", sys.executable, "-c", DEMO, command, ""], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
+    wait_for(tmp_path / "started")
+    demo.terminate()
+    assert demo.wait(20) == 130
+
+
+EARLY = """\
+import os, signal, subprocess, sys
+from localcluster.demo.steps import Shell
+start = subprocess.Popen
+def start_and_interrupt(*args, **options):
+    child = start(*args, **options)
+    print(child.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return child
+subprocess.Popen = start_and_interrupt
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+try:
+    Shell().run("sleep", "50", timeout=60, show=False)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def test_an_interrupt_while_a_command_starts_does_not_leave_it_running() -> None:
+    """The signal that comes before the command is waited for ends it, too."""
+    demo = subprocess.run(
+        [sys.executable, "-c", EARLY], cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=30, check=False
+    )
+    assert demo.returncode == 130
+    with pytest.raises(ProcessLookupError):
+        os.killpg(int(demo.stdout), signal.SIGKILL)
+
+
+HANG_UP = """\
+import os, signal, sys
+from localcluster.demo import __main__ as demo
+from localcluster.demo.steps import Step
+demo._PLANS["local"] = lambda shell: [Step("The terminal closes", lambda: os.kill(os.getpid(), signal.SIGHUP))]
+sys.exit(demo.main())
+"""
+
+
+@pytest.mark.parametrize(("prefix", "status"), [([], 130), ([*IGNORING, "HUP"], 0)])
+def test_a_closed_terminal_interrupts_the_demo_unless_nohup_says_otherwise(prefix: list[str], status: int) -> None:
+    """A SIGHUP is a Ctrl-C; where it was ignored from the start, the demo goes on."""
+    demo = subprocess.run(
+        [*prefix, sys.executable, "-c", HANG_UP], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        timeout=30, check=False, restore_signals=True, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    )  # fmt: skip
+    assert demo.returncode == status
+
+
 def test_a_command_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     """The message names it and the time it had, and nothing of it runs on."""
     with pytest.raises(DemoError, match=r"sh -c .* did not end within 1 s"):
@@ -111,16 +178,84 @@ def test_a_lock_is_given_up_only_if_its_holder_is_dead(tmp_path: Path) -> None:
     assert locks("s3://bucket", "local") == {}
 
 
-def test_half_written_companions_of_state_are_removed(tmp_path: Path) -> None:
-    """An empty or torn `.attrs` goes, a whole one and the state itself stay; another kind of backend is left alone."""
-    folder = tmp_path / ".pulumi" / "stacks" / "builder"
-    folder.mkdir(parents=True)
-    for name, text in {"a.json": "", "a.json.attrs": "", "b.json.attrs": '{"x"', "c.json.attrs": "{}"}.items():
-        (folder / name).write_text(text)
-    mend(f"s3://{tmp_path}")
-    assert len(list(folder.iterdir())) == 4
-    mend(tmp_path.as_uri())
-    assert sorted(path.name for path in folder.iterdir()) == ["a.json", "c.json.attrs"]
+def test_half_written_companions_of_the_stacks_files_are_removed(tmp_path: Path) -> None:
+    """An empty or torn `.attrs` goes; a whole one, the state and other stacks' files stay; so does another backend."""
+    torn = [
+        "meta.yaml.attrs", "stacks/builder/a.json.attrs", "stacks/builder/a.json.bak.attrs",
+        "locks/organization/builder/a/1.json.attrs", "history/builder/a/a-1.history.json.attrs",
+        "backups/builder/a/a.1.json.attrs",
+    ]  # fmt: skip
+    kept = {
+        "stacks/builder/a.json": "", "stacks/builder/a.json.gz.attrs": "{}", "stacks/builder/a.b.json.attrs": "",
+        "stacks/builder/b.json.attrs": "", "stacks/other/a.json.attrs": "", "history/builder/b/b-1.json.attrs": "",
+    }  # fmt: skip
+    for name, text in {**dict.fromkeys(torn, '{"x"'), **kept}.items():
+        path = tmp_path / ".pulumi" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def found() -> set[str]:
+        return {str(path.relative_to(tmp_path / ".pulumi")) for path in tmp_path.rglob("*") if path.is_file()}
+
+    mend(f"s3://{tmp_path}", "a")
+    assert found() == {*torn, *kept}
+    mend(tmp_path.as_uri(), "a")
+    assert found() == kept.keys()
+
+
+@pytest.mark.parametrize(
+    ("backend", "folder"),
+    [
+        ("file://~", "home"), ("file://~/my%20state", "home/my state"), ("file://./state", "clone/state"),
+        ("file://state?no_tmp_dir=true", "clone/state"), ("file://../state", "state"),
+    ],
+)  # fmt: skip
+def test_a_file_backend_is_where_pulumi_looks_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, folder: str
+) -> None:
+    """`~` is the home, a relative path is below the folder in which the demo runs Pulumi."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("localcluster.demo.stack.ROOT", tmp_path / "clone")
+    lock = tmp_path / folder / ".pulumi" / "locks" / "organization" / "builder" / "local" / "1.json"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    assert locks(backend, "local") == {lock: True}
+
+
+class Answers(Shell):
+    """Answers kubectl's commands; of those that `failing` names, none succeeds."""
+
+    def __init__(self, pods: str = "", failing: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.pods, self.failing, self.asked = pods, failing, list[tuple[str, ...]]()
+
+    def read(self, *command: str, timeout: float = 60) -> str:
+        """The pods for a `get`; nothing for anything else."""
+        self.asked.append(command)
+        if command[1] in self.failing:
+            raise DemoError(f"no {command[1]}")
+        return self.pods if command[1] == "get" else ""
+
+
+def test_a_pod_is_deleted_by_name_and_of_others_those_that_were_left_behind() -> None:
+    """Another demo may be at work in the namespace: what runs is not asked for, what just ended may yet be read."""
+    shell = Answers(f"hello-left 2020-01-02T03:04:05Z\nhello-new {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n")
+    run_image(shell, "kubectl", "hello", "amd64")
+    own = next(command[2] for command in shell.asked if command[1] == "run")
+    deleted = [command[2:] for command in shell.asked if command[1] == "delete"]
+    assert [[word for word in words if not word.startswith("--")] for words in deleted] == [
+        ["pod", own],
+        ["pod", "hello-left"],
+    ]
+    asked = next(command for command in shell.asked if command[1] == "get")
+    assert "--field-selector=status.phase!=Pending,status.phase!=Running" in asked
+
+
+@pytest.mark.parametrize("failing", [["wait", "delete"], ["wait", "get"]])
+def test_why_an_image_did_not_run_is_said_even_if_its_pod_stays(failing: list[str]) -> None:
+    """The error is the first one, not that of the tidying up."""
+    with pytest.raises(DemoError, match="no wait"):
+        run_image(Answers("hello-left 2020-01-02T03:04:05Z\n", failing), "kubectl", "hello", "amd64")
 
 
 def test_what_a_killed_update_was_making_is_known() -> None:
