@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 
 from localcluster.errors import ClusterError
-from localcluster.instance import NODES, Instance, cache_folder
+from localcluster.instance import NODES, Instance
 from localcluster.machine import binfmt, cgroups, network, sysctls
 from localcluster.machine.files import remove_tree
 from localcluster.machine.lock import lock_file, locked
@@ -35,7 +35,7 @@ def down(instance: Instance) -> None:
             cgroups.restore(instance.run / "controllers.json")
             sysctls.restore(instance.run / "sysctls.json")
             if not others:
-                binfmt.forget(str(cache_folder()), binfmt.INSTALLED)
+                binfmt.forget_ours(instance)
         with progress.step("removing the cluster's state"):
             for folder in (instance.run, instance.state):
                 remove_tree(folder)

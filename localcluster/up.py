@@ -36,6 +36,7 @@ def up(instance: Instance) -> None:
             sysctls.apply(instance.run / "sysctls.json")
             cgroups.enable(instance.run / "controllers.json")
             binfmt.load()
+            binfmt.remember(instance)
             pki.ensure(instance)
             if not network.is_up(instance):
                 stop_all(instance)

@@ -12,9 +12,10 @@ import shutil
 from pathlib import Path
 
 from localcluster.errors import ClusterError
+from localcluster.instance import Instance, cache_folder
 from localcluster.machine.command import run, succeeds
 
-__all__ = ["INSTALLED", "available", "entries", "forget", "load"]
+__all__ = ["INSTALLED", "available", "entries", "forget", "forget_ours", "load", "remember"]
 
 INSTALLED = "/usr/libexec/buildkit-builders"
 """Where the interpreters lie in the installer's image: by this its entries are known."""
@@ -56,6 +57,28 @@ def forget(*folders: str) -> None:
     """Removes the entries whose interpreters are inside of those folders. Raises ClusterError."""
     if _TABLE.is_dir():
         _table(*folders)
+
+
+def remember(instance: Instance) -> None:
+    """Notes where the emulators of this `up` lie: the `down` that forgets them may be told of another cache."""
+    file, folder = _note(instance), str(cache_folder())
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Added to, not written anew: it is every instance's, and each has a lock of its own.
+    with file.open("a+") as notes:
+        notes.seek(0)
+        if folder not in notes.read().splitlines():
+            notes.write(f"{folder}\n")
+
+
+def forget_ours(instance: Instance) -> None:
+    """Removes what clusters of this machine registered, from whichever cache. Raises ClusterError."""
+    noted = _note(instance).read_text().splitlines() if _note(instance).exists() else []
+    forget(*dict.fromkeys([str(cache_folder()), *noted, INSTALLED]))
+    _note(instance).unlink(missing_ok=True)
+
+
+def _note(instance: Instance) -> Path:
+    return instance.run.parent / "emulators"
 
 
 def _table(*remove: str) -> dict[str, str]:

@@ -32,6 +32,12 @@ def instance(tmp_path: Path) -> Instance:
     return Instance("test", 200, tmp_path / "state" / "test", tmp_path / "run" / "test")
 
 
+def skip_unless_boxes_can_be_made(instance: Instance) -> None:
+    """Skips, saying why, where preflight would stop the cluster: no root, or one that may not make namespaces."""
+    if why := preflight._system(instance) or preflight._root(instance) or preflight._namespaces(instance):
+        pytest.skip(why)
+
+
 @given(st.from_regex(r"[a-z]{2,6}", fullmatch=True))
 def test_an_instance_has_its_own_names_and_subnet(name: str) -> None:
     """The same name gives the same instance; a device name fits the kernel's 15 characters; only `lc` is at 77."""
@@ -152,10 +158,9 @@ def test_a_comparison_names_what_is_new_and_what_is_gone() -> None:
     assert snapshot.compare(before, after, ignoring=r"\b(?!xy)[a-z]+-host") == ["- links: eth0", "+ links: xy-host"]
 
 
-def test_a_snapshot_sees_a_new_mount_namespace(tmp_path: Path) -> None:
+def test_a_snapshot_sees_a_new_mount_namespace(tmp_path: Path, instance: Instance) -> None:
     """A process in a box of its own is in the second look and not in the first, and gone again in the third."""
-    if os.geteuid() != 0:
-        pytest.skip("making a namespace needs root")
+    skip_unless_boxes_can_be_made(instance)
     name = f"boxed{os.getpid()}"
     shutil.copy2(shutil.which("sleep") or "", tmp_path / name)
     first = snapshot.take()
@@ -263,10 +268,11 @@ assert not any(path.is_file() for path in folder.rglob("*"))
 """
 
 
-def test_a_network_leaves_a_bare_machine_as_it_was(tmp_path: Path) -> None:
+def test_a_network_leaves_a_bare_machine_as_it_was(tmp_path: Path, instance: Instance) -> None:
     """On a machine that never had a namespace: two instances up, the first down before the second, nothing left."""
-    if os.geteuid() != 0:
-        pytest.skip("making a namespace needs root")
+    skip_unless_boxes_can_be_made(instance)
+    if not shutil.which("ip"):
+        pytest.skip("there is no ip on PATH (iproute2, which `localcluster up` installs)")
     # As on a machine of its own, whatever runs on this one.
     script = "umount -l /run/netns 2> /dev/null; mount -t tmpfs none /run && mount -t sysfs none /sys"
     script += ' && ip link set lo up && exec "$@"'
@@ -277,10 +283,29 @@ def test_a_network_leaves_a_bare_machine_as_it_was(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_emulators_of_ours_are_forgotten_and_others_kept(tmp_path: Path) -> None:
+def test_the_cache_of_an_up_is_known_to_a_down_that_has_another(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each cache is noted once, for all instances; what it registered is forgotten along with the other's."""
+    forgotten: list[tuple[str, ...]] = []
+    monkeypatch.setattr(binfmt, "forget", lambda *folders: forgotten.append(folders))
+    for cache in ("/one", "/two", "/one"):
+        monkeypatch.setenv("XDG_CACHE_HOME", cache)
+        binfmt.remember(instance)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/three")
+    other = instance._replace(name="other", run=instance.run.parent / "other")
+    for _ in range(2):
+        binfmt.forget_ours(other)
+    here = ["/three/buildkit-builders", "/one/buildkit-builders", "/two/buildkit-builders", binfmt.INSTALLED]
+    assert forgotten == [tuple(here), (here[0], binfmt.INSTALLED)]
+    assert not list(instance.run.parent.iterdir())
+
+
+def test_emulators_of_ours_are_forgotten_and_others_kept(tmp_path: Path, instance: Instance) -> None:
     """Entries are known by where their interpreters lie; a folder whose name only begins alike is another."""
-    if os.geteuid() != 0:
-        pytest.skip("registering an emulator needs root")
+    skip_unless_boxes_can_be_made(instance)
+    if not Path("/proc/sys/fs/binfmt_misc").is_dir():
+        pytest.skip("this kernel has no binfmt_misc, or has not loaded it")
     for name in ("ours", "ours-not"):
         (tmp_path / name).mkdir()
         shutil.copy2("/bin/true", tmp_path / name / "emulator")
