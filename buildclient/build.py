@@ -16,12 +16,13 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from buildclient.core.attrs import check_request, pushes, solve_request
-from buildclient.core.errors import ClientError
+from buildclient.core.errors import BuildFailed, ClientError
 from buildclient.core.events import Vertex
 from buildclient.core.metadata import build_result
 from buildclient.core.platforms import Candidate, Share, needs_reports, plan
 from buildclient.core.ports import Control, EventSink
 from buildclient.core.request import BuildRequest, BuildResult, NodeResult
+from buildclient.core.solve import push_raced
 from buildclient.session.call import Handlers
 from buildclient.session.filesend import Receivers, filesend
 from buildclient.session.filesync import LocalDir, filesync
@@ -33,6 +34,8 @@ __all__ = ["Exports", "Node", "Prepared", "Tools", "build"]
 _T = TypeVar("_T")
 _FIRST_WORD = 1.0
 """Seconds that a wrong context has to be said before a builder that is not reached."""
+_RACE_PAUSES = (0.2, 1.0)
+"""Seconds until a push is done again that two nodes' pushes of one layer may have spoilt."""
 _RECORD = 30.0
 """Seconds that a daemon has to tell what it recorded of a build."""
 
@@ -75,10 +78,10 @@ class Exports(Protocol):
         """What takes a node's results, by the exporter's position."""
 
     def commit(self) -> None:
-        """Puts what came in its place. Raises BuildFailed."""
+        """Puts what came in its place; in a thread. Raises BuildFailed, and Cancelled soon after `abort`."""
 
     def abort(self) -> None:
-        """Takes away what came."""
+        """Takes away what came and is not in its place; also while `commit` is at it."""
 
 
 class Tools(Protocol):
@@ -111,7 +114,8 @@ async def build(
 ) -> BuildResult:
     """Runs a build; progress goes to `sink`. `deadline` (to be connected) is on the loop's clock.
 
-    Raises ClientError's kin. Cancelled, it ends what runs on the nodes and leaves no tag and no archive behind.
+    Raises ClientError's kin. Cancelled, it ends what runs on the nodes; no tag and no archive comes that was not in its
+    place by then.
     """
     check_request(request)
     tools.exports(request, 1)  # a wrong destination is told before anything is reached
@@ -196,10 +200,20 @@ async def _solve_all(
             shared_key=f"{prepared.shared_key}:{builder}/{name}" if prepared.shared_key else "",
             several_nodes=several,
         )
-        inputs = {**filesync(prepared.dirs), **upload(prepared.uploads)}
-        handlers = {**credentials, **inputs, **filesend(exports.receivers(number))}
         told: EventSink = (lambda event: sink(event._replace(node=name))) if several else sink
-        response = await control.solve(asked, handlers, told)
+        pauses = list(_RACE_PAUSES) if several and all(output.push for output in request.outputs) else []
+        while True:
+            inputs = {**filesync(prepared.dirs), **upload(prepared.uploads)}
+            handlers = {**credentials, **inputs, **filesend(exports.receivers(number))}
+            try:
+                response = await control.solve(asked, handlers, told)
+                break
+            except BuildFailed as error:
+                if not pauses or not push_raced(str(error)):
+                    raise
+            # All is built by now; just the push is done again.
+            await asyncio.sleep(pauses.pop(0))
+            asked = asked._replace(ref=secrets.token_hex(13))
         # Of a merged image its digest alone is told.
         if request.metadata_provenance and not (several and pushes(request.outputs)):
             response = {**response, **await _provenance(control, ref, request.metadata_provenance, sink)}
@@ -217,7 +231,7 @@ async def _provenance(control: Control, ref: str, mode: str, sink: EventSink) ->
 
 
 async def _committed(exports: Exports) -> None:
-    """Puts what came in its place; cancelled, it takes it away, and waits for the thread that was at it."""
+    """Puts what came in its place; cancelled, it takes away what is not, and waits for the thread that was at it."""
     committing = asyncio.ensure_future(asyncio.to_thread(exports.commit))
     try:
         await asyncio.shield(committing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["CacheEntry", "Exporter", "SolveRequest"]
+__all__ = ["CacheEntry", "Exporter", "SolveRequest", "push_raced"]
 
 
 class Exporter(NamedTuple):
@@ -37,3 +37,12 @@ class SolveRequest(NamedTuple):
     """Session's shared key: equal keys make context uploads incremental."""
     internal: bool = False
     """Leaves the build out of the daemon's history."""
+
+
+def push_raced(message: str) -> bool:
+    """Whether a push may have failed because another node pushed the same layer at that very moment.
+
+    A registry that keeps its state in files writes a layer's link anew for everyone who uploads that layer; who puts a
+    manifest meanwhile finds the link empty, and is told that the layer is unknown.
+    """
+    return "failed to push" in message and "blob unknown to registry" in message

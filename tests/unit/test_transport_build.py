@@ -38,6 +38,8 @@ class FakeControl:
         sink(Vertex("d", "step"))
         try:
             answer = self.world.answers.get(self.name, {"containerimage.digest": f"sha256:{self.name}"})
+            if isinstance(answer, list):
+                answer = answer.pop(0)
             if answer == "never":
                 await asyncio.sleep(60)
             await asyncio.sleep(0.01)
@@ -145,6 +147,39 @@ async def test_one_node_pushes_its_tags_itself() -> None:
     assert world.solves["b"].exporters[0].attrs["name"] == "r/app:1"
     assert "push-by-digest" not in world.solves["b"].exporters[0].attrs
     assert world.log == ["prepared", "commit", "abort", "closed b", "cleaned"]
+
+
+RACED = "failed to build: failed to solve: failed to push r/app: errors:\nunknown: blob unknown to registry - sha256:b"
+
+
+async def test_a_push_that_another_nodes_push_spoilt_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two nodes push one layer at once; the one that the registry refused for it pushes again, as a new solve."""
+    monkeypatch.setattr("buildclient.build._RACE_PAUSES", (0.0, 0.0))
+    world = World(a=(AMD,), b=(ARM,))
+    done = {"containerimage.digest": "sha256:b"}
+    world.answers["b"] = [BuildFailed(RACED), done]
+    result = await world.build(tags=("r/app:1",), platforms=(AMD, ARM), outputs=PUSH)
+    assert result.digest == "sha256:merged"
+    assert "merge sha256:a sha256:b" in world.log
+    assert len({solve.ref for solve in world.solves.values()}) == 2
+
+
+@pytest.mark.parametrize(
+    ("message", "outputs"),
+    [(RACED, PUSH), ("failed to push r/app: denied", PUSH), (RACED, (*PUSH, Output("local", dest="x")))],
+    ids=["again and again", "another reason", "another output"],
+)
+async def test_a_push_that_fails_for_good_fails_the_build(
+    monkeypatch: pytest.MonkeyPatch, message: str, outputs: tuple[Output, ...]
+) -> None:
+    """What is no race, or comes back, is told; a build whose results come back is not run twice."""
+    monkeypatch.setattr("buildclient.build._RACE_PAUSES", (0.0, 0.0))
+    world = World(a=(AMD,), b=(ARM,))
+    world.answers["b"] = answers = [BuildFailed(message)] * 3
+    with pytest.raises(BuildFailed, match="failed to push"):
+        await world.build(tags=("r/app:1",), platforms=(AMD, ARM), outputs=outputs)
+    assert len(answers) == (0 if (message, outputs) == (RACED, PUSH) else 2)
+    assert not any(line.startswith("merge") for line in world.log)
 
 
 async def test_several_nodes_push_by_digest_and_are_merged() -> None:
