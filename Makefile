@@ -15,7 +15,7 @@ check: venv ## format, types, import arrows, fast tests
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/python -m pytest -q -n 2 -m "not cluster and not slow" tests
 
 bench: venv ## side by side with docker buildx
-	@$(BIN)/python -m localcluster up && $(BIN)/python -m bench
+	@$(BIN)/python -m localcluster up && $(BIN)/python -m bench --write docs/speed.md
 
 down: ## undoes what demo and test started
 	@$(PYTHON) -m localcluster down
