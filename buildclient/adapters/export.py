@@ -6,12 +6,13 @@ import contextlib
 import os
 import stat as st
 import sys
+import threading
 from collections.abc import Sequence
 from typing import BinaryIO
 
 from buildclient.adapters.files import replaceable
 from buildclient.adapters.tree import Tree
-from buildclient.core.errors import BuildFailed, UsageError
+from buildclient.core.errors import BuildFailed, Cancelled, UsageError
 from buildclient.core.outputs import is_archive
 from buildclient.core.request import Output
 from buildclient.session.filesend import ArchiveReceiver, TreeReceiver
@@ -25,6 +26,8 @@ class Exports:
     """The outputs of one build over one or several nodes.
 
     `receivers(node)` serve a node's session; then `commit` puts the archives in place, or `abort` takes them away.
+    `abort` may be called while `commit` is at it in another thread: `commit` ends then, and what it has not yet put in
+    its place does not come.
     """
 
     def __init__(self, outputs: Sequence[Output], nodes: int) -> None:
@@ -52,7 +55,10 @@ class Exports:
         return found
 
     def commit(self) -> None:
-        """Merges and puts in place what came. Raises BuildFailed and leaves nothing half-written."""
+        """Merges and puts in place what came. Raises BuildFailed and leaves nothing half-written; Cancelled by `abort`.
+
+        A pipe without a reader holds it until then.
+        """
         for archive in self._archives.values():
             archive.check()
         if not all(tree.complete for tree in self._trees):
@@ -91,11 +97,15 @@ class _Stream(_Part):
         self._dest = dest
         self._opened = dest == "-"
 
-    def write(self, pieces: Sequence[bytes | memoryview]) -> None:
+    def begin(self) -> None:
+        """Opens it, unless it is open."""
         if not self._opened:
-            # Not before: to open a pipe is to wait for its reader.
             self.file = open(self._dest, "wb")  # noqa: SIM115
             self._opened = True
+
+    def write(self, pieces: Sequence[bytes | memoryview]) -> None:
+        # Not before: to open a pipe is to wait for its reader.
+        self.begin()
         super().write(pieces)
 
     def finish(self) -> None:
@@ -105,7 +115,10 @@ class _Stream(_Part):
 
 
 class _Archive:
-    """One output's archive, from all nodes."""
+    """One output's archive, from all nodes.
+
+    The lock guards what `abort`, on the loop, and `commit`, in a thread, both take up; nothing slow is done under it.
+    """
 
     def __init__(self, output: Output, nodes: int) -> None:
         self._type = output.type
@@ -114,6 +127,10 @@ class _Archive:
         # A link stays, and what it leads to is replaced.
         self._dest = output.dest if self._streamed else os.path.realpath(output.dest)
         self._parts: dict[int, _Part] = {}
+        self._paths: set[str] = set()
+        self._lock = threading.Lock()
+        self._aborted = False
+        self._streamed_or_aborted = threading.Event()
 
     def part(self, node: int) -> _Part:
         if node not in self._parts:
@@ -129,52 +146,97 @@ class _Archive:
             raise BuildFailed(f"the daemon sent no result for output {self._type}")
 
     def commit(self) -> None:
-        parts = [self._parts[node] for node in sorted(self._parts)]
+        with self._lock:
+            self._go_on()
+            parts = [self._parts[node] for node in sorted(self._parts)]
         if self._nodes > 1:
             self._merge(parts)
         elif parts and parts[0].path:
             parts[0].file.close()
-            os.replace(parts[0].path, self._dest)
-        self._parts.clear()
+            self._replace(parts[0].path)
+        with self._lock:
+            self._parts = {}
 
     def abort(self) -> None:
-        for part in self._parts.values():
+        with self._lock:
+            self._aborted = True
+            parts, self._parts = self._parts, {}
+            paths, self._paths = self._paths, set()
+        self._streamed_or_aborted.set()
+        for part in parts.values():
             if part.path:
-                part.file.close()
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(part.path)
-        self._parts.clear()
+                # What is still in its buffer may not fit on the disk.
+                with contextlib.suppress(OSError):
+                    part.file.close()
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
 
     def _merge(self, parts: Sequence[_Part]) -> None:
         from buildclient.adapters.archive import merge_oci, merge_tars
 
-        handle, path = self._beside()
         try:
+            handle, path = self._beside()
             with os.fdopen(handle, "w+b") as out:
                 for part in parts:
                     part.file.seek(0)
                 (merge_tars if self._type == "tar" else merge_oci)([part.file for part in parts], out)
                 if self._streamed:
-                    out.seek(0)
-                    stream = _Stream(self._dest)
-                    while piece := out.read(1 << 20):
-                        stream.write([piece])
-                    stream.finish()
+                    self._stream(out)
             if not self._streamed:
-                os.replace(path, self._dest)
+                self._replace(path)
+        except (OSError, ValueError):
+            with self._lock:
+                # Of files that `abort` has closed under our hands.
+                self._go_on()
+            raise
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
             self.abort()
+
+    def _stream(self, out: BinaryIO) -> None:
+        """In a thread that is not waited for once aborted: a pipe that nobody reads would hold an interrupted build."""
+        failures: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                out.seek(0)
+                stream = _Stream(self._dest)
+                stream.begin()
+                while not self._aborted and (piece := out.read(1 << 20)):
+                    stream.write([piece])
+                stream.finish()
+            except BaseException as error:
+                failures.append(error)
+            self._streamed_or_aborted.set()
+
+        threading.Thread(target=run, daemon=True).start()
+        self._streamed_or_aborted.wait()
+        with self._lock:
+            self._go_on()
+        if failures:
+            raise failures[0]
+
+    def _replace(self, path: str) -> None:
+        with self._lock:
+            self._go_on()
+            os.replace(path, self._dest)
+            self._paths.discard(path)
+
+    def _go_on(self) -> None:
+        if self._aborted:
+            raise Cancelled("the export was aborted")
 
     def _beside(self) -> tuple[int, str]:
         """A new file next to the destination, with the mode that a plain `open` would give."""
         import tempfile
 
         folder = None if self._streamed else os.path.dirname(self._dest)
-        if folder:
-            os.makedirs(folder, exist_ok=True)
-        handle, path = tempfile.mkstemp(prefix=".buildclient-", dir=folder)
+        with self._lock:
+            self._go_on()
+            if folder:
+                os.makedirs(folder, exist_ok=True)
+            handle, path = tempfile.mkstemp(prefix=".buildclient-", dir=folder)
+            self._paths.add(path)
         mask = os.umask(0)
         os.umask(mask)
         os.fchmod(handle, 0o666 & ~mask)

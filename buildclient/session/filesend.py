@@ -18,6 +18,9 @@ from buildclient.session.wire import WireError, read_bytes_message
 
 __all__ = ["ArchiveReceiver", "TreeReceiver", "filesend"]
 
+_CLOSING = 2.0
+"""Seconds that a tree has to be let go of; a disk that hangs would hold an interrupted build."""
+
 
 class ArchiveReceiver(Protocol):
     """Takes one stream of bytes (oci, docker, tar); called in a thread."""
@@ -101,7 +104,10 @@ async def _tree(call: Call, receiver: TreeReceiver, disk: ThreadPoolExecutor) ->
                 return
     finally:
         # In the thread that writes, behind what it may still be writing.
-        await loop.run_in_executor(disk, writer.close)
+        closing = loop.run_in_executor(disk, writer.close)
+        await asyncio.wait([closing], timeout=_CLOSING)
+        if closing.done():
+            closing.result()
     raise Status(Code.CANCELLED, "the export ended before its end")
 
 

@@ -8,17 +8,21 @@ import os
 import shutil
 import stat as st
 import tarfile
+import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
+from buildclient.adapters.archive import merge_tars
 from buildclient.adapters.export import Exports
-from buildclient.adapters.tree import Tree, _set_mode
+from buildclient.adapters.tree import Tree, _set_mode, _Writer
 from buildclient.core import diffcopy
 from buildclient.core.diffcopy import decode
-from buildclient.core.errors import BuildFailed, UsageError
+from buildclient.core.errors import BuildFailed, Cancelled, UsageError
 from buildclient.core.request import Output
 from buildclient.session.call import Status
 from buildclient.session.filesend import filesend
@@ -329,6 +333,98 @@ async def test_a_pipe_that_nobody_reads_does_not_hold_an_interrupted_export(tmp_
     finally:
         # So that the thread ends, too.
         os.close(os.open(dest, os.O_RDONLY | os.O_NONBLOCK))
+
+
+async def test_a_pipe_that_nobody_reads_does_not_hold_a_commit_that_is_aborted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several nodes' results: the waited-for thread ends, the merged file is gone, a late reader gets nothing."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    dest = tmp_path / "pipe"
+    os.mkfifo(dest)
+    exports = Exports([Output("tar", {}, str(dest))], 2)
+    for node in range(2):
+        await _archive(exports, node, _tar({f"f{node}": b"1"}))
+    committing = asyncio.ensure_future(asyncio.to_thread(exports.commit))
+    await asyncio.wait([committing], timeout=0.3)
+    waited = not committing.done()
+    exports.abort()
+    await asyncio.wait([committing], timeout=2)
+    ended = committing.done()
+    reader = os.open(dest, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert waited
+        assert ended
+        assert os.listdir(tmp_path / "temporary") == []
+        with pytest.raises(Cancelled):
+            await committing
+        await asyncio.sleep(0.2)
+        assert os.read(reader, 1) == b""
+    finally:
+        os.close(reader)
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+async def test_nothing_is_put_in_place_after_an_abort(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nodes: int
+) -> None:
+    """It comes while the commit is at the archive, in the middle of the merge; what was there stays as it was."""
+    dest = tmp_path / "out.tar"
+    dest.write_text("old")
+    exports = Exports([Output("tar", {}, str(dest))], nodes)
+    for node in range(nodes):
+        await _archive(exports, node, _tar({f"f{node}": b"1"}))
+    check, merge = exports._archives[0].check, merge_tars
+
+    def checked() -> None:
+        check()
+        if nodes == 1:
+            exports.abort()
+
+    def merging(parts: Sequence[BinaryIO], out: BinaryIO) -> None:
+        merge(parts, out)
+        exports.abort()
+
+    monkeypatch.setattr(exports._archives[0], "check", checked)
+    monkeypatch.setattr("buildclient.adapters.archive.merge_tars", merging)
+    with pytest.raises(Cancelled):
+        exports.commit()
+    assert dest.read_text() == "old"
+    assert os.listdir(tmp_path) == ["out.tar"]
+
+
+async def test_what_is_in_its_place_stays_after_an_abort(tmp_path: Path) -> None:
+    """What it has replaced cannot be brought back."""
+    exports = Exports([Output("tar", {}, str(tmp_path / "out.tar"))], 1)
+    await _archive(exports, 0, b"new")
+    exports.commit()
+    exports.abort()
+    assert (tmp_path / "out.tar").read_bytes() == b"new"
+
+
+async def test_a_disk_that_hangs_does_not_hold_an_interrupted_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer is let go of behind the write, which may take for ever."""
+    monkeypatch.setattr("buildclient.session.filesend._CLOSING", 0.1)
+    hanging, begun = threading.Event(), threading.Event()
+
+    def hang(self: _Writer, stat: diffcopy.Stat) -> bool:
+        begun.set()
+        return hanging.wait(5)
+
+    monkeypatch.setattr(_Writer, "entry", hang)
+    call = MemoryCall()
+    call.incoming.put_nowait(_file(b"f"))
+    task = asyncio.ensure_future(filesend({0: Tree(str(tmp_path))})[_SEND](call))
+    try:
+        assert await asyncio.to_thread(begun.wait, 5)
+        task.cancel()
+        await asyncio.wait([task], timeout=2)
+        assert task.cancelled()
+    finally:
+        hanging.set()
 
 
 @pytest.mark.parametrize("type_", ["local", "tar"])
