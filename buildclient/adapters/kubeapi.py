@@ -6,7 +6,6 @@ Errors come out as one line that names context and namespace; for 401 and 403 it
 from __future__ import annotations
 
 import asyncio
-import base64
 import http.client
 import json
 import os
@@ -18,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 from buildclient.adapters.kubeauth import Authority
 from buildclient.adapters.kubeconfig import Access
-from buildclient.adapters.proxy import proxy_for
+from buildclient.adapters.proxy import proxy_for, proxy_headers, redacted
 from buildclient.core.errors import UnreachableError
 
 __all__ = ["ApiError", "KubeApi", "api_failure"]
@@ -146,7 +145,9 @@ class KubeApi:
         parts = urlsplit(self.access.server)
         proxy = urlsplit(self.proxy) if self.proxy else None
         if proxy is not None and proxy.scheme != "http":
-            raise UnreachableError(f"{self.where}: proxy {self.proxy} cannot be used; only http:// proxies can")
+            raise UnreachableError(
+                f"{self.where}: proxy {redacted(self.proxy)} cannot be used; only http:// proxies can"
+            )
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         near = (proxy.hostname or "", proxy.port or 80) if proxy else (host, port)
         context = self.authority.context()
@@ -157,11 +158,7 @@ class KubeApi:
             name = self.access.tls_server_name
             connection = _Https(near[0], near[1], context, name or host)
         if proxy:
-            headers = {}
-            if proxy.username:
-                pair = base64.b64encode(f"{proxy.username}:{proxy.password or ''}".encode()).decode()
-                headers["Proxy-Authorization"] = f"Basic {pair}"
-            connection.set_tunnel(host, port, headers)
+            connection.set_tunnel(host, port, proxy_headers(self.proxy))
         return connection
 
     def _broken(self, error: Exception, what: str) -> UnreachableError:

@@ -7,14 +7,15 @@ optional port. Loopback addresses never go through a proxy.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-__all__ = ["proxy_for"]
+__all__ = ["proxy_for", "proxy_headers", "redacted"]
 
 
 def proxy_for(server: str, configured: str, environ: Mapping[str, str]) -> str:
@@ -31,6 +32,22 @@ def proxy_for(server: str, configured: str, environ: Mapping[str, str]) -> str:
     if _exempt(host, port, environ.get("NO_PROXY") or environ.get("no_proxy") or ""):
         return ""
     return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def proxy_headers(proxy: str) -> dict[str, str]:
+    """What a proxy wants to be told of who asks: the user and password in its URL, where signs may be escaped."""
+    parts = urlsplit(proxy)
+    if not parts.username:
+        return {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+
+
+def redacted(proxy: str) -> str:
+    """The proxy's URL for messages: without user and password."""
+    head, at, place = proxy.rpartition("@")
+    scheme, separator, _ = head.partition("://")
+    return f"{scheme}{separator}{place}" if at and separator else place
 
 
 def _exempt(host: str, port: int, rules: str) -> bool:

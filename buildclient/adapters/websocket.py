@@ -7,16 +7,16 @@ transport is full; pings go out, and silence longer than allowed ends it, unless
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import os
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ssl import SSLContext
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
+from buildclient.adapters.proxy import proxy_headers
 from buildclient.core import websocket as ws
 
 __all__ = ["Closed", "NoWebSocket", "Refused", "Target", "WebSocket", "connect"]
@@ -71,7 +71,7 @@ async def connect(target: Target, headers: Sequence[tuple[str, str]], protocols:
     try:
         if target.proxy:
             await loop.create_connection(lambda: socket_, proxy.hostname or "", proxy.port or 80)
-            await socket_.through_proxy(f"{_bracketed(host)}:{port}", proxy.username, proxy.password)
+            await socket_.through_proxy(f"{_bracketed(host)}:{port}", proxy_headers(target.proxy))
             if target.context and name:
                 await socket_.secure(target.context, name)
         else:
@@ -148,12 +148,10 @@ class WebSocket(asyncio.Protocol):
         if self._transport:
             await self._gone.wait()
 
-    async def through_proxy(self, address: str, user: str | None, password: str | None) -> None:
+    async def through_proxy(self, address: str, headers: Mapping[str, str]) -> None:
         """Asks an HTTP proxy for the way. Raises NoWebSocket, Closed."""
         lines = [f"CONNECT {address} HTTP/1.1", f"Host: {address}"]
-        if user:
-            pair = f"{unquote(user)}:{unquote(password or '')}".encode()
-            lines.append(f"Proxy-Authorization: Basic {base64.b64encode(pair).decode()}")
+        lines += [f"{name}: {value}" for name, value in headers.items()]
         self._write("\r\n".join([*lines, "", ""]).encode())
         head = await self._answer()
         if head.status != 200:
