@@ -53,7 +53,7 @@ def prepare(
 ) -> Iterator[Prepared]:
     """Looks at context and Dockerfile; what had to be written down is removed afterwards.
 
-    `stopped` is asked while standard input is waited for. Raises UsageError, and Cancelled once it says True.
+    `stopped` is asked while standard input or Git is waited for. Raises UsageError, and Cancelled once it says True.
     """
     with contextlib.ExitStack() as stack:
         inputs = _Inputs(request, Stdin(stdin, stopped), stack)
@@ -62,7 +62,7 @@ def prepare(
         inputs.named()
         if os.path.isdir(request.context):
             folders = {name: folder.path for name, folder in inputs.dirs.items()}
-            inputs.attrs.update(vcs_attrs(request.context, request.dockerfile, folders, os.environ))
+            inputs.attrs.update(vcs_attrs(request.context, request.dockerfile, folders, os.environ, stopped))
         yield Prepared(inputs.dirs, inputs.attrs, inputs.shared_key, inputs.uploads)
 
 

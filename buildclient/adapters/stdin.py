@@ -14,8 +14,8 @@ from buildclient.core.errors import Cancelled
 __all__ = ["Stdin"]
 
 _PIECE = 1 << 20
-_EVERY = 0.1
-"""Seconds between two looks at whether the build still wants it."""
+_EVERY = 100
+"""Milliseconds between two looks at whether the build still wants it."""
 
 
 class Stdin:
@@ -35,11 +35,14 @@ class Stdin:
         """`size` bytes, fewer only at the end. Raises Cancelled, OSError."""
         if self._handle < 0:
             return self._file.read(size)
+        # Not `select`, which knows no descriptor above 1023.
+        ready = select.poll()
+        ready.register(self._handle, select.POLLIN)
         pieces = []
         while size:
             if self._stopped():
                 raise Cancelled("standard input is no longer waited for")
-            if not select.select([self._handle], [], [], _EVERY)[0]:
+            if not ready.poll(_EVERY):
                 continue
             piece = os.read(self._handle, min(size, _PIECE))
             if not piece:

@@ -6,12 +6,15 @@ excepted, which needs one). Reference: build/git.go and util/gitutil of buildx 0
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit, urlunsplit
 
 from buildclient.adapters.checkout import common_folder, git_folder, read_line, read_settings
+from buildclient.core.errors import Cancelled
 from buildclient.core.flags import is_bool, parse_bool
 
 __all__ = ["vcs_attrs"]
@@ -22,12 +25,21 @@ _MAX_LINKS = 5
 """Symbolic refs followed from HEAD, as Git does."""
 _LABEL = "label:org.opencontainers.image."
 _ENTRYPOINT = "label:com.docker.image.source.entrypoint"
+_EVERY, _LONGEST = 0.1, 60.0
+"""Seconds between two looks at whether the build still wants what Git looks for, and for Git altogether."""
 
 
-def vcs_attrs(context: str, dockerfile: str, folders: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+def vcs_attrs(
+    context: str,
+    dockerfile: str,
+    folders: Mapping[str, str],
+    environ: Mapping[str, str],
+    stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, str]:
     """Frontend attributes for a local context; `folders` are those that the daemon may read, by name.
 
-    Empty outside of a work tree, or where BUILDX_GIT_INFO and BUILDX_GIT_LABELS switch both kinds off.
+    Empty outside of a work tree, or where BUILDX_GIT_INFO and BUILDX_GIT_LABELS switch both kinds off. `stopped` is
+    asked while Git is waited for. Raises Cancelled once it says True.
     """
     labels = environ.get("BUILDX_GIT_LABELS", "")
     with_labels = labels == "full" or parse_bool(labels)
@@ -39,7 +51,7 @@ def vcs_attrs(context: str, dockerfile: str, folders: Mapping[str, str], environ
     git = git_folder(os.path.join(root, ".git"))
     found = {}
     if revision := _revision(git):
-        if parse_bool(environ.get("BUILDX_GIT_CHECK_DIRTY", "")) and _dirty(root):
+        if parse_bool(environ.get("BUILDX_GIT_CHECK_DIRTY", "")) and _dirty(root, stopped):
             revision += "-dirty"
         found["revision"] = revision
     if source := _source(git):
@@ -123,13 +135,25 @@ def _redacted(url: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{masked}@{host}"))
 
 
-def _dirty(root: str) -> bool:
+def _dirty(root: str, stopped: Callable[[], bool]) -> bool:
     import subprocess
 
+    command = ["git", "-C", root, "status", "--porcelain", "--ignored"]
+    # Without its optional lock, which a Git that is killed would leave behind.
+    environ = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    deadline = time.monotonic() + _LONGEST
     try:
-        done = subprocess.run(
-            ["git", "-C", root, "status", "--porcelain", "--ignored"], capture_output=True, timeout=60
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except OSError:
         return True
-    return done.returncode != 0 or bool(done.stdout.strip())
+    with process:
+        try:
+            while time.monotonic() < deadline:
+                if stopped():
+                    raise Cancelled("Git is no longer waited for")
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    output, _ = process.communicate(timeout=_EVERY)
+                    return process.returncode != 0 or bool(output.strip())
+            return True
+        finally:
+            process.kill()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from buildclient.adapters.checkout import find_checkout
 from buildclient.adapters.vcs import vcs_attrs
+from buildclient.core.errors import Cancelled
 
 HASH = "ce04baa3b0bfe58eb01259fa0fef50d256be5884"
 OTHER = "0123456789012345678901234567890123456789"
@@ -102,3 +105,37 @@ def test_outside_of_a_repository_nothing_is_told(tmp_path: Path) -> None:
     """Nor before the first commit of one without a remote."""
     assert vcs_attrs("/", "", {"context": "/"}, {}) == {}
     assert vcs_attrs(str(repository(tmp_path)), "", {}, {}) == {}
+
+
+def _git(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Puts a script in Git's place."""
+    folder.mkdir()
+    (folder / "git").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize(
+    ("script", "told"), [("echo ' M f'", f"{HASH}-dirty"), (":", HASH), ("exit 128", f"{HASH}-dirty")]
+)
+def test_a_changed_work_tree_is_told_when_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, told: str
+) -> None:
+    """One that Git cannot look at counts as changed."""
+    _git(tmp_path / "bin", monkeypatch, script)
+    root = repository(tmp_path / "a", refs__heads__main=HASH)
+    assert vcs_attrs(str(root), "", {}, {"BUILDX_GIT_CHECK_DIRTY": "1"})["vcs:revision"] == told
+    assert vcs_attrs(str(root), "", {}, {})["vcs:revision"] == HASH
+
+
+def test_git_is_not_waited_for_once_the_build_is_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may look for long at a large work tree; it is ended."""
+    _git(tmp_path / "bin", monkeypatch, f"echo $$ > {tmp_path}/pid; exec sleep 20")
+    root = repository(tmp_path / "a", refs__heads__main=HASH)
+    pid = tmp_path / "pid"
+    begun = time.monotonic()
+    with pytest.raises(Cancelled):
+        vcs_attrs(str(root), "", {}, {"BUILDX_GIT_CHECK_DIRTY": "1"}, lambda: pid.exists() and bool(pid.read_text()))
+    assert time.monotonic() - begun < 10
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import gzip
 import io
 import os
+import resource
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from buildclient.adapters.context import Prepared, prepare
+from buildclient.adapters.stdin import Stdin
 from buildclient.core.errors import UsageError
 from buildclient.core.request import BuildRequest
 from buildclient.session.call import Status
@@ -177,3 +180,16 @@ def test_what_cannot_be_an_input_is_refused(request_: dict[str, object], stdin: 
     with pytest.raises(UsageError) as caught:
         _prepared(stdin, **request_)
     assert str(caught.value) == f"failed to build: {message}"
+
+
+def test_standard_input_may_have_any_descriptor() -> None:
+    """A process with many open files has descriptors above 1023."""
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= 1100:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    reader, writer = os.pipe()
+    high = fcntl.fcntl(reader, fcntl.F_DUPFD, 1050)
+    os.close(reader)
+    os.write(writer, b"FROM x")
+    os.close(writer)
+    with open(high, "rb") as file:
+        assert Stdin(file, lambda: False).read(100) == b"FROM x"
