@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import stat as st
 
 __all__ = ["replaceable", "write_whole"]
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _STREAMS = ("/dev/", "/proc/")
 """Where names lead to streams, even if a shell has opened a regular file for one."""
@@ -29,9 +32,11 @@ def write_whole(path: str, text: str) -> None:
             file.write(text)
         return
     target = os.path.realpath(path)
-    beside = f"{target}.{os.getpid()}"
+    # In a folder that others may write into, a name that can be guessed could be a link of theirs.
+    beside = os.path.join(os.path.dirname(target), f".buildclient-{secrets.token_hex(8)}")
+    handle = os.open(beside, _CREATE, 0o666)
     try:
-        with open(beside, "w", encoding="utf-8") as file:
+        with open(handle, "w", encoding="utf-8") as file:
             file.write(text)
         os.replace(beside, target)
     except OSError:

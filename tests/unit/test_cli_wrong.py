@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from buildclient.adapters.files import write_whole
 from buildclient.cli.main import status_of
 
 BUILDER = {
@@ -233,6 +235,26 @@ def test_a_failed_build_leaves_no_image_id_of_an_older_one(tmp_path: Path, capsy
     assert status_of(["build", "--iidfile", "id", "--metadata-file", "metadata", "."]) == 125
     assert not (tmp_path / "id").exists()
     assert (tmp_path / "metadata").read_text() == "old"
+
+
+def test_a_result_is_written_beside_under_a_name_that_nobody_can_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder that others may write into, a link of theirs is neither followed nor replaced."""
+    write_whole(str(tmp_path / "id"), "first")
+    mask = os.umask(0)
+    os.umask(mask)
+    assert os.stat(tmp_path / "id").st_mode & 0o777 == 0o666 & ~mask
+    (tmp_path / f"id.{os.getpid()}").symlink_to("mine")
+    write_whole(str(tmp_path / "id"), "second")
+    assert (tmp_path / "id").read_text() == "second"
+    monkeypatch.setattr("secrets.token_hex", lambda size: "known")
+    (tmp_path / ".buildclient-known").symlink_to("mine")
+    with pytest.raises(FileExistsError):
+        write_whole(str(tmp_path / "id"), "third")
+    assert (tmp_path / "id").read_text() == "second"
+    assert (tmp_path / ".buildclient-known").is_symlink()
+    assert not (tmp_path / "mine").exists()
 
 
 def test_an_unreachable_builder_ends_with_125(capsys: pytest.CaptureFixture[str]) -> None:
