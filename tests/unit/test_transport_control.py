@@ -102,12 +102,12 @@ async def test_a_solve_gives_the_exporters_answer(tmp_path: Path) -> None:
         assert await solve(control) == {"a": "b"}
 
 
-@pytest.mark.parametrize(("longest", "whole"), [(60.0, True), (0.3, False)])
+@pytest.mark.parametrize(("idle", "longest", "whole"), [(3.0, 60.0, True), (0.5, 0.3, False)])
 async def test_progress_that_comes_late_is_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, longest: float, whole: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, idle: float, longest: float, whole: bool
 ) -> None:
     """As long as some comes, over a slow way too, and not for ever."""
-    monkeypatch.setattr("buildclient.adapters.control._STATUS_IDLE", 0.5)
+    monkeypatch.setattr("buildclient.adapters.control._STATUS_IDLE", idle)
     monkeypatch.setattr("buildclient.adapters.control._STATUS_LONGEST", longest)
     daemon = Daemon()
     daemon.solved.set()
