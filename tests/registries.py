@@ -39,6 +39,7 @@ class Asked(NamedTuple):
     path: str
     authorization: str
     body: str
+    proxy_authorization: str = ""
 
 
 @contextlib.contextmanager
@@ -195,7 +196,9 @@ def web_server(
 
         def _any(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            asked = Asked(self.command, self.path, self.headers.get("Authorization") or "", body.decode("latin-1"))
+            names = ("Authorization", "Proxy-Authorization")
+            own, proxy = (self.headers.get(name) or "" for name in names)
+            asked = Asked(self.command, self.path, own, body.decode("latin-1"), proxy)
             seen.append(asked)
             status, headers, data = answer(asked)
             self.send_response(status)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from buildclient.adapters.proxy import proxy_for
+from buildclient.adapters.proxy import proxy_for, proxy_headers
 from buildclient.adapters.threads import in_thread
 from buildclient.core.errors import BuildFailed
 
@@ -100,7 +100,10 @@ class RegistryHttp:
             if unchecked:
                 urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
                 settings.update(cert_reqs="CERT_NONE", assert_hostname=False)
-            made = urllib3.ProxyManager(proxy, **settings) if proxy else urllib3.PoolManager(**settings)
+            if proxy:
+                made: urllib3.PoolManager = urllib3.ProxyManager(proxy, proxy_headers=proxy_headers(proxy), **settings)
+            else:
+                made = urllib3.PoolManager(**settings)
             self._managers[proxy, unchecked] = made
         return self._managers[proxy, unchecked]
 

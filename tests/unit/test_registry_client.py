@@ -259,3 +259,17 @@ def test_an_image_without_layers_is_accepted(open_registry: str) -> None:
     media_type, data = image(open_registry, "own", {"os": "linux", "architecture": "arm64"})
     assert media_type in data.decode()
     assert basic("a", "b") == "Basic YTpi"
+
+
+async def test_a_registry_beyond_a_proxy_is_reached_with_the_proxys_password() -> None:
+    """User and password of the proxy's URL go to the proxy, and signs in them may be escaped."""
+    seen: list[Asked] = []
+    headers = {"Content-Type": OCI_INDEX, "Docker-Content-Digest": f"sha256:{hashlib.sha256(EMPTY_INDEX).hexdigest()}"}
+    with web_server(lambda asked: (200, headers, EMPTY_INDEX), seen) as proxy:
+        environ = {"HTTP_PROXY": f"http://me:p%40ss@{proxy}"}
+        client = OciRegistry(Fixed(), insecure=("registry.test:5000",), environ=environ)
+        found = await client.get_manifest("registry.test:5000/a", "1")
+    assert found == (OCI_INDEX, EMPTY_INDEX)
+    # Plain HTTP is tried where TLS fails, and through the same proxy.
+    assert seen[-1].path == "http://registry.test:5000/v2/a/manifests/1"
+    assert seen[-1].proxy_authorization == basic("me", "p@ss")

@@ -85,11 +85,12 @@ def test_refusals_name_the_server(status: int, body: bytes, expected: str) -> No
 
 
 def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token server beyond a proxy is reached through it."""
+    """A token server beyond a proxy is reached through it, with the password in the proxy's URL."""
     seen: list[Asked] = []
     with web_server(lambda asked: (200, {}, b'{"token": "t"}'), seen) as proxy:
-        monkeypatch.setenv("HTTP_PROXY", f"http://{proxy}")
+        monkeypatch.setenv("HTTP_PROXY", f"http://me:p%40ss@{proxy}")
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
         assert ask("token.test").value == "t"
     assert seen[0].path.startswith("http://token.test/token?")
+    assert seen[0].proxy_authorization == basic("me", "p@ss")
