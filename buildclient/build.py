@@ -216,8 +216,8 @@ async def _solve_all(
             asked = asked._replace(ref=secrets.token_hex(13))
         # Of a merged image its digest alone is told.
         if request.metadata_provenance and not (several and pushes(request.outputs)):
-            response = {**response, **await _provenance(control, ref, request.metadata_provenance, sink)}
-        return NodeResult(name, ref, share.platforms, response)
+            response = {**response, **await _provenance(control, asked.ref, request.metadata_provenance, sink)}
+        return NodeResult(name, asked.ref, share.platforms, response)
 
     return await _all(solve(number, *one) for number, one in enumerate(placed))
 

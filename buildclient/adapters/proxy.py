@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-__all__ = ["proxy_for", "proxy_headers", "redacted"]
+    import urllib3
+
+__all__ = ["pool", "proxy_for", "proxy_headers", "redacted"]
 
 
 def proxy_for(server: str, configured: str, environ: Mapping[str, str]) -> str:
@@ -41,6 +43,15 @@ def proxy_headers(proxy: str) -> dict[str, str]:
         return {}
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
     return {"Proxy-Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+
+
+def pool(proxy: str, **settings: Any) -> urllib3.PoolManager:
+    """Connections through a proxy, empty for none, made with these settings of urllib3's."""
+    import urllib3
+
+    if not proxy:
+        return urllib3.PoolManager(**settings)
+    return urllib3.ProxyManager(proxy, proxy_headers=proxy_headers(proxy), **settings)
 
 
 def redacted(proxy: str) -> str:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from buildclient.adapters.proxy import proxy_for, proxy_headers
+from buildclient.adapters.proxy import pool, proxy_for
 from buildclient.adapters.threads import in_thread
 from buildclient.core.errors import BuildFailed
 
@@ -100,11 +100,7 @@ class RegistryHttp:
             if unchecked:
                 urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
                 settings.update(cert_reqs="CERT_NONE", assert_hostname=False)
-            if proxy:
-                made: urllib3.PoolManager = urllib3.ProxyManager(proxy, proxy_headers=proxy_headers(proxy), **settings)
-            else:
-                made = urllib3.PoolManager(**settings)
-            self._managers[proxy, unchecked] = made
+            self._managers[proxy, unchecked] = pool(proxy, **settings)
         return self._managers[proxy, unchecked]
 
 

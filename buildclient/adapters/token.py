@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from buildclient.adapters.proxy import proxy_for, proxy_headers
+from buildclient.adapters.proxy import pool, proxy_for
 from buildclient.core.errors import ClientError
 from buildclient.core.ports import Credentials
 
@@ -96,9 +96,7 @@ def _ask(method: str, realm: str, options: dict[str, Any]) -> Token:
             raise_on_status=False,
             respect_retry_after_header=False,
         )
-        proxy = proxy_for(realm, "", os.environ)
-        through = urllib3.ProxyManager(proxy, proxy_headers=proxy_headers(proxy)) if proxy else urllib3.PoolManager()
-        with through as manager:
+        with pool(proxy_for(realm, "", os.environ)) as manager:
             answer = manager.request(method, realm, timeout=_TIMEOUT, retries=retries, **options)
     except urllib3.exceptions.HTTPError as error:
         raise TokenRefused(f"failed to fetch a token from {realm}: {error}") from None
