@@ -24,9 +24,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from buildclient.build import Exports, Node, Prepared, build
-from buildclient.core.attrs import with_proxies
-from buildclient.core.errors import (
+from buildclient.base.errors import (
     BuildFailed,
     Cancelled,
     ClientError,
@@ -35,18 +33,20 @@ from buildclient.core.errors import (
     UnreachableError,
     UsageError,
 )
-from buildclient.core.events import Event, Log, Vertex, VertexStatus, Warned
-from buildclient.core.outputs import check_default_load, parse_outputs
-from buildclient.core.ports import EventSink, Pod
-from buildclient.core.request import BuildRequest, BuildResult, NodeResult, Output
+from buildclient.build import Exports, Node, Prepared, build
+from buildclient.contract.output import BuilderOutput
+from buildclient.contract.platform import Platform, PlatformError, parse_platforms
+from buildclient.kube.pod import Pod
+from buildclient.progress.events import Event, EventSink, Log, Vertex, VertexStatus, Warned
+from buildclient.request.attrs import with_proxies
+from buildclient.request.outputs import check_default_load, parse_outputs
+from buildclient.request.values import BuildRequest, BuildResult, NodeResult, Output
 from buildclient.session.call import Handlers
-from contract.output import BuilderOutput
-from contract.platform import Platform, PlatformError, parse_platforms
 
 if TYPE_CHECKING:
-    from buildclient.adapters.kubernetes import KubernetesPods
-    from buildclient.adapters.node import BuilderNode
-    from buildclient.core.views import BuilderView, NodeView, PodView
+    from buildclient.kube.pods import KubernetesPods
+    from buildclient.nodes.node import BuilderNode
+    from buildclient.nodes.views import BuilderView, NodeView, PodView
 
 __all__ = [
     "BuildFailed",
@@ -135,7 +135,7 @@ class Client:
     async def output_async(self) -> BuilderOutput:
         """The builder's output. Raises UnreachableError, UsageError."""
         if self._output is None:
-            from buildclient.adapters.builder_output import find_output
+            from buildclient.discovery.builder_output import find_output
 
             self._output = await find_output(self._where, self.environ, self._config_map)
         return self._output
@@ -161,7 +161,7 @@ class Client:
         if self._output is not None or any(self._where[:4]):
             outputs: Sequence[BuilderOutput] = [await self.output_async()]
         else:
-            from buildclient.adapters.builder_output import find_output, find_outputs
+            from buildclient.discovery.builder_output import find_output, find_outputs
 
             outputs = await find_outputs(self._where, self.environ, self._config_map)
             # Among several, the one that is taken where none is named; there may be none.
@@ -175,14 +175,14 @@ class Client:
         self, output: BuilderOutput, waiting: Callable[[str, Sequence[Pod]], None] | None = None
     ) -> list[BuilderNode]:
         """The builder's nodes, not yet reached. Raises UnreachableError if its cluster is not to be found."""
-        from buildclient.adapters.node import BuilderNode
+        from buildclient.nodes.node import BuilderNode
 
         return [BuilderNode(node, None if node.address else self._cluster(output), waiting) for node in output.nodes]
 
     async def _view(
         self, output: BuilderOutput, bootstrap: bool, waiting: Callable[[str, Sequence[Pod]], None] | None
     ) -> BuilderView:
-        from buildclient.core.views import BuilderView, NodeView
+        from buildclient.nodes.views import BuilderView, NodeView
 
         try:
             nodes = self.nodes_of(output, waiting)
@@ -201,11 +201,11 @@ class Client:
         """The pods of a cluster; one object a cluster, so that its certificates are read once."""
         key = (context, server)
         if key not in self._pods:
-            from buildclient.adapters.cluster import choose_access, in_cluster
-            from buildclient.adapters.kubeapi import KubeApi
-            from buildclient.adapters.kubeconfig import load_kubeconfig
-            from buildclient.adapters.kubernetes import KubernetesPods
-            from contract.output import Cluster
+            from buildclient.contract.output import Cluster
+            from buildclient.discovery.cluster import choose_access, in_cluster
+            from buildclient.kube.api import KubeApi
+            from buildclient.kube.kubeconfig import load_kubeconfig
+            from buildclient.kube.pods import KubernetesPods
 
             access = choose_access(
                 load_kubeconfig(self.environ),
@@ -224,7 +224,7 @@ class _Tools:
     """The real adapters; fulfils `buildclient.build.Tools`."""
 
     def __init__(self, client: Client, sink: EventSink) -> None:
-        from buildclient.adapters.docker_config import DockerConfig
+        from buildclient.registry.docker_config import DockerConfig
 
         self._client = client
         self.docker = DockerConfig(client.environ)
@@ -234,8 +234,8 @@ class _Tools:
         return self._client.nodes_of(output, self._waiting)
 
     def routing_key(self, request: BuildRequest) -> str:
-        from buildclient.adapters.checkout import find_checkout
-        from buildclient.core.routing import routing_key
+        from buildclient.inputs.checkout import find_checkout
+        from buildclient.inputs.routing import routing_key
 
         local = os.path.isdir(request.context)
         context = os.path.abspath(request.context) if local else request.context
@@ -243,28 +243,34 @@ class _Tools:
         return routing_key(context, checkout, request.dockerfile, request.target, request.platforms)
 
     def prepare(self, request: BuildRequest, stopped: Callable[[], bool]) -> AbstractContextManager[Prepared]:
-        from buildclient.adapters.context import prepare
+        from buildclient.inputs.context import prepare
 
         return prepare(request, stopped)
 
     def exports(self, request: BuildRequest, nodes: int) -> Exports:
-        from buildclient.adapters.export import Exports as Destinations
+        from buildclient.results.exports import Exports as Destinations
 
         return Destinations(request.outputs, nodes)
 
     def credentials(self) -> Handlers:
-        from buildclient.adapters.token import fetch_token
-        from buildclient.adapters.token_seed import TokenSeeds
+        from buildclient.registry.token import fetch_token
+        from buildclient.registry.token_seed import TokenSeeds
         from buildclient.session.auth import auth
 
         return auth(self.docker, fetch_token, TokenSeeds(os.path.dirname(self.docker.path)))
 
     async def merge(self, request: BuildRequest, responses: Sequence[Mapping[str, str]]) -> str:
-        from buildclient.adapters.publish import merge_pushed
+        from buildclient.registry.client import OciRegistry
+        from buildclient.registry.merge import index_annotations
+        from buildclient.registry.publish import publish_index
+        from buildclient.request.annotations import annotation_attrs
+        from buildclient.request.attrs import image_names, insecure_registries
 
         listed = self._client.environ.get("BUILDCLIENT_INSECURE_REGISTRIES", "")
         insecure = [host.strip() for host in listed.split(",") if host.strip()]
-        return await merge_pushed(request, responses, self.docker, insecure)
+        registry = OciRegistry(self.docker, [*insecure, *insecure_registries(request)])
+        attributes = [*(output.attrs for output in request.outputs), annotation_attrs(request.annotations)]
+        return await publish_index(registry, image_names(request), responses, index_annotations(attributes))
 
 
 class _Waiting:
@@ -278,7 +284,7 @@ class _Waiting:
     def __call__(self, node: str, pods: Sequence[Pod]) -> None:
         import time
 
-        from buildclient.core.events import Log, Vertex
+        from buildclient.progress.events import Log, Vertex
 
         digest = f"client:wait:{node}"
         ready = any(pod.ready and not pod.terminating for pod in pods)
@@ -295,7 +301,7 @@ class _Waiting:
 
 async def _look(node: BuilderNode, bootstrap: bool) -> NodeView:
     """One node: its pods, and what each ready one's daemon says."""
-    from buildclient.core.views import NodeView
+    from buildclient.nodes.views import NodeView
 
     loop = asyncio.get_running_loop()
     error = ""
@@ -316,7 +322,7 @@ async def _look(node: BuilderNode, bootstrap: bool) -> NodeView:
 
 
 async def _ask(node: BuilderNode, pod: Pod, deadline: float) -> PodView:
-    from buildclient.core.views import PodView
+    from buildclient.nodes.views import PodView
 
     if not pod.ready or pod.terminating:
         return PodView(pod)

@@ -15,19 +15,19 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
-from buildclient.core.attrs import check_request, pushes, solve_request
-from buildclient.core.errors import BuildFailed, ClientError
-from buildclient.core.events import Vertex
-from buildclient.core.metadata import build_result
-from buildclient.core.platforms import Candidate, Share, needs_reports, plan
-from buildclient.core.ports import Control, EventSink
-from buildclient.core.request import BuildRequest, BuildResult, NodeResult
-from buildclient.core.solve import push_raced
+from buildclient.base.errors import BuildFailed, ClientError
+from buildclient.contract.output import BuilderOutput, NodeOutput
+from buildclient.daemon.interfaces import Control
+from buildclient.inputs.filesync import LocalDir, filesync
+from buildclient.inputs.upload import upload
+from buildclient.nodes.plan import Candidate, Share, needs_reports, plan
+from buildclient.progress.events import EventSink, Vertex
+from buildclient.request.attrs import check_request, pushes, solve_request
+from buildclient.request.solve import push_raced
+from buildclient.request.values import BuildRequest, BuildResult, NodeResult
+from buildclient.results.filesend import Receivers, filesend
+from buildclient.results.metadata import build_result
 from buildclient.session.call import Handlers
-from buildclient.session.filesend import Receivers, filesend
-from buildclient.session.filesync import LocalDir, filesync
-from buildclient.session.upload import upload
-from contract.output import BuilderOutput, NodeOutput
 
 __all__ = ["Exports", "Node", "Prepared", "Tools", "build"]
 
@@ -223,7 +223,7 @@ async def _solve_all(
 
 
 async def _provenance(control: Control, ref: str, mode: str, sink: EventSink) -> dict[str, str]:
-    from buildclient.core.provenance import provenance_entries
+    from buildclient.daemon.provenance import provenance_entries
 
     async with _step(sink, "resolving provenance for metadata file"):
         found = await control.provenance(ref, asyncio.get_running_loop().time() + _RECORD)

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 _MARK = VENV / ".installed"
 _KEYED_BY = ("requirements.lock", "pyproject.toml")
-_PACKAGES = ("contract", "infra", "buildclient")
+_PACKAGES = ("infra/buildkit_builders", "buildclient")
 """What is byte-compiled."""
 _TIMEOUT = 1200
 """Seconds for one installation step; a slow index is slow, a hanging one is an error."""

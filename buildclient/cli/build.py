@@ -10,16 +10,16 @@ from typing import Any
 
 import click
 
-from buildclient.adapters.terminal import choose_mode, open_display, shown
 from buildclient.api import Client
+from buildclient.base.errors import UsageError
+from buildclient.base.gotext import parse_bool
 from buildclient.cli.flags import FlagsCommand, build_flags, build_request
 from buildclient.cli.running import run
 from buildclient.cli.where import client_of, where_options
-from buildclient.core.attrs import check_request
-from buildclient.core.errors import UsageError
-from buildclient.core.events import Event, Warned, distinct
-from buildclient.core.flags import parse_bool
-from buildclient.core.request import BuildRequest, BuildResult
+from buildclient.progress.events import Event, Warned, distinct
+from buildclient.progress.terminal import choose_mode, open_display, shown
+from buildclient.request.attrs import check_request
+from buildclient.request.values import BuildRequest, BuildResult
 
 __all__ = ["command"]
 
@@ -92,7 +92,7 @@ def _prepare_files(request: BuildRequest, flags: Mapping[str, Any]) -> None:
         return
     if any(output.type in ("local", "tar") for output in request.outputs):
         raise UsageError("--iidfile: local and tar exporters are incompatible with image ID file")
-    from buildclient.adapters.files import replaceable
+    from buildclient.base.files import replaceable
 
     if replaceable(flags["iidfile"]):
         with contextlib.suppress(OSError):
@@ -103,18 +103,18 @@ def _write(result: BuildResult, warnings: list[Warned], flags: Mapping[str, Any]
     if flags["iidfile"]:
         _replace(flags["iidfile"], result.image_id, "--iidfile")
     if flags["metadata_file"]:
-        from buildclient.core.metadata import metadata_text
+        from buildclient.results.metadata import metadata_text
 
         metadata = dict(result.metadata)
         if warnings and parse_bool(os.environ.get("BUILDX_METADATA_WARNINGS", "")):
-            from buildclient.core.statusjson import warning_object
+            from buildclient.progress.rawjson import warning_object
 
             metadata["buildx.build.warnings"] = [warning_object(one) for one in distinct(warnings)]
         _replace(flags["metadata_file"], metadata_text(metadata), "--metadata-file")
 
 
 def _replace(path: str, text: str, flag: str) -> None:
-    from buildclient.adapters.files import write_whole
+    from buildclient.base.files import write_whole
 
     try:
         write_whole(path, text)

@@ -8,24 +8,23 @@ from typing import Any, TypeVar
 
 import click
 
-from buildclient.adapters.terminal import MODES
+from buildclient.base.errors import UsageError
+from buildclient.base.gotext import is_bool, parse_bool
 from buildclient.cli.hints import NOT_SERVED, SWITCHES
-from buildclient.core.attrs import provenance_by_default, without_artifacts
-from buildclient.core.errors import UsageError
-from buildclient.core.flags import (
+from buildclient.progress.terminal import MODES
+from buildclient.request.attrs import provenance_by_default, without_artifacts
+from buildclient.request.flagtext import (
     flagged,
-    is_bool,
     key_values,
     parse_attests,
-    parse_bool,
     parse_cache,
     parse_context_names,
     parse_list,
 )
-from buildclient.core.limits import parse_size
-from buildclient.core.outputs import build_outputs, parse_output
-from buildclient.core.platformtext import read_platforms
-from buildclient.core.request import BuildRequest, Output
+from buildclient.request.limits import parse_size
+from buildclient.request.outputs import build_outputs, parse_output
+from buildclient.request.platforms import read_platforms
+from buildclient.request.values import BuildRequest, Output
 
 __all__ = ["FlagsCommand", "build_flags", "build_request"]
 
@@ -177,7 +176,7 @@ def _attests(flags: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, 
 
 
 def _metadata_provenance(environ: Mapping[str, str]) -> str:
-    from buildclient.core.provenance import metadata_mode
+    from buildclient.daemon.provenance import metadata_mode
 
     return metadata_mode(environ.get("BUILDX_METADATA_PROVENANCE", ""))
 

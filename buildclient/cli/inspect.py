@@ -10,7 +10,7 @@ import click
 
 from buildclient.cli.running import run
 from buildclient.cli.where import client_of, where_options
-from buildclient.core.ports import Pod
+from buildclient.kube.pod import Pod
 
 __all__ = ["command"]
 
@@ -30,7 +30,7 @@ def command(name: str, bootstrap: bool, shape: str, **flags: Any) -> int:
 
     Ends with 125 when no node was reached or, with --bootstrap, a pod did not become ready in time.
     """
-    from buildclient.core.views import inspect_lines, status_of, to_json
+    from buildclient.nodes.views import inspect_lines, status_of, to_json
 
     flags["builder"] = name or flags["builder"]
     view = run(client_of(flags).inspect_async(bootstrap=bootstrap, waiting=_Waiting()))

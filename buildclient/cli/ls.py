@@ -26,7 +26,7 @@ def command(shape: str, **flags: Any) -> int:
       buildclient ls
       buildclient ls --from-cluster buildkit/kube --format json
     """
-    from buildclient.core.views import ls_lines, to_json
+    from buildclient.nodes.views import ls_lines, to_json
 
     views = run(client_of(flags).ls_async())
     if shape == "json":

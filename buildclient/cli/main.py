@@ -24,7 +24,7 @@ from collections.abc import Sequence  # noqa: E402
 
 import click  # noqa: E402
 
-from buildclient.core.errors import BuildFailed, ClientError, UsageError  # noqa: E402
+from buildclient.base.errors import BuildFailed, ClientError, UsageError  # noqa: E402
 
 __all__ = ["VERSION", "main", "run", "status_of"]
 

@@ -12,7 +12,7 @@ import signal
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from buildclient.core.errors import Cancelled
+from buildclient.base.errors import Cancelled
 
 __all__ = ["run"]
 

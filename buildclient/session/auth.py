@@ -13,8 +13,8 @@ import hmac
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from buildclient.core.errors import ClientError
-from buildclient.core.ports import Credentials, CredentialSource
+from buildclient.base.errors import ClientError
+from buildclient.registry.credentials import Credentials, CredentialSource
 from buildclient.session.call import Call, Code, Handlers, Status
 
 if TYPE_CHECKING:

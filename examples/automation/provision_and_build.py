@@ -7,7 +7,7 @@ image. `--destroy` takes everything away again afterwards; without it a second r
 needs what `pulumi up` needs: the Pulumi CLI, logged in, and a kubectl context. With a registry that speaks plain HTTP,
 name it in BUILDCLIENT_INSECURE_REGISTRIES.
 
-The builder output is all that passes from one half to the other: `infra` knows nothing of builds, `buildclient`
+The builder output is all that passes from one half to the other: `buildkit_builders` knows nothing of builds, `buildclient`
 nothing of Pulumi. It prints the image's digest to standard output, progress to standard error.
 """
 
@@ -17,6 +17,8 @@ import argparse
 import os
 import sys
 from pathlib import Path
+
+from buildkit_builders.automation import Project, Stack, StackError
 
 from buildclient.api import (
     BuilderOutput,
@@ -30,7 +32,6 @@ from buildclient.api import (
     parse_outputs,
     parse_platforms,
 )
-from infra.automation import Project, Stack, StackError
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from contract.output import BuilderOutput
+from buildclient.contract.output import BuilderOutput
 
 BIN = Path(sys.executable).parent
 ARCHITECTURES = ("amd64", "arm64")

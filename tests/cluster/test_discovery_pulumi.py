@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from buildclient.adapters.pulumi_state import Project
+from buildclient.discovery.pulumi_state import Project
 from localcluster import tools
 
 pytestmark = pytest.mark.cluster

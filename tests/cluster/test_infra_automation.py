@@ -17,10 +17,9 @@ from typing import Any
 
 import pytest
 import yaml
+from buildkit_builders import Builder
+from buildkit_builders.automation import Project, Stack, StackError, each
 from infra_project import ROOT, PulumiProject
-
-from infra import Builder
-from infra.automation import Project, Stack, StackError, each
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 

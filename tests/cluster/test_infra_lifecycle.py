@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from infra_project import ROOT, PulumiProject
 
-from contract.output import CONFIG_MAP_KEY, BuilderOutput
+from buildclient.contract.output import CONFIG_MAP_KEY, BuilderOutput
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 import yaml
+from buildkit_builders import manifests
+from buildkit_builders.options.problems import Problems
+from buildkit_builders.options.quantity import parse_quantity
+from buildkit_builders.options.table import TABLE
+from buildkit_builders.options.text import as_text
+from buildkit_builders.spec import BuilderSpec, check_builder
 from infra_project import ROOT, PulumiProject
 
-from contract.output import Cluster
-from infra import manifests
-from infra.options.problems import Problems
-from infra.options.quantity import parse_quantity
-from infra.options.table import TABLE
-from infra.options.text import as_text
-from infra.spec import BuilderSpec, check_builder
+from buildclient.contract.output import Cluster
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
 

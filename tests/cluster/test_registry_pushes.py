@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 import urllib3
 
-from buildclient.adapters.registry import OciRegistry
 from buildclient.api import Client
-from buildclient.core.errors import ClientError
-from buildclient.core.merge import DOCKER_LIST, OCI_INDEX, Source, digest_of, merge_sources
-from buildclient.core.ports import Credentials
-from buildclient.core.request import BuildRequest, BuildResult, Output
-from contract.platform import parse_platform
+from buildclient.base.errors import ClientError
+from buildclient.contract.platform import parse_platform
+from buildclient.registry.client import OciRegistry
+from buildclient.registry.credentials import Credentials
+from buildclient.registry.merge import DOCKER_LIST, OCI_INDEX, Source, digest_of, merge_sources
+from buildclient.request.values import BuildRequest, BuildResult, Output
 from localcluster import tools
 from tests.cluster.client_builder import HandMadeBuilder
 from tests.conftest import kubectl

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from buildkit_builders.options.problems import Problems
+from buildkit_builders.spec import check_builder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.output import VERSION, BuilderOutput, OutputError, config_map_name
-from contract.platform import Platform
-from infra.options.problems import Problems
-from infra.spec import check_builder
+from buildclient.contract.output import VERSION, BuilderOutput, OutputError, config_map_name
+from buildclient.contract.platform import Platform
 
 STORED = sorted((Path(__file__).parent / "outputs").glob("v*.json"))
 

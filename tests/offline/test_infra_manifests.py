@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from buildkit_builders import manifests
+from buildkit_builders.options.problems import Problems
+from buildkit_builders.options.table import IMAGE, ROOTLESS_IMAGE
+from buildkit_builders.spec import BuilderSpec, check_builder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contract.output import CONFIG_MAP_KEY, BuilderOutput, Cluster, config_map_name
-from infra import manifests
-from infra.options.problems import Problems
-from infra.options.table import IMAGE, ROOTLESS_IMAGE
-from infra.spec import BuilderSpec, check_builder
+from buildclient.contract.output import CONFIG_MAP_KEY, BuilderOutput, Cluster, config_map_name
 
 GOLDEN = Path(__file__).parent / "golden"
 

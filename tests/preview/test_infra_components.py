@@ -11,12 +11,12 @@ from typing import Any
 import pulumi
 import pytest
 import yaml
+from buildkit_builders import Builder, BuilderNode
+from buildkit_builders.errors import ConfigError
 from mocked import KUBECONFIG, Registered, run
 from pulumi.runtime.config import set_all_config
 
-from contract.output import CONFIG_MAP_KEY, BuilderOutput
-from infra import Builder, BuilderNode
-from infra.errors import ConfigError
+from buildclient.contract.output import CONFIG_MAP_KEY, BuilderOutput
 
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE: Any = [

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import assert_type
 
 import pulumi
+from buildkit_builders import Builder, BuilderArgs, BuilderNode
+from buildkit_builders.automation import Preview, Project, Stack, Update
+from buildkit_builders.options import Options, parse_driver_opts
 
-from contract.output import BuilderOutput
-from infra import Builder, BuilderArgs, BuilderNode
-from infra.automation import Preview, Project, Stack, Update
-from infra.options import Options, parse_driver_opts
+from buildclient.contract.output import BuilderOutput
 
 
 def components() -> None:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from buildclient.adapters import docker_config
-from buildclient.adapters.docker_config import DockerConfig
-from buildclient.core.attrs import with_proxies
-from buildclient.core.errors import UsageError
-from buildclient.core.ports import Credentials
-from buildclient.core.request import BuildRequest
+from buildclient.base.errors import UsageError
+from buildclient.registry import docker_config
+from buildclient.registry.credentials import Credentials
+from buildclient.registry.docker_config import DockerConfig
+from buildclient.request.attrs import with_proxies
+from buildclient.request.values import BuildRequest
 
 HUB = "https://index.docker.io/v1/"
 

@@ -12,10 +12,10 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from buildclient.adapters.token_seed import TokenSeeds
-from buildclient.core.errors import ClientError, UsageError
-from buildclient.core.ports import Credentials
+from buildclient.base.errors import ClientError, UsageError
 from buildclient.proto import auth_pb2 as pb
+from buildclient.registry.credentials import Credentials
+from buildclient.registry.token_seed import TokenSeeds
 from buildclient.session.auth import auth
 from buildclient.session.call import Code, Status
 

@@ -10,8 +10,8 @@ import pytest
 
 from buildclient import api
 from buildclient.api import BuildRequest, Client, ClientError, Output, UnreachableError, UsageError, parse_outputs
-from buildclient.core.attrs import check_request
-from contract.output import BuilderOutput, NodeOutput
+from buildclient.contract.output import BuilderOutput, NodeOutput
+from buildclient.request.attrs import check_request
 
 NOWHERE = BuilderOutput("kube", "", (NodeOutput("one", address="unix:///nowhere/socket"),))
 

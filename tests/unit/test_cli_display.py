@@ -12,13 +12,14 @@ import unicodedata
 
 import pytest
 
-from buildclient.adapters.terminal import choose_mode, colours, open_display
-from buildclient.core.errors import UsageError
-from buildclient.core.events import Log, SourceRange, Vertex, VertexStatus, Warned
-from buildclient.core.ports import Pod, Worker
-from buildclient.core.views import BuilderView, NodeView, PodView, inspect_lines, ls_lines, status_of, to_json
-from contract.output import BuilderOutput
-from contract.platform import parse_platform
+from buildclient.base.errors import UsageError
+from buildclient.contract.output import BuilderOutput
+from buildclient.contract.platform import parse_platform
+from buildclient.daemon.worker import Worker
+from buildclient.kube.pod import Pod
+from buildclient.nodes.views import BuilderView, NodeView, PodView, inspect_lines, ls_lines, status_of, to_json
+from buildclient.progress.events import Log, SourceRange, Vertex, VertexStatus, Warned
+from buildclient.progress.terminal import choose_mode, colours, open_display
 
 OUTPUT = BuilderOutput.loads(
     json.dumps(

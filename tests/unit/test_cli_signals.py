@@ -97,7 +97,7 @@ def test_a_command_that_waits_for_its_input_can_be_interrupted(
 WAITS = """
 import asyncio, os, sys, time
 from buildclient.cli.running import run
-from buildclient.core.errors import Cancelled
+from buildclient.base.errors import Cancelled
 async def work():
     print("begun", flush=True)
     await asyncio.to_thread(time.sleep, 60)

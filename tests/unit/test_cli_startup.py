@@ -18,7 +18,7 @@ DENIED = {
     "difflib",
     "hypothesis",
     "importlib.metadata",
-    "infra",
+    "buildkit_builders",
     "kubernetes",
     "pulumi",
     "requests",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from buildclient.adapters.files import write_whole
+from buildclient.base.files import write_whole
 from buildclient.cli.main import status_of
 
 BUILDER = {

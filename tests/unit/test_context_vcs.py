@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from buildclient.adapters.checkout import find_checkout
-from buildclient.adapters.vcs import vcs_attrs
-from buildclient.core.errors import Cancelled
+from buildclient.base.errors import Cancelled
+from buildclient.inputs.checkout import find_checkout
+from buildclient.inputs.vcs import vcs_attrs
 
 HASH = "ce04baa3b0bfe58eb01259fa0fef50d256be5884"
 OTHER = "0123456789012345678901234567890123456789"

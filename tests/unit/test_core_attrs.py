@@ -14,10 +14,10 @@ import pytest
 
 from buildclient.cli.flags import build_request
 from buildclient.cli.main import main, status_of
-from buildclient.core.attrs import check_request, solve_request
-from buildclient.core.request import BuildRequest, Output
-from buildclient.core.solve import SolveRequest
-from contract.platform import parse_platform
+from buildclient.contract.platform import parse_platform
+from buildclient.request.attrs import check_request, solve_request
+from buildclient.request.solve import SolveRequest
+from buildclient.request.values import BuildRequest, Output
 
 RECORDED = [
     json.loads(line) for line in (Path(__file__).parent / "data/buildx_command_lines.jsonl").read_text().splitlines()

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildclient.core.errors import UsageError
-from buildclient.core.placement import choose_pod
-from buildclient.core.platforms import Candidate, needs_reports, plan
-from buildclient.core.ports import Pod
-from buildclient.core.routing import Checkout, routing_key
-from contract.platform import Platform, parse_platform
+from buildclient.base.errors import UsageError
+from buildclient.contract.platform import Platform, parse_platform
+from buildclient.inputs.routing import Checkout, routing_key
+from buildclient.kube.pod import Pod
+from buildclient.nodes.choice import choose_pod
+from buildclient.nodes.plan import Candidate, needs_reports, plan
 
 AMD, ARM, ARM7, S390 = map(parse_platform, ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x"))
 _PLATFORMS = st.sampled_from([AMD, ARM, ARM7, S390, parse_platform("linux/386"), parse_platform("linux/amd64/v3")])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildclient.core.events import Event, Log, Vertex, VertexStatus, Warned
-from buildclient.core.progress import Plain, Progress, size
+from buildclient.progress.events import Event, Log, Vertex, VertexStatus, Warned
+from buildclient.progress.state import Plain, Progress, size
 
 
 def told(*events: Event, now: float = 100.0) -> list[str]:

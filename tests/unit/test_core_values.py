@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildclient.core.annotations import annotation_attrs
-from buildclient.core.attrs import without_artifacts
-from buildclient.core.csvtext import CsvError, csv_fields, csv_line
-from buildclient.core.errors import BuildFailed, UsageError
-from buildclient.core.flags import key_values, parse_attests, parse_cache, parse_context_names
-from buildclient.core.limits import parse_host, parse_size, parse_ulimits
-from buildclient.core.metadata import build_result, decode_response, metadata_text
-from buildclient.core.outputs import build_outputs, parse_output
-from buildclient.core.platformtext import read_platforms
-from buildclient.core.provenance import Provenance, metadata_mode, provenance_entries
-from buildclient.core.request import NodeResult, Output
+from buildclient.base.csvtext import CsvError, csv_fields, csv_line
+from buildclient.base.errors import BuildFailed, UsageError
+from buildclient.daemon.provenance import Provenance, metadata_mode, provenance_entries
+from buildclient.request.annotations import annotation_attrs
+from buildclient.request.attrs import without_artifacts
+from buildclient.request.flagtext import key_values, parse_attests, parse_cache, parse_context_names
+from buildclient.request.limits import parse_host, parse_size, parse_ulimits
+from buildclient.request.outputs import build_outputs, parse_output
+from buildclient.request.platforms import read_platforms
+from buildclient.request.values import NodeResult, Output
+from buildclient.results.metadata import build_result, decode_response, metadata_text
 
 
 @given(st.lists(st.tuples(st.text("ab-.", min_size=1), st.text('ab,"=; é')), min_size=1, max_size=5))

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from buildclient.adapters.builder_output import find_output, find_outputs
-from buildclient.adapters.pulumi_state import Project
 from buildclient.api import Client, Where
-from buildclient.core.errors import ClientError, UnreachableError, UsageError
+from buildclient.base.errors import ClientError, UnreachableError, UsageError
+from buildclient.discovery.builder_output import find_output, find_outputs
+from buildclient.discovery.pulumi_state import Project
 
 SECRET = "4dabf18193072939515e22adb298388d"
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from buildclient.adapters.context import Prepared, prepare
-from buildclient.adapters.stdin import Stdin
-from buildclient.core.errors import UsageError
-from buildclient.core.request import BuildRequest
+from buildclient.base.errors import UsageError
+from buildclient.inputs.context import Prepared, prepare
+from buildclient.inputs.filesync import filesync
+from buildclient.inputs.stdin import Stdin
+from buildclient.inputs.upload import upload
+from buildclient.request.values import BuildRequest
 from buildclient.session.call import Status
-from buildclient.session.filesync import filesync
-from buildclient.session.upload import upload
 from buildclient.session.wire import read_bytes_message
 from tests.unit.filesync_call import MemoryCall
 

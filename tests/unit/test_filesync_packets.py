@@ -11,8 +11,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from hypothesis import given
 from hypothesis import strategies as some
 
-from buildclient.core import diffcopy
-from buildclient.core.diffcopy import DiffCopyError, Packet, Stat, decode, go_mode, unix_mode
+from buildclient.session import diffcopy
+from buildclient.session.diffcopy import DiffCopyError, Packet, Stat, decode, go_mode, unix_mode
 
 _FIELD = descriptor_pb2.FieldDescriptorProto
 _KINDS = {"b": _FIELD.TYPE_BYTES, "u": _FIELD.TYPE_UINT32, "i": _FIELD.TYPE_INT64, "s": _FIELD.TYPE_STRING}

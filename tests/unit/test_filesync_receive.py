@@ -17,16 +17,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from buildclient.adapters.archive import merge_tars
-from buildclient.adapters.export import Exports
-from buildclient.adapters.tree import Tree, _set_mode, _Writer
-from buildclient.core import diffcopy
-from buildclient.core.diffcopy import decode
-from buildclient.core.errors import BuildFailed, Cancelled, UsageError
-from buildclient.core.request import Output
+from buildclient.base.errors import BuildFailed, Cancelled, UsageError
+from buildclient.inputs.filesync import LocalDir, filesync
+from buildclient.request.values import Output
+from buildclient.results.archive import merge_tars
+from buildclient.results.exports import Exports
+from buildclient.results.filesend import filesend
+from buildclient.results.tree import Tree, _set_mode, _Writer
+from buildclient.session import diffcopy
 from buildclient.session.call import Status
-from buildclient.session.filesend import filesend
-from buildclient.session.filesync import LocalDir, filesync
+from buildclient.session.diffcopy import decode
 from buildclient.session.wire import bytes_message
 from tests.unit.filesync_call import MemoryCall, joined
 
@@ -387,7 +387,7 @@ async def test_nothing_is_put_in_place_after_an_abort(
         exports.abort()
 
     monkeypatch.setattr(exports._archives[0], "check", checked)
-    monkeypatch.setattr("buildclient.adapters.archive.merge_tars", merging)
+    monkeypatch.setattr("buildclient.results.archive.merge_tars", merging)
     with pytest.raises(Cancelled):
         exports.commit()
     assert dest.read_text() == "old"
@@ -407,7 +407,7 @@ async def test_a_disk_that_hangs_does_not_hold_an_interrupted_tree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The writer is let go of behind the write, which may take for ever."""
-    monkeypatch.setattr("buildclient.session.filesend._CLOSING", 0.1)
+    monkeypatch.setattr("buildclient.results.filesend._CLOSING", 0.1)
     hanging, begun = threading.Event(), threading.Event()
 
     def hang(self: _Writer, stat: diffcopy.Stat) -> bool:

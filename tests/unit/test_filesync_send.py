@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import pytest
 
-from buildclient.core import diffcopy
-from buildclient.core.diffcopy import Stat, decode
-from buildclient.core.ignore import Filter
-from buildclient.session import walk as walk_module
+from buildclient.inputs import walk as walk_module
+from buildclient.inputs.filesync import LocalDir, filesync
+from buildclient.inputs.ignore import Filter
+from buildclient.inputs.walk import Walk, WalkError
+from buildclient.session import diffcopy
 from buildclient.session.call import Code, Status
-from buildclient.session.filesync import LocalDir, filesync
-from buildclient.session.walk import Walk, WalkError
+from buildclient.session.diffcopy import Stat, decode
 from tests.unit.filesync_call import MemoryCall
 
 _METHOD = "/moby.filesync.v1.FileSync/DiffCopy"

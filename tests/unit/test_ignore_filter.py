@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from buildclient.core.diffcopy import decode
-from buildclient.core.globs import PatternError, glob_match
-from buildclient.core.ignore import Filter, Matcher
-from buildclient.session.follow import follow_paths, with_followed
-from buildclient.session.walk import Walk
+from buildclient.inputs.follow import follow_paths, with_followed
+from buildclient.inputs.globs import PatternError, glob_match
+from buildclient.inputs.ignore import Filter, Matcher
+from buildclient.inputs.walk import Walk
+from buildclient.session.diffcopy import decode
 
 _CASES = [
     json.loads(line)

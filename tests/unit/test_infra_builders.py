@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from infra import automation
-from infra.cli.main import run
-from infra.results import Drift, Preview, StackError, Step, Update
+from buildkit_builders import automation
+from buildkit_builders.cli.main import run
+from buildkit_builders.results import Drift, Preview, StackError, Step, Update
 
 STEP = Step("update", "kubernetes:apps/v1:Deployment", "kube0-deployment", ("spec.replicas",))
 BUILDER = {

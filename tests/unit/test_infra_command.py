@@ -14,12 +14,11 @@ from typing import Any
 
 import click
 import pytest
+from buildkit_builders import automation
+from buildkit_builders.automation import each
+from buildkit_builders.cli.main import main
+from buildkit_builders.command import Command, interrupt_all
 from pulumi import automation as auto
-
-from infra import automation
-from infra.automation import each
-from infra.cli.main import main
-from infra.command import Command, interrupt_all
 
 Fake = Callable[[str], Command]
 
@@ -172,7 +171,10 @@ def test_an_interrupted_worker_starts_no_other_pulumi(
 
 def _builders(folder: Path, hangup: str) -> subprocess.Popen[str]:
     (folder / "Pulumi.yaml").write_text("name: test\nruntime: python\n")
-    script = f"import signal; signal.signal(signal.SIGHUP, signal.{hangup})\nfrom infra.cli.main import run; run()"
+    script = (
+        f"import signal; signal.signal(signal.SIGHUP, signal.{hangup})\n"
+        "from buildkit_builders.cli.main import run; run()"
+    )
     return subprocess.Popen(
         [sys.executable, "-c", script, "ls", "-o", "json"],
         cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -8,19 +8,18 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-from infra.args import BuilderArgs, DriverOpts, NodeArgs
-from infra.options.docs import render
-from infra.options.problems import Problems
-from infra.options.table import NAMES
-from infra.spec import BUILDER_KEYS, NODE_KEYS, check_builder
+from buildkit_builders.args import BuilderArgs, DriverOpts, NodeArgs
+from buildkit_builders.options.docs import render
+from buildkit_builders.options.problems import Problems
+from buildkit_builders.options.table import NAMES
+from buildkit_builders.spec import BUILDER_KEYS, NODE_KEYS, check_builder
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_page_of_options_is_current() -> None:
     """docs/options.md is what the table makes of it."""
-    again = "make it anew: python -m infra.options.docs > docs/options.md"
+    again = "make it anew: python -m buildkit_builders.options.docs > docs/options.md"
     assert (ROOT / "docs" / "options.md").read_text() == render(), again
 
 

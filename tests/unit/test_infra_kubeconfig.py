@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from infra.kubeconfig import Target, find_cluster
-from infra.options.problems import Problems
+from buildkit_builders.kubeconfig import Target, find_cluster
+from buildkit_builders.options.problems import Problems
 
 CONFIG = """\
 apiVersion: v1

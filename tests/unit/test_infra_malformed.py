@@ -6,14 +6,13 @@ import re
 from typing import Any
 
 import pytest
+from buildkit_builders.options import OptionErrors, parse_driver_opts
+from buildkit_builders.options.problems import Problems
+from buildkit_builders.options.table import NAMES
+from buildkit_builders.spec import check_builder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from malformed_infra import CONFIGS, MAPPINGS, TEXTS
-
-from infra.options import OptionErrors, parse_driver_opts
-from infra.options.problems import Problems
-from infra.options.table import NAMES
-from infra.spec import check_builder
 
 _PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

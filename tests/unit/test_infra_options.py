@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from buildkit_builders.options import Options, Toleration, parse_driver_opts
+from buildkit_builders.options.table import IMAGE, NAMES, ROOTLESS_IMAGE, TABLE
+from buildkit_builders.options.text import as_text
 from hypothesis import given
 from hypothesis import strategies as st
-
-from infra.options import Options, Toleration, parse_driver_opts
-from infra.options.table import IMAGE, NAMES, ROOTLESS_IMAGE, TABLE
-from infra.options.text import as_text
 
 
 def _changed(options: Options) -> dict[str, object]:
@@ -145,8 +144,8 @@ _VALUES = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_s
 @given(st.dictionaries(st.sampled_from(NAMES), _VALUES, max_size=6))
 def test_any_values_survive_quoting(options: dict[str, str]) -> None:
     """What is quoted as buildx wants it is read back as it was, whatever is in it."""
-    from infra.options.problems import Problems
-    from infra.options.text import read_text
+    from buildkit_builders.options.problems import Problems
+    from buildkit_builders.options.text import read_text
 
     problems = Problems()
     assert read_text(as_text(options), "", problems) == options

@@ -5,11 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
+from buildkit_builders.options.problems import Refused
+from buildkit_builders.options.quantity import BYTES, CPU, parse_quantity, read_quantity
 from hypothesis import given
 from hypothesis import strategies as st
-
-from infra.options.problems import Refused
-from infra.options.quantity import BYTES, CPU, parse_quantity, read_quantity
 
 # what apimachinery's resource.Quantity makes of each; tests/cluster holds the same table to a real apiserver
 CANONICAL = {

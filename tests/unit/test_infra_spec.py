@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from contract.output import BuilderOutput, Cluster
-from infra.options.problems import Problems
-from infra.spec import BuilderSpec, check_builder
+from buildkit_builders.options.problems import Problems
+from buildkit_builders.spec import BuilderSpec, check_builder
+
+from buildclient.contract.output import BuilderOutput, Cluster
 
 
 def spec(default_namespace: str = "default", **config: Any) -> BuilderSpec:

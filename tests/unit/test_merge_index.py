@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildclient.core.errors import ClientError
-from buildclient.core.merge import DOCKER_LIST, OCI_INDEX, Source, descriptor_of, digest_of, merge_sources
+from buildclient.base.errors import ClientError
+from buildclient.registry.merge import DOCKER_LIST, OCI_INDEX, Source, descriptor_of, digest_of, merge_sources
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"

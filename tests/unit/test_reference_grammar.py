@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildclient.core.reference import InvalidReference, parse_reference, parse_tag, registry_host
+from buildclient.registry.reference import InvalidReference, parse_reference, parse_tag, registry_host
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "reference_cases.jsonl").read_text().splitlines()]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from buildclient.adapters.registry import OciRegistry
-from buildclient.adapters.registry_http import plain_http
-from buildclient.core.errors import ClientError
-from buildclient.core.ports import Credentials
+from buildclient.base.errors import ClientError
+from buildclient.registry.client import OciRegistry
+from buildclient.registry.credentials import Credentials
+from buildclient.registry.http import plain_http
 from tests.registries import PASSWORD, USER, Asked, TokenServer, basic, htpasswd, image, registry, web_server
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from buildclient.adapters.token import Token, TokenRefused, fetch_token
-from buildclient.core.ports import Credentials
+from buildclient.registry.credentials import Credentials
+from buildclient.registry.token import Token, TokenRefused, fetch_token
 from tests.registries import Asked, basic, web_server
 
 

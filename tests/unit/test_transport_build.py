@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
+from buildclient.base.errors import BuildFailed, UnreachableError, UsageError
 from buildclient.build import build
-from buildclient.core.errors import BuildFailed, UnreachableError, UsageError
-from buildclient.core.events import Event, Vertex
-from buildclient.core.ports import EventSink, Worker
-from buildclient.core.provenance import Provenance
-from buildclient.core.request import BuildRequest, Output
-from buildclient.core.solve import SolveRequest
-from contract.output import BuilderOutput, NodeOutput
-from contract.platform import Platform, parse_platform
+from buildclient.contract.output import BuilderOutput, NodeOutput
+from buildclient.contract.platform import Platform, parse_platform
+from buildclient.daemon.provenance import Provenance
+from buildclient.daemon.worker import Worker
+from buildclient.progress.events import Event, EventSink, Vertex
+from buildclient.request.solve import SolveRequest
+from buildclient.request.values import BuildRequest, Output
 
 AMD, ARM, S390 = (parse_platform(f"linux/{name}") for name in ("amd64", "arm64", "s390x"))
 PUSH = (Output("image", {"push": "true"}),)

@@ -12,12 +12,12 @@ from typing import Any
 import grpc
 import pytest
 
-from buildclient.adapters.control import GrpcControl
-from buildclient.adapters.endpoint import AddressEndpoint
-from buildclient.core.errors import BuildFailed, UnreachableError
-from buildclient.core.provenance import Provenance
-from buildclient.core.solve import SolveRequest
+from buildclient.base.errors import BuildFailed, UnreachableError
+from buildclient.daemon.address import AddressEndpoint
+from buildclient.daemon.control import GrpcControl
+from buildclient.daemon.provenance import Provenance
 from buildclient.proto import control_pb2, history_pb2
+from buildclient.request.solve import SolveRequest
 
 _SLSA = "https://slsa.dev/provenance/v1"
 Session = Callable[[], Awaitable[None]]
@@ -107,8 +107,8 @@ async def test_progress_that_comes_late_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, idle: float, longest: float, whole: bool
 ) -> None:
     """As long as some comes, over a slow way too, and not for ever."""
-    monkeypatch.setattr("buildclient.adapters.control._STATUS_IDLE", idle)
-    monkeypatch.setattr("buildclient.adapters.control._STATUS_LONGEST", longest)
+    monkeypatch.setattr("buildclient.daemon.control._STATUS_IDLE", idle)
+    monkeypatch.setattr("buildclient.daemon.control._STATUS_LONGEST", longest)
     daemon = Daemon()
     daemon.solved.set()
     daemon.late = 10
@@ -120,7 +120,7 @@ async def test_progress_that_comes_late_is_waited_for(
 
 async def test_a_session_that_the_daemon_ends_is_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The solve does not go on without it, even where the daemon says nothing of its own."""
-    monkeypatch.setattr("buildclient.adapters.control._LAST_WORDS", 0.2)
+    monkeypatch.setattr("buildclient.daemon.control._LAST_WORDS", 0.2)
     daemon = Daemon()
 
     async def leave() -> None:
@@ -134,7 +134,7 @@ async def test_a_session_that_the_daemon_ends_is_no_end(tmp_path: Path, monkeypa
 
 async def test_a_daemon_that_falls_silent_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A daemon asks for the session's health every few seconds; one that is stopped does not."""
-    monkeypatch.setattr("buildclient.adapters.control._LAST_WORDS", 0.2)
+    monkeypatch.setattr("buildclient.daemon.control._LAST_WORDS", 0.2)
     begun = time.monotonic()
     async with connected(Daemon(), tmp_path, silence=0.5) as control:
         with pytest.raises(UnreachableError, match="the daemon said nothing for"):

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from buildclient.adapters.cluster import choose_access, in_cluster
-from buildclient.adapters.kubeconfig import Kubeconfig, load_kubeconfig
-from buildclient.core.errors import UnreachableError
-from contract.output import Cluster
+from buildclient.base.errors import UnreachableError
+from buildclient.contract.output import Cluster
+from buildclient.discovery.cluster import choose_access, in_cluster
+from buildclient.kube.kubeconfig import Kubeconfig, load_kubeconfig
 
 PEM = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 DATA = base64.b64encode(PEM).decode()

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from buildclient.adapters.kubeauth import Authority, run_plugin
-from buildclient.adapters.kubeconfig import Access, ExecPlugin
-from buildclient.core.errors import UnreachableError
+from buildclient.base.errors import UnreachableError
+from buildclient.kube.credentials import Authority, run_plugin
+from buildclient.kube.kubeconfig import Access, ExecPlugin
 
 V1 = "client.authentication.k8s.io/v1"
 

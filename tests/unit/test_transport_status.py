@@ -12,13 +12,13 @@ import grpc
 import pytest
 from grpc.aio import AioRpcError, Metadata
 
-from buildclient.adapters.node import BuilderNode
-from buildclient.adapters.status import events, failure
-from buildclient.core.errors import BuildFailed, Cancelled, InternalFailure, ResourceExhausted, UnreachableError
-from buildclient.core.events import Log, Vertex
-from buildclient.core.ports import Pod
+from buildclient.base.errors import BuildFailed, Cancelled, InternalFailure, ResourceExhausted, UnreachableError
+from buildclient.contract.output import NodeOutput
+from buildclient.daemon.status import events, failure
+from buildclient.kube.pod import Pod
+from buildclient.nodes.node import BuilderNode
+from buildclient.progress.events import Log, Vertex
 from buildclient.proto import control_pb2 as pb
-from contract.output import NodeOutput
 
 
 def error(code: grpc.StatusCode, text: str, *details: tuple[str, Any]) -> AioRpcError:

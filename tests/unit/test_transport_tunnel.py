@@ -16,13 +16,13 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from buildclient.adapters.kubeapi import KubeApi
-from buildclient.adapters.kubeconfig import Access
-from buildclient.adapters.kubernetes import KubernetesPods
-from buildclient.adapters.pods import read_pod
-from buildclient.adapters.proxy import proxy_for, proxy_headers, redacted
-from buildclient.adapters.tunnel import ExecEndpoint
-from buildclient.core.errors import UnreachableError
+from buildclient.base.errors import UnreachableError
+from buildclient.base.proxy import proxy_for, proxy_headers, redacted
+from buildclient.kube.api import KubeApi
+from buildclient.kube.kubeconfig import Access
+from buildclient.kube.pod import read_pod
+from buildclient.kube.pods import KubernetesPods
+from buildclient.kube.tunnel import ExecEndpoint
 
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 FAILED = json.dumps({"status": "Failure", "message": "command terminated with exit code 1"}).encode()

@@ -23,9 +23,9 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import SERVER, Protocol
 from websockets.protocol import State as ProtocolState
 
-from buildclient.adapters import websocket as adapter
-from buildclient.adapters.websocket import Closed, NoWebSocket, Target, WebSocket, connect
-from buildclient.core import websocket as ws
+from buildclient.kube import frames as ws
+from buildclient.kube import websocket as adapter
+from buildclient.kube.websocket import Closed, NoWebSocket, Target, WebSocket, connect
 
 messages = st.lists(
     st.one_of(

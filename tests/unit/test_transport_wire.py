@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildclient.core.execframes import close_frame, exit_message
+from buildclient.kube.channels import close_frame, exit_message
 from buildclient.proto import control_pb2 as pb
 from buildclient.session.wire import (
     MessageReader,

@@ -1,0 +1,274 @@
+"""The builder output: what a stack tells a build client about its builder.
+
+One JSON object, versioned, with no secret and no pod name in it (pods move; selectors stay). The Pulumi side
+exports it as stack output `builder` and writes it into ConfigMap `<name>-builder`, key `builder.json`; the
+client reads it from either. A reader accepts every older version and `1.0` for `1` (Pulumi's numbers are
+doubles); fields it does not know are ignored, so that a newer writer may add some.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from buildclient.contract.platform import Platform, PlatformError, parse_platform
+
+__all__ = [
+    "CONFIG_MAP_KEY",
+    "CONFIG_MAP_LABEL",
+    "VERSION",
+    "BuilderOutput",
+    "Cluster",
+    "NodeOutput",
+    "OutputError",
+    "Workload",
+    "config_map_name",
+]
+
+VERSION = 1
+CONFIG_MAP_KEY = "builder.json"
+CONFIG_MAP_LABEL = ("buildkit-builders/output", "builder")
+LOADBALANCE = ("sticky", "random")
+WORKLOAD_KINDS = ("Deployment", "StatefulSet")
+
+
+class OutputError(ValueError):
+    """A builder output that cannot be read; the message lists every field that is wrong."""
+
+
+class Workload(NamedTuple):
+    """The object that owns a node's pods."""
+
+    kind: str
+    name: str
+
+
+class Cluster(NamedTuple):
+    """Which cluster the builder stands in, as its kubeconfig named it; either may be empty."""
+
+    context: str = ""
+    server: str = ""
+
+
+class NodeOutput(NamedTuple):
+    """One builder node: its pods by selector, or the address of a daemon outside Kubernetes."""
+
+    name: str
+    namespace: str = ""
+    platforms: tuple[Platform, ...] = ()
+    loadbalance: str = "sticky"
+    workload: Workload | None = None
+    selector: Mapping[str, str] = {}
+    container: str = "buildkitd"
+    replicas: int = 1
+    timeout_seconds: float = 120.0
+    """How long to wait for a ready pod, in seconds."""
+    rootless: bool = False
+    address: str = ""
+    """`tcp://…` or `unix://…`, instead of workload and selector."""
+    tls: Mapping[str, str] = {}
+    """File names of `ca`, `cert`, `key` and the `servername`, for a `tcp://` address."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The node's object in the output."""
+        value: dict[str, Any] = {
+            "name": self.name,
+            "namespace": self.namespace,
+            "loadbalance": self.loadbalance,
+            "platforms": [str(platform) for platform in self.platforms],
+        }
+        if self.address:
+            value["address"] = self.address
+            if self.tls:
+                value["tls"] = dict(self.tls)
+        if self.workload:
+            value["workload"] = {"kind": self.workload.kind, "name": self.workload.name}
+            value["selector"] = dict(self.selector)
+            value["container"] = self.container
+            value["replicas"] = self.replicas
+        value["timeoutSeconds"] = _number(self.timeout_seconds)
+        value["rootless"] = self.rootless
+        return value
+
+
+class BuilderOutput(NamedTuple):
+    """A builder and its nodes."""
+
+    name: str
+    namespace: str
+    nodes: tuple[NodeOutput, ...]
+    loadbalance: str = "sticky"
+    default_load: bool = False
+    cluster: Cluster = Cluster()
+
+    def to_json(self) -> dict[str, Any]:
+        """The output as a JSON object of the newest version."""
+        return {
+            "version": VERSION,
+            "name": self.name,
+            "namespace": self.namespace,
+            "loadbalance": self.loadbalance,
+            "defaultLoad": self.default_load,
+            "kubernetes": {"context": self.cluster.context, "server": self.cluster.server},
+            "nodes": [node.to_json() for node in self.nodes],
+        }
+
+    def dumps(self) -> str:
+        """The output as JSON text that is the same for the same builder (a ConfigMap's value)."""
+        return json.dumps(self.to_json(), sort_keys=True, indent=1) + "\n"
+
+    @classmethod
+    def loads(cls, text: str | bytes) -> BuilderOutput:
+        """Read JSON text. Raises OutputError for text that is no JSON and as `from_json` does."""
+        try:
+            value = json.loads(text)
+        except ValueError as error:
+            raise OutputError(f"the builder output is not JSON: {error}") from None
+        return cls.from_json(value)
+
+    @classmethod
+    def from_json(cls, value: Any) -> BuilderOutput:
+        """Read a JSON object of this version or an older one.
+
+        Raises OutputError, with every field at fault, for a newer version, a missing or mistyped field, an
+        unknown loadbalance or workload kind, an unreadable platform, no nodes, or two nodes of one name.
+        """
+        reader = _Reader()
+        top = reader.mapping(value, "builder output")
+        version = top.get("version")
+        if isinstance(version, bool) or not isinstance(version, int | float) or version != int(version):
+            raise OutputError(f"builder output: version must be {VERSION}, not {version!r}")
+        if version > VERSION or version < 1:
+            raise OutputError(
+                f"builder output: version {int(version)} is newer than this reader ({VERSION}); update buildclient"
+            )
+        cluster = reader.mapping(top.get("kubernetes") or {}, "kubernetes")
+        loadbalance = reader.choice(top, "loadbalance", LOADBALANCE, "", default="sticky")
+        namespace = reader.text(top, "namespace", "", default="")
+        raw_nodes = top.get("nodes")
+        if not isinstance(raw_nodes, list) or not raw_nodes:
+            reader.problems.append("nodes must be a list with at least one node")
+            raw_nodes = []
+        nodes = tuple(
+            _node(reader, reader.mapping(node, f"nodes[{n}]"), f"nodes[{n}].", namespace, loadbalance)
+            for n, node in enumerate(raw_nodes)
+        )
+        names = [node.name for node in nodes]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            reader.problems.append(f'nodes: two nodes are named "{name}"')
+        output = cls(
+            name=reader.text(top, "name", ""),
+            namespace=namespace,
+            nodes=nodes,
+            loadbalance=loadbalance,
+            default_load=reader.boolean(top, "defaultLoad", ""),
+            cluster=Cluster(
+                reader.text(cluster, "context", "kubernetes.", default=""),
+                reader.text(cluster, "server", "kubernetes.", default=""),
+            ),
+        )
+        if reader.problems:
+            raise OutputError("builder output: " + "; ".join(reader.problems))
+        return output
+
+
+def config_map_name(builder: str) -> str:
+    """The name of the ConfigMap in which builder `builder` keeps its output."""
+    return f"{builder.replace('_', '-')}-builder"
+
+
+def _node(reader: _Reader, raw: Mapping[str, Any], where: str, namespace: str, loadbalance: str) -> NodeOutput:
+    address = reader.text(raw, "address", where, default="")
+    workload = None
+    if not address:
+        given = reader.mapping(raw.get("workload"), where + "workload")
+        workload = Workload(
+            reader.choice(given, "kind", WORKLOAD_KINDS, where + "workload."),
+            reader.text(given, "name", where + "workload."),
+        )
+        if not raw.get("selector"):
+            reader.problems.append(f"{where}selector must name at least one label")
+    elif not address.startswith(("tcp://", "unix://")):
+        reader.problems.append(f'{where}address must begin with tcp:// or unix://, not "{address}"')
+    return NodeOutput(
+        name=reader.text(raw, "name", where),
+        namespace=reader.text(raw, "namespace", where, default=namespace) or namespace,
+        platforms=reader.platforms(raw, where),
+        loadbalance=reader.choice(raw, "loadbalance", LOADBALANCE, where, default=loadbalance),
+        workload=workload,
+        selector=reader.labels(raw, "selector", where),
+        container=reader.text(raw, "container", where, default="buildkitd"),
+        replicas=int(reader.number(raw, "replicas", where, default=1)),
+        timeout_seconds=reader.number(raw, "timeoutSeconds", where, default=120),
+        rootless=reader.boolean(raw, "rootless", where),
+        address=address,
+        tls=reader.labels(raw, "tls", where),
+    )
+
+
+class _Reader:
+    """Reads typed fields and gathers what is wrong, so that one error can list it all."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def mapping(self, value: Any, where: str) -> Mapping[str, Any]:
+        if isinstance(value, dict):
+            return value
+        self.problems.append(f"{where} must be an object, not {value!r}")
+        return {}
+
+    def text(self, raw: Mapping[str, Any], key: str, where: str, default: str | None = None) -> str:
+        value = raw.get(key)
+        if value is None and default is not None:
+            return default
+        if isinstance(value, str) and (value or default is not None):
+            return value
+        self.problems.append(f"{where}{key} must be a text, not {value!r}")
+        return ""
+
+    def choice(self, raw: Mapping[str, Any], key: str, allowed: tuple[str, ...], where: str, default: str = "") -> str:
+        value = raw.get(key) or default
+        if value not in allowed:
+            self.problems.append(f"{where}{key} must be {' or '.join(allowed)}, not {value!r}")
+            return allowed[0]
+        return str(value)
+
+    def boolean(self, raw: Mapping[str, Any], key: str, where: str) -> bool:
+        value = raw.get(key, False)
+        if not isinstance(value, bool):
+            self.problems.append(f"{where}{key} must be true or false, not {value!r}")
+            return False
+        return value
+
+    def number(self, raw: Mapping[str, Any], key: str, where: str, default: float) -> float:
+        value = raw.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            self.problems.append(f"{where}{key} must be a number, 0 or more, not {value!r}")
+            return default
+        return float(value)
+
+    def labels(self, raw: Mapping[str, Any], key: str, where: str) -> Mapping[str, str]:
+        value = raw.get(key) or {}
+        if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+            self.problems.append(f"{where}{key} must be an object of texts, not {value!r}")
+            return {}
+        return dict(value)
+
+    def platforms(self, raw: Mapping[str, Any], where: str) -> tuple[Platform, ...]:
+        value = raw.get("platforms") or []
+        if not isinstance(value, list):
+            self.problems.append(f"{where}platforms must be a list, not {value!r}")
+            return ()
+        found: list[Platform] = []
+        for text in value:
+            try:
+                found.append(parse_platform(str(text)))
+            except PlatformError as error:
+                self.problems.append(f"{where}platforms: {error}")
+        return tuple(found)
+
+
+def _number(value: float) -> float | int:
+    return int(value) if value == int(value) else value

@@ -1,0 +1,265 @@
+"""BuildKit's Control service over one connection: workers, and a solve with its session and its progress.
+
+Reference: api/services/control/control.proto; session headers in session/session.go of BuildKit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from buildclient.base.errors import ClientError, UnreachableError
+from buildclient.base.streams import Connection, Endpoint
+from buildclient.daemon.bridge import Bridge
+from buildclient.daemon.status import events, failure, workers
+from buildclient.daemon.worker import Worker
+from buildclient.progress.events import Event, EventSink
+from buildclient.proto import control_pb2 as pb
+from buildclient.request.solve import SolveRequest
+from buildclient.session.call import Handlers
+from buildclient.session.health import health
+from buildclient.session.server import SessionServer
+from buildclient.session.wire import WireError, bytes_message, read_bytes_message
+
+if TYPE_CHECKING:
+    from buildclient.daemon.provenance import Provenance
+
+__all__ = ["GrpcControl"]
+
+_SERVICE = "/moby.buildkit.v1.Control/"
+_STATUS_IDLE, _STATUS_LONGEST = 5.0, 60.0
+"""Seconds without progress after the solve has ended, and in all, until the rest of it is given up."""
+_SILENCE = 120.0
+"""Seconds after which a daemon that has said nothing is given up: it asks for the session's health every five."""
+_LAST_WORDS = 5.0
+"""Seconds that a solve has to end by itself after its session broke."""
+_OPTIONS = [
+    # An error's details may be larger than gRPC's default limits, and would be lost with the build error in them.
+    ("grpc.max_metadata_size", 16 << 20),
+    ("grpc.absolute_max_metadata_size", 16 << 20),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.enable_retries", 0),
+    # A proxy variable of the environment has no business with a private socket.
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.default_authority", "localhost"),
+]
+
+
+class GrpcControl:
+    """One daemon; fulfils `buildclient.daemon.interfaces.Control`. Made by `open`, ended by `close`."""
+
+    def __init__(
+        self, endpoint: Endpoint, bridge: Bridge, channel: grpc.aio.Channel, silence: float = _SILENCE
+    ) -> None:
+        """`silence` is how many seconds a daemon may say nothing during a solve."""
+        self._endpoint = endpoint
+        self._bridge = bridge
+        self._channel = channel
+        self._silence = silence
+
+    @classmethod
+    async def open(
+        cls,
+        endpoint: Endpoint,
+        deadline: float,
+        *,
+        connection: Connection | None = None,
+        silence: float = _SILENCE,
+    ) -> GrpcControl:
+        """Connects now, so that what is wrong with the way is said here. Raises UnreachableError.
+
+        `connection` is one that was opened ahead of time; else the endpoint is asked for one.
+        """
+        bridge = Bridge(endpoint, connection or await endpoint.connect(deadline))
+        target = await bridge.open()
+        return cls(endpoint, bridge, grpc.aio.insecure_channel(target, options=_OPTIONS), silence)
+
+    async def close(self) -> None:
+        """Ends the connection."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._channel.close(None), 2)
+        await self._bridge.close()
+
+    async def workers(self, deadline: float) -> Sequence[Worker]:
+        """The daemon's workers, with its version. Raises UnreachableError."""
+        call = self._unary("ListWorkers", pb.ListWorkersRequest, pb.ListWorkersResponse)
+        timeout = max(0.1, deadline - asyncio.get_running_loop().time())
+        try:
+            return workers(await call(pb.ListWorkersRequest(), timeout=timeout))
+        except grpc.aio.AioRpcError as error:
+            raise self._failure(error) from None
+
+    async def solve(self, request: SolveRequest, handlers: Handlers, sink: EventSink) -> dict[str, str]:
+        """Runs one solve with a session that serves `handlers`; progress goes to `sink`.
+
+        Gives the exporter's response. Raises BuildFailed and its kin, or UnreachableError.
+        """
+        session = secrets.token_hex(13)
+        loop = asyncio.get_running_loop()
+        last = loop.time()
+
+        def told(event: Event) -> None:
+            nonlocal last
+            last = loop.time()
+            sink(event)
+
+        async with self._session(session, request.shared_key, handlers) as broken:
+            progress = asyncio.ensure_future(self._status(request.ref, told))
+            call = self._unary("Solve", pb.SolveRequest, pb.SolveResponse)
+            solving = asyncio.ensure_future(_finish(call(_solve_message(request, session))))
+            try:
+                await asyncio.wait([solving, broken], return_when=asyncio.FIRST_COMPLETED)
+                if not solving.done():
+                    # The daemon's own words, if it has any for the end of its session, say more.
+                    await asyncio.wait([solving], timeout=_LAST_WORDS)
+                if not solving.done():
+                    raise UnreachableError(f"lost the session with {self._endpoint.description}: {broken.result()}")
+                response = solving.result()
+            except grpc.aio.AioRpcError as error:
+                await _drain(progress, lambda: last)
+                raise self._failure(error) from None
+            except BaseException:
+                for task in (progress, solving):
+                    task.cancel()
+                await asyncio.gather(progress, solving, return_exceptions=True)
+                raise
+            await _drain(progress, lambda: last)
+        return dict(response.exporter_response)
+
+    async def provenance(self, ref: str, deadline: float) -> Mapping[str, Provenance]:
+        """What the daemon recorded of a build that has ended; empty where it keeps no records.
+
+        Raises BuildFailed and its kin, or UnreachableError.
+        """
+        from buildclient.daemon.history import read_provenance
+
+        timeout = max(0.1, deadline - asyncio.get_running_loop().time())
+        try:
+            return await read_provenance(self._channel, ref, timeout)
+        except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.UNIMPLEMENTED:
+                return {}
+            raise self._failure(error) from None
+
+    def _failure(self, error: grpc.aio.AioRpcError) -> ClientError:
+        if error.code() == grpc.StatusCode.UNAVAILABLE and self._bridge.error:
+            return self._bridge.error
+        return failure(error, self._endpoint.description)
+
+    async def _status(self, ref: str, sink: EventSink) -> None:
+        call = self._channel.unary_stream(
+            f"{_SERVICE}Status",
+            request_serializer=pb.StatusRequest.SerializeToString,
+            response_deserializer=pb.StatusResponse.FromString,
+        )(pb.StatusRequest(ref=ref))
+        # The solve itself tells what went wrong; its progress may just end.
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            async for response in call:
+                for event in events(response):
+                    sink(event)
+
+    @contextlib.asynccontextmanager
+    async def _session(self, session: str, shared_key: str, handlers: Handlers) -> AsyncIterator[asyncio.Future[str]]:
+        """A session that is served; what is given is done, with the reason, if it breaks."""
+        every = {**health(), **handlers}
+        metadata = [
+            ("x-docker-expose-session-uuid", session),
+            ("x-docker-expose-session-sharedkey", shared_key),
+            *(("x-docker-expose-session-grpc-method", method) for method in every),
+        ]
+        stream = self._channel.stream_stream(f"{_SERVICE}Session")(metadata=metadata)
+
+        async def send(data: bytes) -> None:
+            await stream.write(bytes_message(data))
+
+        server = SessionServer(every, send)
+
+        loop = asyncio.get_running_loop()
+        heard = loop.time()
+
+        async def receive() -> None:
+            nonlocal heard
+            while (message := await stream.read()) is not grpc.aio.EOF:
+                heard = loop.time()
+                server.receive(bytes(read_bytes_message(message)))
+            # It is ours to end; the daemon keeps it as long as we do.
+            raise WireError("the daemon ended it")
+
+        async def listen() -> None:
+            while (left := heard + self._silence - loop.time()) > 0:
+                await asyncio.sleep(left)
+            raise WireError(f"the daemon said nothing for {self._silence:.0f} s")
+
+        server.wake()
+        tasks = [asyncio.ensure_future(work) for work in (receive(), server.run(), listen())]
+        broken: asyncio.Future[str] = loop.create_future()
+
+        def ended(task: asyncio.Future[None]) -> None:
+            error = None if task.cancelled() else task.exception()
+            if error is not None and not broken.done():
+                text = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
+                broken.set_result(str(text) or type(error).__name__)
+
+        for task in tasks:
+            task.add_done_callback(ended)
+        try:
+            yield broken
+        finally:
+            await server.close()
+            for task in tasks:
+                task.cancel()
+            stream.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _unary(self, method: str, request: Any, response: Any) -> Callable[..., Any]:
+        return self._channel.unary_unary(  # type: ignore[no-any-return]
+            _SERVICE + method, request_serializer=request.SerializeToString, response_deserializer=response.FromString
+        )
+
+
+def _solve_message(request: SolveRequest, session: str) -> pb.SolveRequest:
+    first = request.exporters[0] if request.exporters else None
+    return pb.SolveRequest(
+        ref=request.ref,
+        session=session,
+        frontend=request.frontend,
+        frontend_attrs=dict(request.frontend_attrs),
+        # Daemons before 0.13 know the first exporter by these fields alone.
+        exporter_deprecated=first.type if first else "",
+        exporter_attrs_deprecated=dict(first.attrs) if first else {},
+        exporters=[pb.Exporter(type=exporter.type, attrs=dict(exporter.attrs)) for exporter in request.exporters],
+        cache=pb.CacheOptions(
+            exports=[pb.CacheEntry(type=entry.type, attrs=dict(entry.attrs)) for entry in request.cache_exports],
+            imports=[pb.CacheEntry(type=entry.type, attrs=dict(entry.attrs)) for entry in request.cache_imports],
+        ),
+        entitlements=list(request.entitlements),
+        internal=request.internal,
+    )
+
+
+async def _finish(call: Any) -> Any:
+    """The answer of a call; cancelled, the call is ended too."""
+    try:
+        return await call
+    finally:
+        call.cancel()
+
+
+async def _drain(progress: asyncio.Future[None], last: Callable[[], float]) -> None:
+    """Lets the last progress arrive, within bounds; `last` tells when some came."""
+    loop = asyncio.get_running_loop()
+    ended = loop.time()
+    while not progress.done():
+        left = min(max(last(), ended) + _STATUS_IDLE, ended + _STATUS_LONGEST) - loop.time()
+        if left <= 0:
+            progress.cancel()
+            break
+        await asyncio.wait([progress], timeout=left)
+    with contextlib.suppress(asyncio.CancelledError):
+        await progress

@@ -1,0 +1,36 @@
+"""The protocol of a daemon's Control service. Deadlines are absolute, on `asyncio`'s loop clock (seconds)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from buildclient.daemon.worker import Worker
+from buildclient.progress.events import EventSink
+from buildclient.request.solve import SolveRequest
+
+if TYPE_CHECKING:
+    from buildclient.daemon.provenance import Provenance
+
+__all__ = ["Control"]
+
+
+class Control(Protocol):
+    """BuildKit's Control service over one connection."""
+
+    async def workers(self, deadline: float) -> Sequence[Worker]:
+        """The daemon's workers and version."""
+
+    async def solve(
+        self, request: SolveRequest, handlers: Mapping[str, Callable[..., Awaitable[None]]], sink: EventSink
+    ) -> Mapping[str, str]:
+        """Runs one solve with a session that serves `handlers`.
+
+        Gives the exporter's response. Raises BuildFailed and its kin, or UnreachableError.
+        """
+
+    async def provenance(self, ref: str, deadline: float) -> Mapping[str, Provenance]:
+        """What was recorded of the build `ref`, by platform; empty where nothing was. Raises ClientError."""
+
+    async def close(self) -> None:
+        """Ends the connection."""

@@ -1,0 +1,172 @@
+"""BuildKit's answers (protobuf) as the client's own values: progress events, workers, errors."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+
+import grpc
+
+from buildclient.base.errors import (
+    BuildFailed,
+    Cancelled,
+    ClientError,
+    InternalFailure,
+    ResourceExhausted,
+    UnreachableError,
+)
+from buildclient.contract.platform import parse_platform
+from buildclient.daemon.worker import Worker
+from buildclient.progress.events import Event, Log, SourceRange, Vertex, VertexStatus, Warned
+from buildclient.progress.excerpt import excerpt
+from buildclient.proto import control_pb2 as pb
+
+__all__ = ["events", "failure", "workers"]
+
+_TYPE_PREFIX = "github.com/moby/buildkit/"
+_DETAILS = "grpc-status-details-bin"
+_KINDS: dict[grpc.StatusCode, type[ClientError]] = {
+    grpc.StatusCode.INTERNAL: InternalFailure,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted,
+    grpc.StatusCode.CANCELLED: Cancelled,
+}
+
+
+def events(response: pb.StatusResponse) -> Iterator[Event]:
+    """What one message of `Control.Status` tells, vertices first."""
+    for v in response.vertexes:
+        group = v.progress_group
+        yield Vertex(
+            digest=v.digest,
+            name=v.name,
+            inputs=tuple(v.inputs),
+            cached=v.cached,
+            started=_time(v, "started"),
+            completed=_time(v, "completed"),
+            error=v.error,
+            group=group.id,
+            group_name=group.name,
+            group_weak=group.weak,
+        )
+    for s in response.statuses:
+        yield VertexStatus(
+            vertex=s.vertex,
+            id=s.id,
+            name=s.name,
+            current=s.current,
+            total=s.total,
+            timestamp=_time(s, "timestamp"),
+            started=_time(s, "started"),
+            completed=_time(s, "completed"),
+        )
+    for log in response.logs:
+        yield Log(vertex=log.vertex, stream=log.stream, data=log.msg, timestamp=_time(log, "timestamp"))
+    for w in response.warnings:
+        yield Warned(
+            vertex=w.vertex,
+            level=w.level,
+            short=w.short.decode(errors="replace"),
+            detail=tuple(line.decode(errors="replace") for line in w.detail),
+            url=w.url,
+            filename=w.info.filename,
+            source=w.info.data,
+            ranges=tuple(SourceRange(r.start.line, r.end.line) for r in w.ranges),
+            language=w.info.language,
+        )
+
+
+def workers(response: pb.ListWorkersResponse) -> Sequence[Worker]:
+    """The workers of `Control.ListWorkers`."""
+    return tuple(_worker(record) for record in response.record)
+
+
+def failure(error: grpc.aio.AioRpcError, where: str) -> ClientError:
+    """A failed solve as docker buildx words it: the daemon's own text, with the lines of the Dockerfile it names.
+
+    `where` describes the endpoint, for a connection that broke.
+    """
+    code, text = error.code(), error.details() or ""
+    told = any(key == _DETAILS for key, _ in error.trailing_metadata() or ())
+    if code == grpc.StatusCode.UNAVAILABLE and not told:
+        # The daemon's own errors carry details; this one was made on the way.
+        return UnreachableError(f"lost the connection to {where}: {text}")
+    kind = _KINDS.get(code, BuildFailed)
+    if code != grpc.StatusCode.UNKNOWN:
+        text = f"{_name(code)}: {text}"
+    message = f"failed to build: failed to solve: {text}"
+    if not issubclass(kind, BuildFailed):
+        return kind(message)
+    sources, vertex = _details(error)
+    return kind(message, sources=sources, vertex=vertex)
+
+
+def _name(code: grpc.StatusCode) -> str:
+    """A code as Go writes it, in the daemon's errors as users know them."""
+    if code == grpc.StatusCode.CANCELLED:
+        return "Canceled"
+    return "".join(word.capitalize() for word in code.name.split("_"))
+
+
+def _worker(record: pb.WorkerRecord) -> Worker:
+    return Worker(
+        id=record.id,
+        labels=dict(record.labels),
+        platforms=tuple(
+            parse_platform("/".join(part for part in (p.os, p.architecture, p.variant) if part))
+            for p in record.platforms
+        ),
+        buildkit_version=record.buildkit_version.version,
+        gc_policies=tuple(
+            {
+                "all": policy.all,
+                "filters": list(policy.filters),
+                "keepDuration": policy.keep_duration,
+                "reservedSpace": policy.reserved_space,
+                "maxUsedSpace": policy.max_used_space,
+                "minFreeSpace": policy.min_free_space,
+            }
+            for policy in record.gc_policy
+        ),
+        devices=tuple(device.name for device in record.devices),
+    )
+
+
+def _details(error: grpc.aio.AioRpcError) -> tuple[tuple[str, ...], str]:
+    """Excerpts of the sources and the digest of the vertex in `grpc-status-details-bin` (JSON in google.rpc.Any)."""
+    sources: list[str] = []
+    vertex = ""
+    for key, value in error.trailing_metadata() or ():
+        if key != _DETAILS:
+            continue
+        status = pb.Status.FromString(value if isinstance(value, bytes) else value.encode())
+        for detail in status.details:
+            name = detail.type_url.removeprefix(_TYPE_PREFIX).removesuffix("+json")
+            try:
+                body = json.loads(detail.value)
+            except ValueError:
+                continue
+            if name == "errdefs.Source" and (text := _source(body)) and text not in sources:
+                sources.append(text)
+            elif name == "errdefs.Vertex":
+                vertex = str(body.get("digest", ""))
+    return tuple(sources), vertex
+
+
+def _source(body: dict[str, object]) -> str:
+    info, ranges = body.get("info"), body.get("ranges")
+    if not isinstance(info, dict) or not isinstance(ranges, list):
+        return ""
+    lines = [
+        SourceRange(int(r.get("start", {}).get("line", 0)), int(r.get("end", {}).get("line", 0)))
+        for r in ranges
+        if isinstance(r, dict)
+    ]
+    return excerpt(str(info.get("filename", "")), base64.b64decode(info.get("data", "")), lines)
+
+
+def _time(message: object, field: str) -> float | None:
+    if not message.HasField(field):  # type: ignore[attr-defined]
+        return None
+    stamp = getattr(message, field)
+    return float(stamp.seconds + stamp.nanos / 1e9)

@@ -1,0 +1,159 @@
+"""Where a builder's output is found: a file, the cluster, or a Pulumi stack.
+
+The first that applies: `--builder-file` or BUILDCLIENT_BUILDER; `--from-cluster NAMESPACE/NAME`; `--builder X` or
+BUILDX_BUILDER (`NAMESPACE/NAME`, or a name among the project's stacks); `--stack`; the project's selected stack.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+from buildclient.base.errors import UnreachableError, UsageError
+from buildclient.base.threads import in_thread
+from buildclient.contract.output import CONFIG_MAP_KEY, BuilderOutput, OutputError, config_map_name
+from buildclient.discovery.pulumi_state import Project
+
+__all__ = ["ConfigMaps", "Search", "find_output", "find_outputs"]
+
+ConfigMaps = Callable[[str, str], Awaitable[Mapping[str, str]]]
+"""(namespace, name) -> a ConfigMap's data."""
+_HINT = "name a builder with --stack, --from-cluster NAMESPACE/NAME or --builder-file"
+
+
+class Search(Protocol):
+    """What the user named; empty where nothing was (`buildclient.api.Where`)."""
+
+    @property
+    def builder_file(self) -> str:
+        """A file, `-` for standard input."""
+
+    @property
+    def from_cluster(self) -> str:
+        """`NAMESPACE/NAME`."""
+
+    @property
+    def builder(self) -> str:
+        """`NAMESPACE/NAME`, or a builder's name."""
+
+    @property
+    def stack(self) -> str:
+        """A stack's name."""
+
+    @property
+    def project(self) -> str:
+        """The Pulumi project's folder."""
+
+
+async def find_output(where: Search, environ: Mapping[str, str], config_map: ConfigMaps) -> BuilderOutput:
+    """The builder that is meant. Raises UsageError for what can't be read, UnreachableError where there is none."""
+    if where.builder_file:
+        return await _from_file(where.builder_file)
+    if where.from_cluster:
+        return await _from_cluster(where.from_cluster, config_map)
+    if where.builder:
+        return await _by_name(where, where.builder, environ, config_map)
+    if where.stack:
+        return await _of_stack(_project(where, environ), where.stack)
+    # What the environment names yields to what the command line does.
+    if named := environ.get("BUILDCLIENT_BUILDER", ""):
+        return _read(named, "BUILDCLIENT_BUILDER") if named.lstrip().startswith("{") else await _from_file(named)
+    if named := environ.get("BUILDX_BUILDER", ""):
+        return await _by_name(where, named, environ, config_map)
+    project = _project(where, environ)
+    selected = project.selected()
+    if not selected:
+        known = ", ".join(await in_thread(project.stacks)) or "none"
+        raise UnreachableError(f"project {project.name} has no selected stack (stacks: {known}); {_HINT}")
+    return await _of_stack(project, selected)
+
+
+async def find_outputs(where: Search, environ: Mapping[str, str], config_map: ConfigMaps) -> list[BuilderOutput]:
+    """Every builder to be found: those of all the project's stacks; without a project, the one that is meant."""
+    project = None if environ.get("BUILDCLIENT_BUILDER") else Project.find(where.project, environ)
+    if project is None:
+        return [await find_output(where, environ, config_map)]
+    outputs = [
+        _parsed(value, stack)
+        for stack in await in_thread(project.stacks)
+        if (value := await in_thread(partial(project.output, stack))) is not None
+    ]
+    if not outputs:
+        raise UnreachableError(f"no stack of project {project.name} has a builder; run: builders up --stack STACK")
+    return outputs
+
+
+async def _from_file(path: str) -> BuilderOutput:
+    try:
+        if path == "-":
+            # In a thread that nobody waits for: who writes to it may never end.
+            return _read(await in_thread(sys.stdin.read), "standard input")
+        with open(path, encoding="utf-8") as source:
+            return _read(source.read(), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"cannot read the builder file {path}: {getattr(error, 'strerror', None) or 'not text'}"
+        ) from None
+
+
+async def _from_cluster(name: str, config_map: ConfigMaps) -> BuilderOutput:
+    namespace, slash, builder = name.partition("/")
+    if not slash or not namespace or not builder or "/" in builder:
+        raise UsageError(f"--from-cluster wants NAMESPACE/NAME, not {name}")
+    found = await config_map(namespace, config_map_name(builder))
+    if CONFIG_MAP_KEY not in found:
+        raise UnreachableError(f"ConfigMap {namespace}/{config_map_name(builder)} has no {CONFIG_MAP_KEY}")
+    return _read(found[CONFIG_MAP_KEY], f"ConfigMap {namespace}/{config_map_name(builder)}")
+
+
+async def _by_name(where: Search, name: str, environ: Mapping[str, str], config_map: ConfigMaps) -> BuilderOutput:
+    if "/" in name:
+        return await _from_cluster(name, config_map)
+    project = _project(where, environ)
+    names = []
+    # Two stacks may have builders of one name: the selected one's is meant.
+    selected = project.selected()
+    for stack in sorted(await in_thread(project.stacks), key=lambda stack: stack != selected):
+        value = await in_thread(partial(project.output, stack))
+        if value is None:
+            continue
+        output = _parsed(value, stack)
+        if output.name == name:
+            return output
+        names.append(output.name)
+    raise UnreachableError(
+        f"no stack of project {project.name} has a builder named {name} (there are: {', '.join(names) or 'none'})"
+    )
+
+
+async def _of_stack(project: Project, stack: str) -> BuilderOutput:
+    # The Pulumi CLI may have to be asked.
+    value = await in_thread(partial(project.output, stack))
+    if value is None:
+        raise UnreachableError(
+            f"stack {stack} of project {project.name} has no builder yet; run: builders up --stack {stack}"
+        )
+    return _parsed(value, stack)
+
+
+def _project(where: Search, environ: Mapping[str, str]) -> Project:
+    project = Project.find(where.project, environ)
+    if project is None:
+        raise UnreachableError(f"no builder: there is no Pulumi project in {where.project or 'this folder'}; {_HINT}")
+    return project
+
+
+def _read(text: str, what: str) -> BuilderOutput:
+    try:
+        return BuilderOutput.loads(text)
+    except OutputError as error:
+        raise UsageError(f"{what}: {error}") from None
+
+
+def _parsed(value: Any, stack: str) -> BuilderOutput:
+    try:
+        return BuilderOutput.from_json(value)
+    except OutputError as error:
+        raise UsageError(f"stack {stack}: {error}") from None

@@ -1,0 +1,248 @@
+"""Stack outputs of a Pulumi project: read from a file backend's state, else asked of the Pulumi CLI.
+
+Starting Pulumi takes a second, reading a file none; so states of file backends are read as they lie there, and what
+the CLI says of a state that cannot be read so (packed with zstd, or a secret) is kept until that file changes, and
+what it says of other backends for a minute. No Pulumi library is imported.
+
+Reference: pkg/backend/diy, pkg/backend/state and pkg/workspace of pulumi/pulumi 3.259.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from buildclient.base.errors import UnreachableError
+
+__all__ = ["Project"]
+
+_FILES = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
+_NAME = re.compile(r"^[\"']?name[\"']?\s*:\s*[\"']?([A-Za-z0-9_.-]+)", re.MULTILINE)
+_BACKEND = re.compile(r"^backend\s*:\s*\n\s+url\s*:\s*[\"']?([^\s\"']+)", re.MULTILINE)
+_OUTPUT = "builder"
+_SECRET = "4dabf18193072939515e22adb298388d"
+"""The member by which Pulumi marks a wrapped value: a secret's ciphertext."""
+_FILE_URL = "file://"
+_SUFFIXES = (".json", ".json.gz", ".json.zst")
+_STATE = re.compile(r"(.+)\.json(?:\.gz|\.zst)?")
+_KEEP = 60.0
+"""Seconds that an answer of the CLI is kept."""
+_CLI_TIMEOUT = 60.0
+
+
+class Project:
+    """A Pulumi project on disk."""
+
+    def __init__(self, path: str, text: str, environ: Mapping[str, str]) -> None:
+        """`path` is the project file, `text` its contents."""
+        settings = _json(text) if path.endswith(".json") else {}
+        name, url = _NAME.search(text), _BACKEND.search(text)
+        self.name = str(settings.get("name") or (name and name.group(1)) or os.path.basename(os.path.dirname(path)))
+        self._path = path
+        self._environ = dict(environ)
+        backend = settings.get("backend")
+        configured = str(backend.get("url") or "") if isinstance(backend, dict) else url.group(1) if url else ""
+        self._backend = environ.get("PULUMI_BACKEND_URL") or configured
+
+    @classmethod
+    def find(cls, folder: str, environ: Mapping[str, str]) -> Project | None:
+        """The project in a folder (the working directory if empty) or above it; None where there is none."""
+        here = os.path.abspath(folder or os.getcwd())
+        while True:
+            for name in _FILES:
+                path = os.path.join(here, name)
+                if os.path.isfile(path):
+                    with open(path, encoding="utf-8", errors="replace") as source:
+                        return cls(path, source.read(), environ)
+            parent = os.path.dirname(here)
+            if parent == here:
+                return None
+            here = parent
+
+    def selected(self) -> str:
+        """The name of the stack selected for this project and backend; empty if none is."""
+        if named := self._environ.get("PULUMI_STACK", ""):
+            return named.rpartition("/")[2]
+        digest = hashlib.sha1(self._path.encode(), usedforsecurity=False).hexdigest()
+        settings = _object(os.path.join(self._home(), "workspaces", f"{self.name}-{digest}-workspace.json"))
+        # Pulumi before 3.250 kept one selection for all backends.
+        stacks = settings.get("stacks")
+        chosen = stacks.get(self._url()) if isinstance(stacks, dict) else None
+        return str(chosen or settings.get("stack") or "").rpartition("/")[2]
+
+    def stacks(self) -> list[str]:
+        """The names of all stacks. Raises UnreachableError when the backend can't be asked."""
+        folder = self._folder()
+        if folder is None:
+            listed = self._ask("stack", "ls", "--json")
+            return [str(stack.get("name", "")).rpartition("/")[2] for stack in listed if isinstance(stack, dict)]
+        found = {match.group(1) for name in _listed(folder) if (match := _STATE.fullmatch(name))}
+        return sorted(found)
+
+    def output(self, stack: str) -> Any:
+        """The stack's output `builder`; None when it has none. Raises UnreachableError for a stack that is not there.
+
+        `stack` may be qualified, `organization/project/stack`.
+        """
+        name = stack.rpartition("/")[2]
+        folder = self._folder()
+        if folder is None:
+            return self._asked(stack, ())
+        path = _newest([os.path.join(folder, name + suffix) for suffix in _SUFFIXES])
+        if not path:
+            known = ", ".join(self.stacks()) or "none"
+            raise UnreachableError(f'project {self.name} has no stack "{name}" in {folder} (stacks: {known})')
+        if not path.endswith(".zst"):
+            value = _state_output(path)
+            if not (isinstance(value, dict) and value.get(_SECRET)):
+                return value
+        # Only Pulumi unpacks and decrypts; its answer holds as long as the state's file.
+        facts = os.stat(path)
+        return self._asked(name, (path, str(facts.st_mtime_ns), str(facts.st_size), str(facts.st_ino)))
+
+    def _asked(self, stack: str, state: tuple[str, ...]) -> Any:
+        try:
+            # Just the one output: the others may be secrets, which must not be kept.
+            return self._ask("stack", "output", _OUTPUT, "--json", "--show-secrets", "--stack", stack, state=state)
+        except UnreachableError as error:
+            if "does not have output property" in str(error):
+                return None
+            raise
+
+    def _url(self) -> str:
+        """The backend's URL; empty for Pulumi's own cloud, never logged in to."""
+        return self._backend or str(_object(os.path.join(self._credentials(), "credentials.json")).get("current") or "")
+
+    def _folder(self) -> str | None:
+        """The folder with the states of a file backend's project; None for any other backend."""
+        url = self._url()
+        if not url.startswith(_FILE_URL):
+            return None
+        path = url[len(_FILE_URL) :].partition("?")[0]
+        if path.startswith("~"):
+            path = os.path.join(self._environ.get("HOME") or os.path.expanduser("~"), path[2:])
+        stacks = os.path.join(os.path.abspath(path), ".pulumi", "stacks")
+        scoped = os.path.join(stacks, self.name)
+        # Before 3.61, and where told to stay so, states lay there without project.
+        return (
+            scoped if os.path.isdir(scoped) or not any(_STATE.fullmatch(name) for name in _listed(stacks)) else stacks
+        )
+
+    def _credentials(self) -> str:
+        return self._environ.get("PULUMI_CREDENTIALS_PATH") or self._home()
+
+    def _home(self) -> str:
+        home = self._environ.get("HOME") or os.path.expanduser("~")
+        return self._environ.get("PULUMI_HOME") or os.path.join(home, ".pulumi")
+
+    def _ask(self, *arguments: str, state: tuple[str, ...] = ()) -> Any:
+        """An answer of the Pulumi CLI, in JSON. Raises UnreachableError.
+
+        An answer is kept: with `state` (what the answer was made from) until that changes, else for a short while.
+        """
+        kept = self._kept((*arguments, *state))
+        with contextlib.suppress(OSError, ValueError):
+            made = os.stat(kept).st_mtime
+            if state or (time.time() - made < _KEEP and made > os.stat(self._path).st_mtime):
+                with open(kept, encoding="utf-8") as source:
+                    return json.load(source)
+        import tempfile
+
+        answer = self._run(arguments)
+        # A cache that cannot be written is no reason to fail.
+        with contextlib.suppress(OSError):
+            os.makedirs(os.path.dirname(kept), mode=0o700, exist_ok=True)
+            handle, beside = tempfile.mkstemp(dir=os.path.dirname(kept))
+            with os.fdopen(handle, "w", encoding="utf-8") as target:
+                json.dump(answer, target)
+            os.replace(beside, kept)
+        return answer
+
+    def _kept(self, key: tuple[str, ...]) -> str:
+        """The file of a kept answer."""
+        home = self._environ.get("HOME") or os.path.expanduser("~")
+        cache = self._environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
+        name = hashlib.sha256("\0".join([self._path, self._url(), *key]).encode()).hexdigest()
+        return os.path.join(cache, "buildkit-builders", "outputs", name)
+
+    def _run(self, arguments: tuple[str, ...]) -> Any:
+        import subprocess
+
+        try:
+            done = subprocess.run(
+                ["pulumi", "--non-interactive", *arguments],
+                cwd=os.path.dirname(self._path),
+                env=self._environ,
+                capture_output=True,
+                timeout=_CLI_TIMEOUT,
+                check=False,
+            )
+        except FileNotFoundError:
+            raise UnreachableError("the stack's backend needs the Pulumi CLI, which is not on PATH") from None
+        except subprocess.TimeoutExpired:
+            raise UnreachableError(f"pulumi {' '.join(arguments)} did not end within {_CLI_TIMEOUT:.0f} s") from None
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        if done.returncode:
+            raise UnreachableError(f"pulumi {' '.join(arguments)}: {said[-1] if said else 'failed'}")
+        try:
+            return json.loads(done.stdout)
+        except ValueError:
+            raise UnreachableError(f"pulumi {' '.join(arguments)} printed no JSON") from None
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _newest(paths: Sequence[str]) -> str:
+    """The path changed last of those that are there; empty if none is. (Pulumi leaves the old form beside the new.)"""
+    found = []
+    for path in paths:
+        with contextlib.suppress(OSError):
+            found.append((os.stat(path).st_mtime_ns, path))
+    return max(found)[1] if found else ""
+
+
+def _object(path: str) -> Mapping[str, Any]:
+    """A file's JSON object; empty where there is none."""
+    try:
+        with open(path, encoding="utf-8") as source:
+            return _json(source.read())
+    except (OSError, UnicodeDecodeError):
+        return {}
+
+
+def _json(text: str) -> Mapping[str, Any]:
+    """A JSON object; empty where there is none."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _state_output(path: str) -> Any:
+    """Output `builder` of a state file; None when the stack has none. Raises UnreachableError."""
+    import zlib
+
+    try:
+        with open(path, "rb") as source:
+            data = source.read()
+        # gzip's header, whatever the name says; an empty state is a stack that was only made.
+        state = json.loads(zlib.decompress(data, zlib.MAX_WBITS | 16) if data[:2] == b"\x1f\x8b" else data or b"{}")
+        latest = (state.get("checkpoint") or {}).get("latest") or {}
+        for resource in latest.get("resources") or ():
+            if resource.get("type") == "pulumi:pulumi:Stack":
+                return (resource.get("outputs") or {}).get(_OUTPUT)
+    except (OSError, zlib.error, ValueError, AttributeError):
+        raise UnreachableError(f"the state {path} cannot be read") from None
+    return None

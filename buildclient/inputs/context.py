@@ -1,0 +1,214 @@
+"""What a build's context and Dockerfile are: a folder, a URL or standard input, as folders and attributes.
+
+Reference: loadInputs of buildx 0.38 (build/opt.go), with its messages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import stat as st
+from collections.abc import Callable, Iterator, Mapping
+from typing import BinaryIO, NamedTuple
+
+from buildclient.base.errors import UsageError
+from buildclient.inputs.filesync import LocalDir
+from buildclient.inputs.stdin import Stdin
+from buildclient.inputs.upload import address
+from buildclient.inputs.vcs import vcs_attrs
+from buildclient.request.values import BuildRequest
+
+__all__ = ["Prepared", "prepare"]
+
+_PREFIX = "failed to build: "
+_URL = re.compile(r"(https?|git|ssh)://|git@[^/]+:|github\.com/")
+_HTTP = re.compile(r"https?://")
+_MAX_DOCKERFILE = 16 << 20
+"""Bytes of a Dockerfile that comes on standard input."""
+# gzip, bzip2, xz, zstd
+_MAGIC = (b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+_BLOCK = 512
+"""Bytes of a tar's header."""
+_CHUNK = 1 << 20
+
+
+class Prepared(NamedTuple):
+    """The inputs of a build, ready for a solve."""
+
+    dirs: Mapping[str, LocalDir]
+    """What the daemon may read, by the names that it asks with."""
+    attrs: Mapping[str, str]
+    """`filename`, `context`, `dockerfilekey` and what named contexts add."""
+    shared_key: str
+    """The context's base name: equal ones make uploads incremental."""
+    uploads: Mapping[str, str]
+    """Files that the daemon fetches, by id: a context that came as an archive."""
+
+
+@contextlib.contextmanager
+def prepare(
+    request: BuildRequest, stopped: Callable[[], bool] = lambda: False, stdin: BinaryIO | None = None
+) -> Iterator[Prepared]:
+    """Looks at context and Dockerfile; what had to be written down is removed afterwards.
+
+    `stopped` is asked while standard input or Git is waited for. Raises UsageError, and Cancelled once it says True.
+    """
+    with contextlib.ExitStack() as stack:
+        inputs = _Inputs(request, Stdin(stdin, stopped), stack)
+        inputs.context()
+        inputs.dockerfile()
+        inputs.named()
+        if os.path.isdir(request.context):
+            folders = {name: folder.path for name, folder in inputs.dirs.items()}
+            inputs.attrs.update(vcs_attrs(request.context, request.dockerfile, folders, os.environ, stopped))
+        yield Prepared(inputs.dirs, inputs.attrs, inputs.shared_key, inputs.uploads)
+
+
+class _Inputs:
+    def __init__(self, request: BuildRequest, stdin: Stdin, stack: contextlib.ExitStack) -> None:
+        self._request = request
+        self._stdin = stdin
+        self._stack = stack
+        self._content: bytes | None = None
+        self._folder = ""
+        self._name = request.dockerfile
+        self.dirs: dict[str, LocalDir] = {}
+        self.attrs: dict[str, str] = {}
+        self.shared_key = ""
+        self.uploads: dict[str, str] = {}
+
+    def context(self) -> None:
+        path, dockerfile = self._request.context, self._request.dockerfile
+        if not path:
+            raise UsageError(f'{_PREFIX}please specify build context (e.g. "." for the current directory)')
+        if path == "-":
+            self._from_stdin()
+        elif os.path.isdir(path):
+            self.dirs["context"] = LocalDir(path)
+            self.shared_key = os.path.basename(os.path.abspath(path))
+            if dockerfile == "-":
+                self._content = self._read_stdin()
+            elif not dockerfile:
+                self._folder = path
+            else:
+                self._folder, self._name = os.path.dirname(dockerfile) or ".", os.path.basename(dockerfile)
+        elif _URL.match(path):
+            if dockerfile == "-":
+                self._content = self._read_stdin()
+            elif os.path.isabs(dockerfile):
+                self._folder, self._name = os.path.dirname(dockerfile), os.path.basename(dockerfile)
+                self.attrs["dockerfilekey"] = "dockerfile"
+            self.attrs["context"] = path
+        else:
+            raise UsageError(f'{_PREFIX}unable to prepare context: path "{path}" not found')
+
+    def dockerfile(self) -> None:
+        if _HTTP.match(self._request.dockerfile):
+            raise UsageError("-f: a Dockerfile cannot be a URL here; fetch it and pass its path, or pipe it to -f -")
+        if self._content is not None:
+            self._folder, self._name = self._temporary(), "Dockerfile"
+            with open(os.path.join(self._folder, "Dockerfile"), "wb") as file:
+                file.write(self._content)
+            self.attrs["dockerfilekey"] = "dockerfile"
+        name = self._name or "Dockerfile"
+        if self._folder:
+            if not os.path.isdir(self._folder):
+                raise UsageError(_PREFIX + _no_folder(self._folder))
+            self.dirs["dockerfile"] = LocalDir(self._folder)
+            name = _lower_case(self._folder, name)
+        self.attrs["filename"] = name
+
+    def named(self) -> None:
+        for name, path in self._request.build_contexts.items():
+            self.attrs["frontend.caps"] = "moby.buildkit.frontend.contexts+forward"
+            if _URL.match(path) or path.startswith("docker-image://"):
+                self.attrs[f"context:{name}"] = path
+                continue
+            if path.startswith("oci-layout://"):
+                raise UsageError(
+                    f"--build-context {name}: oci-layout is not supported yet; push it and use docker-image://"
+                )
+            try:
+                if not st.S_ISDIR(os.stat(path).st_mode):
+                    raise UsageError(f"{_PREFIX}failed to get build context path {{{path} <nil>}}: not a directory")
+            except OSError as error:
+                reason = (error.strerror or "").lower()
+                raise UsageError(f"{_PREFIX}failed to get build context {name}: stat {path}: {reason}") from None
+            local = f"_{name}" if name in ("context", "dockerfile") else name
+            self.dirs[local] = LocalDir(path)
+            self.attrs[f"context:{name}"] = f"local:{local}"
+            self.attrs[f"sharedkey:localdir:{name}"] = os.path.basename(os.path.abspath(path))
+
+    def _from_stdin(self) -> None:
+        if self._request.dockerfile == "-":
+            raise UsageError(f"{_PREFIX}invalid argument: can't use stdin for both build context and dockerfile")
+        head = self._stdin.read(_BLOCK)
+        if not head:
+            return
+        if _is_archive(head):
+            # Kept in a file: each node fetches it, and it may be larger than memory.
+            name = secrets.token_hex(13)
+            path = os.path.join(self._temporary(), "context")
+            with open(path, "wb") as file:
+                file.write(head)
+                while piece := self._stdin.read(_CHUNK):
+                    file.write(piece)
+            self.uploads[name] = path
+            self.attrs["context"] = address(name)
+            return
+        if self._request.dockerfile:
+            raise UsageError(f"{_PREFIX}ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles")
+        self._content = head + self._read_stdin(_MAX_DOCKERFILE - len(head))
+        self.dirs["context"] = LocalDir(self._temporary())
+
+    def _read_stdin(self, most: int = _MAX_DOCKERFILE) -> bytes:
+        data = self._stdin.read(most + 1)
+        if len(data) > most:
+            raise UsageError(f"the Dockerfile on standard input is longer than {_MAX_DOCKERFILE >> 20} MiB")
+        return data
+
+    def _temporary(self) -> str:
+        # Here and elsewhere: most builds have no use for them, and a cached one is mostly imports.
+        import shutil
+        import tempfile
+
+        folder = tempfile.mkdtemp(prefix="buildclient-")
+        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        return folder
+
+
+def _is_archive(head: bytes) -> bool:
+    """Whether bytes begin a tar, compressed or not."""
+    if head.startswith(_MAGIC):
+        return True
+    import tarfile
+
+    try:
+        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+    except tarfile.TarError:
+        return False
+    return True
+
+
+def _no_folder(path: str) -> str:
+    """Why a path is no folder, as Go's EvalSymlinks says it: by the first part that is not there."""
+    parts = path.split("/")
+    for end in range(1, len(parts) + 1):
+        part = "/".join(parts[:end])
+        try:
+            os.stat(part or "/")
+        except OSError as error:
+            # The reference has lost the path by then, and leaves a gap.
+            return f"resolve : lstat {part}: {(error.strerror or '').lower()}"
+        if end < len(parts) and not os.path.isdir(part or "/"):
+            return f"resolve : lstat {'/'.join(parts[: end + 1])}: not a directory"
+    return f"stat {os.path.realpath(path) if os.path.isabs(path) else path}: not a directory"
+
+
+def _lower_case(folder: str, name: str) -> str:
+    """`dockerfile`, where there is no `Dockerfile`."""
+    if name != "Dockerfile" or os.path.lexists(os.path.join(folder, name)):
+        return name
+    return "dockerfile" if os.path.lexists(os.path.join(folder, "dockerfile")) else name

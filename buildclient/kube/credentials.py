@@ -1,0 +1,186 @@
+"""What a request to a cluster carries: TLS, headers, and the credentials of exec plugins.
+
+Reference: Kubernetes, "client-go credential plugins" (client.authentication.k8s.io, v1 and v1beta1).
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from buildclient.base.errors import UnreachableError
+from buildclient.kube.kubeconfig import Access, ExecPlugin, Material
+
+__all__ = ["Authority", "Credential", "run_plugin"]
+
+_PLUGIN_TIMEOUT = 120.0
+"""Seconds; a plugin may open a browser and wait for its user."""
+_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
+
+
+class Credential(NamedTuple):
+    """What an exec plugin gave."""
+
+    token: str = ""
+    certificate: Material = Material()
+    key: Material = Material()
+
+
+class Authority:
+    """TLS context and headers for one cluster, made when first asked for; may be used from several threads."""
+
+    def __init__(self, access: Access, environ: Mapping[str, str] | None = None) -> None:
+        """`environ` is what exec plugins run with; the process's own by default."""
+        self.access = access
+        self._environ = dict(os.environ if environ is None else environ)
+        self._lock = threading.Lock()
+        self._credential: Credential | None = None
+        self._context: ssl.SSLContext | None = None
+
+    def forget(self) -> bool:
+        """Drops a plugin's credential that the cluster refused; says whether there is hope in another try."""
+        with self._lock:
+            had, self._credential, self._context = self._credential is not None, None, None
+        return had and self.access.plugin is not None
+
+    def context(self) -> ssl.SSLContext | None:
+        """The TLS context, None for a plain HTTP server. Raises UnreachableError for unusable certificates."""
+        if self.access.server.startswith("http://"):
+            return None
+        credential = self._plugged()
+        with self._lock:
+            if self._context is None:
+                self._context = _context(self.access, credential)
+            return self._context
+
+    def headers(self) -> list[tuple[str, str]]:
+        """Authorization and impersonation headers. Raises UnreachableError."""
+        access, credential = self.access, self._plugged()
+        token = credential.token or access.token
+        if access.token_file:
+            token = Material(file=access.token_file).read().decode(errors="replace").strip() or token
+        headers = list(access.impersonate)
+        if token:
+            headers.append(("Authorization", f"Bearer {token}"))
+        elif access.username:
+            pair = base64.b64encode(f"{access.username}:{access.password}".encode()).decode()
+            headers.append(("Authorization", f"Basic {pair}"))
+        return headers
+
+    def _plugged(self) -> Credential:
+        with self._lock:
+            if self._credential is None:
+                plugin = self.access.plugin
+                self._credential = run_plugin(plugin, self._environ) if plugin else Credential()
+            return self._credential
+
+
+def run_plugin(plugin: ExecPlugin, environ: Mapping[str, str]) -> Credential:
+    """Runs an exec plugin. Raises UnreachableError with its message, or its hint where it is not installed."""
+    if plugin.api_version not in _VERSIONS:
+        raise UnreachableError(f"kubeconfig: exec plugin {plugin.command}: unknown apiVersion {plugin.api_version}")
+    interactive = plugin.interactive_mode != "Never" and sys.stdin is not None and sys.stdin.isatty()
+    if plugin.interactive_mode == "Always" and not interactive:
+        raise UnreachableError(f"exec plugin {plugin.command} needs a terminal on standard input")
+    spec: dict[str, Any] = {"interactive": interactive}
+    if plugin.cluster_info is not None:
+        spec["cluster"] = plugin.cluster_info
+    info = json.dumps({"apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": spec})
+    try:
+        done = subprocess.run(
+            [plugin.command, *plugin.args],
+            env={**environ, **dict(plugin.env), "KUBERNETES_EXEC_INFO": info},
+            stdin=None if interactive else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=None if interactive else subprocess.PIPE,
+            timeout=_PLUGIN_TIMEOUT,
+            check=False,
+        )
+    except OSError as error:
+        hint = " ".join(plugin.install_hint.split())
+        raise UnreachableError(
+            f"exec plugin {plugin.command} of the kubeconfig cannot be run: {error.strerror}"
+            + (f"; {hint}" if hint else "")
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise UnreachableError(f"exec plugin {plugin.command} did not end within {_PLUGIN_TIMEOUT:.0f} s") from None
+    if done.returncode:
+        said = (done.stderr or b"").decode(errors="replace").strip().splitlines()
+        raise UnreachableError(
+            f"exec plugin {plugin.command} ended with status {done.returncode}" + (f": {said[-1]}" if said else "")
+        )
+    return _credential(plugin, done.stdout)
+
+
+def _credential(plugin: ExecPlugin, printed: bytes) -> Credential:
+    try:
+        value = json.loads(printed)
+        status = value["status"]
+        version = value["apiVersion"]
+    except (ValueError, KeyError, TypeError):
+        raise UnreachableError(f"exec plugin {plugin.command} printed no ExecCredential with a status") from None
+    if version != plugin.api_version:
+        raise UnreachableError(
+            f"exec plugin {plugin.command} printed {version}, the kubeconfig says {plugin.api_version}"
+        )
+    credential = Credential(
+        token=str(status.get("token") or ""),
+        certificate=Material(data=str(status.get("clientCertificateData") or "").encode()),
+        key=Material(data=str(status.get("clientKeyData") or "").encode()),
+    )
+    if not credential.token and not (credential.certificate.data and credential.key.data):
+        raise UnreachableError(f"exec plugin {plugin.command} printed neither a token nor a certificate with its key")
+    return credential
+
+
+def _context(access: Access, credential: Credential) -> ssl.SSLContext:
+    where = f'context "{access.context}"'
+    try:
+        if access.ca.data:
+            context = ssl.create_default_context(cadata=access.ca.data.decode(errors="replace"))
+        elif access.ca.file:
+            context = ssl.create_default_context(cafile=access.ca.file)
+        else:
+            context = ssl.create_default_context()
+    except (OSError, ValueError) as error:
+        raise UnreachableError(f"kubeconfig: {where}: certificate authority cannot be used: {error}") from None
+    if access.ca.data or access.ca.file:
+        # Python 3.13 refuses authorities without keyUsage, which many clusters have and kubectl accepts.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if access.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    certificate, key = access.certificate, access.key
+    if credential.certificate.data:
+        certificate, key = credential.certificate, credential.key
+    if certificate.data or certificate.file:
+        try:
+            with _as_file(certificate) as certificate_file, _as_file(key) as key_file:
+                context.load_cert_chain(certificate_file, key_file or None)
+        except (OSError, ValueError) as error:
+            raise UnreachableError(f"kubeconfig: {where}: client certificate cannot be used: {error}") from None
+    return context
+
+
+@contextlib.contextmanager
+def _as_file(material: Material) -> Iterator[str]:
+    """The material as a file, since `ssl` reads certificates from files alone; made for the moment, mode 0600."""
+    if not material.data:
+        yield material.file
+        return
+    descriptor, path = tempfile.mkstemp(prefix="buildclient-")
+    try:
+        with os.fdopen(descriptor, "wb") as target:
+            target.write(material.data)
+        yield path
+    finally:
+        os.unlink(path)

@@ -1,0 +1,282 @@
+"""Kubeconfig files as kubectl reads them.
+
+Own code because a client library costs more start-up time than a whole cached build; tests hold it to
+`kubernetes.config`. Rules (kubectl, "Organizing Cluster Access Using kubeconfig Files"): KUBECONFIG may list several
+files, in which the first that names a thing wins; relative file names belong to the file they stand in.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from buildclient.base.errors import UnreachableError
+
+__all__ = ["Access", "ExecPlugin", "Kubeconfig", "Material", "load_kubeconfig"]
+
+
+class Material(NamedTuple):
+    """A certificate or key: its PEM bytes, or else the file that holds them; both empty where there is none."""
+
+    data: bytes = b""
+    file: str = ""
+
+    def read(self) -> bytes:
+        """The PEM bytes. Raises UnreachableError when the file can't be read."""
+        if self.data or not self.file:
+            return self.data
+        try:
+            with open(self.file, "rb") as source:
+                return source.read()
+        except OSError as error:
+            raise UnreachableError(f"kubeconfig: cannot read {self.file}: {error.strerror}") from None
+
+
+class ExecPlugin(NamedTuple):
+    """A command that prints credentials (client.authentication.k8s.io)."""
+
+    command: str
+    api_version: str
+    args: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    install_hint: str = ""
+    interactive_mode: str = "IfAvailable"
+    cluster_info: Mapping[str, Any] | None = None
+    """The `cluster` of KUBERNETES_EXEC_INFO, if the kubeconfig asks for it."""
+
+
+class Access(NamedTuple):
+    """All that is needed to talk to one cluster."""
+
+    server: str
+    context: str = ""
+    """Name of the context; `in-cluster` for a pod's own."""
+    namespace: str = "default"
+    ca: Material = Material()
+    insecure: bool = False
+    tls_server_name: str = ""
+    proxy_url: str = ""
+    certificate: Material = Material()
+    key: Material = Material()
+    token: str = ""
+    token_file: str = ""
+    """Read anew for every request: such tokens are renewed in place."""
+    username: str = ""
+    password: str = ""
+    impersonate: tuple[tuple[str, str], ...] = ()
+    """Impersonation headers."""
+    plugin: ExecPlugin | None = None
+
+
+class Kubeconfig(NamedTuple):
+    """The merged files. Entries are as they were written, with relative file names made absolute."""
+
+    contexts: Mapping[str, Mapping[str, Any]] = {}
+    clusters: Mapping[str, Mapping[str, Any]] = {}
+    users: Mapping[str, Mapping[str, Any]] = {}
+    current: str = ""
+    files: tuple[str, ...] = ()
+
+    def server(self, context: str) -> str:
+        """The server that a context leads to; empty if it leads nowhere."""
+        cluster = self.clusters.get(str(self.contexts.get(context, {}).get("cluster") or ""), {})
+        return str(cluster.get("server") or "")
+
+    def access(self, context: str) -> Access:
+        """What a context says. Raises UnreachableError, with the field at fault."""
+        if context not in self.contexts:
+            known = ", ".join(self.contexts) or "none"
+            raise UnreachableError(f'kubeconfig: there is no context "{context}" (known: {known})')
+        entry = self.contexts[context]
+        where = f'context "{context}"'
+        cluster = _referred(self.clusters, entry, "cluster", where)
+        user = _referred(self.users, entry, "user", where) if entry.get("user") else {}
+        server = str(cluster.get("server") or "")
+        if not server.startswith(("https://", "http://")):
+            raise UnreachableError(f'kubeconfig: {where} has no usable server: "{server}"')
+        if user.get("auth-provider"):
+            raise UnreachableError(
+                f"kubeconfig: {where} uses auth-provider, which Kubernetes has removed; use an exec plugin instead"
+            )
+        return Access(
+            server=server.rstrip("/"),
+            context=context,
+            namespace=str(entry.get("namespace") or "default"),
+            ca=_material(cluster, "certificate-authority", where),
+            insecure=bool(cluster.get("insecure-skip-tls-verify")),
+            tls_server_name=str(cluster.get("tls-server-name") or ""),
+            proxy_url=str(cluster.get("proxy-url") or ""),
+            certificate=_material(user, "client-certificate", where),
+            key=_material(user, "client-key", where),
+            token=str(user.get("token") or ""),
+            token_file=str(user.get("tokenFile") or ""),
+            username=str(user.get("username") or ""),
+            password=str(user.get("password") or ""),
+            impersonate=_impersonation(user),
+            plugin=_plugin(user.get("exec"), cluster, where),
+        )
+
+
+def load_kubeconfig(environ: Mapping[str, str], path: str = "") -> Kubeconfig:
+    """The files of KUBECONFIG, else ~/.kube/config, merged; `path` names one file instead.
+
+    Files that do not exist are passed over, unless named by `path`. Raises UnreachableError for one that can't be
+    read or is no kubeconfig.
+    """
+    listed = [path] if path else [part for part in environ.get("KUBECONFIG", "").split(os.pathsep) if part]
+    paths = listed or [os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".kube", "config")]
+    read: list[str] = []
+    documents: list[Mapping[str, Any]] = []
+    for name in paths:
+        if not path and not os.path.exists(name):
+            continue
+        documents.append(_read(name))
+        read.append(name)
+    return Kubeconfig(
+        contexts=_merged(documents, "contexts", "context"),
+        clusters=_merged(documents, "clusters", "cluster"),
+        users=_merged(documents, "users", "user"),
+        current=next((str(d["current-context"]) for d in documents if d.get("current-context")), ""),
+        files=tuple(read),
+    )
+
+
+def _read(path: str) -> Mapping[str, Any]:
+    try:
+        with open(path, encoding="utf-8") as source:
+            document = _parse(source.read(), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnreachableError(
+            f"kubeconfig: cannot read {path}: {getattr(error, 'strerror', None) or 'not text'}"
+        ) from None
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise UnreachableError(f"kubeconfig: {path} is no kubeconfig")
+    return _absolute(document, os.path.dirname(os.path.abspath(path)))
+
+
+def _parse(text: str, path: str) -> Any:
+    if text.startswith("{"):
+        # JSON is YAML, and reading it costs no import.
+        try:
+            return json.loads(text)
+        except ValueError:
+            pass
+    import yaml
+
+    try:
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" at line {mark.line + 1}" if mark else ""
+        raise UnreachableError(f"kubeconfig: {path} is not YAML{line}") from None
+
+
+_FILES = {
+    "clusters": ("cluster", ("certificate-authority",)),
+    "users": ("user", ("client-certificate", "client-key", "tokenFile")),
+}
+
+
+def _absolute(document: dict[str, Any], folder: str) -> Mapping[str, Any]:
+    """The document with its relative file names joined to the folder it stands in."""
+    for plural, (single, fields) in _FILES.items():
+        for entry in _entries(document, plural):
+            body = entry.get(single)
+            if not isinstance(body, dict):
+                continue
+            for field in fields:
+                if body.get(field):
+                    body[field] = os.path.join(folder, str(body[field]))
+            plugin = body.get("exec")
+            # A command with a folder in it is a path relative to the kubeconfig; one without is found on PATH.
+            if isinstance(plugin, dict) and os.sep in str(plugin.get("command") or ""):
+                plugin["command"] = os.path.join(folder, str(plugin["command"]))
+    return document
+
+
+def _entries(document: Mapping[str, Any], plural: str) -> list[dict[str, Any]]:
+    entries = document.get(plural)
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+
+
+def _merged(documents: Sequence[Mapping[str, Any]], plural: str, single: str) -> dict[str, Mapping[str, Any]]:
+    found: dict[str, Mapping[str, Any]] = {}
+    for document in documents:
+        for entry in _entries(document, plural):
+            if entry.get("name"):
+                found.setdefault(str(entry["name"]), entry.get(single) or {})
+    return found
+
+
+def _referred(
+    table: Mapping[str, Mapping[str, Any]], entry: Mapping[str, Any], kind: str, where: str
+) -> Mapping[str, Any]:
+    name = str(entry.get(kind) or "")
+    if name not in table:
+        raise UnreachableError(f'kubeconfig: {where} names {kind} "{name}", which is not there')
+    return table[name]
+
+
+def _material(entry: Mapping[str, Any], field: str, where: str) -> Material:
+    data = entry.get(f"{field}-data")
+    if not data:
+        return Material(file=str(entry.get(field) or ""))
+    try:
+        return Material(data=base64.b64decode("".join(str(data).split()), validate=True))
+    except (binascii.Error, ValueError):
+        raise UnreachableError(f"kubeconfig: {where}: {field}-data is not base64") from None
+
+
+def _impersonation(user: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    headers: list[tuple[str, str]] = []
+    if user.get("as"):
+        headers.append(("Impersonate-User", str(user["as"])))
+    if user.get("as-uid"):
+        headers.append(("Impersonate-Uid", str(user["as-uid"])))
+    headers += [("Impersonate-Group", str(group)) for group in user.get("as-groups") or ()]
+    for key, values in (user.get("as-user-extra") or {}).items():
+        headers += [(f"Impersonate-Extra-{key}", str(value)) for value in values or ()]
+    return tuple(headers)
+
+
+def _plugin(raw: Any, cluster: Mapping[str, Any], where: str) -> ExecPlugin | None:
+    if not isinstance(raw, dict):
+        return None
+    if not raw.get("command"):
+        raise UnreachableError(f"kubeconfig: {where}: exec has no command")
+    return ExecPlugin(
+        command=str(raw["command"]),
+        api_version=str(raw.get("apiVersion") or "client.authentication.k8s.io/v1"),
+        args=tuple(str(arg) for arg in raw.get("args") or ()),
+        # Tools write `env: null` and `args: null`.
+        env=tuple((str(e.get("name")), str(e.get("value") or "")) for e in raw.get("env") or ()),
+        install_hint=str(raw.get("installHint") or ""),
+        interactive_mode=str(raw.get("interactiveMode") or "IfAvailable"),
+        cluster_info=_cluster_info(cluster) if raw.get("provideClusterInfo") else None,
+    )
+
+
+def _cluster_info(cluster: Mapping[str, Any]) -> Mapping[str, Any]:
+    info = {
+        "server": cluster.get("server"),
+        "tls-server-name": cluster.get("tls-server-name"),
+        "insecure-skip-tls-verify": cluster.get("insecure-skip-tls-verify"),
+        "certificate-authority-data": cluster.get("certificate-authority-data"),
+        "proxy-url": cluster.get("proxy-url"),
+        # What the kubeconfig keeps for plugins under this name is theirs alone.
+        "config": next(
+            (
+                extension.get("extension")
+                for extension in cluster.get("extensions") or ()
+                if isinstance(extension, dict) and extension.get("name") == "client.authentication.k8s.io/exec"
+            ),
+            None,
+        ),
+    }
+    return {key: value for key, value in info.items() if value is not None}

@@ -1,0 +1,104 @@
+"""A pod's JSON as the few facts that the choice of a pod needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from buildclient.base.streams import Endpoint
+
+__all__ = ["Pod", "Pods", "describe_pods", "read_pod"]
+
+
+class Pod(NamedTuple):
+    """What the choice of a pod needs to know of one."""
+
+    name: str
+    namespace: str
+    ready: bool
+    terminating: bool
+    phase: str = ""
+    kubernetes_node: str = ""
+    reason: str = ""
+    """Why it is not ready, in the cluster's words (a waiting or failed container, an unschedulable pod)."""
+    container_ready: bool = False
+    """Whether the daemon's own container is ready (a sidecar may hold the pod back)."""
+    uid: str = ""
+    created: str = ""
+
+
+class Pods(Protocol):
+    """The pods of a cluster."""
+
+    async def list(self, namespace: str, selector: Mapping[str, str], container: str) -> Sequence[Pod]:
+        """All pods that carry the labels. Raises UnreachableError."""
+
+    async def wait_ready(
+        self,
+        namespace: str,
+        selector: Mapping[str, str],
+        container: str,
+        count: int,
+        deadline: float,
+        report: Callable[[Sequence[Pod]], None] | None = None,
+    ) -> Sequence[Pod]:
+        """All pods once `count` of them are ready; `report` is told the pods each time they change until then.
+
+        Raises UnreachableError with each pod's reason at the deadline.
+        """
+
+    def endpoint(self, pod: Pod, container: str) -> Endpoint:
+        """The daemon in a pod."""
+
+
+def read_pod(raw: Mapping[str, Any], container: str) -> Pod:
+    """One object of a pod list or watch, with the state of its container `container`."""
+    metadata, spec, status = raw.get("metadata") or {}, raw.get("spec") or {}, raw.get("status") or {}
+    conditions = {c.get("type"): c for c in status.get("conditions") or ()}
+    ready = conditions.get("Ready", {}).get("status") == "True"
+    states = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    return Pod(
+        name=str(metadata.get("name", "")),
+        namespace=str(metadata.get("namespace", "")),
+        ready=ready,
+        terminating="deletionTimestamp" in metadata,
+        phase=str(status.get("phase", "")),
+        kubernetes_node=str(spec.get("nodeName") or ""),
+        reason="" if ready else _reason(status, conditions, states),
+        container_ready=any(s.get("name") == container and s.get("ready") for s in states),
+        uid=str(metadata.get("uid", "")),
+        created=str(metadata.get("creationTimestamp") or ""),
+    )
+
+
+def describe_pods(pods: Sequence[Pod]) -> str:
+    """Why none will do, pod by pod: `builder-0: ImagePullBackOff: …`."""
+    return "; ".join(
+        f"{pod.name}: {'terminating' if pod.terminating else pod.reason or pod.phase or 'no state yet'}" for pod in pods
+    )
+
+
+def _reason(
+    status: Mapping[str, Any], conditions: Mapping[str, Mapping[str, Any]], states: Sequence[Mapping[str, Any]]
+) -> str:
+    """The cluster's own words, the most telling first: scheduling, a container that can't start, the pod itself."""
+    scheduled = conditions.get("PodScheduled", {})
+    if scheduled.get("status") == "False":
+        return _words(scheduled.get("reason"), scheduled.get("message"))
+    for state in states:
+        waiting = (state.get("state") or {}).get("waiting")
+        if waiting and waiting.get("reason") not in (None, "PodInitializing"):
+            last = ((state.get("lastState") or {}).get("terminated")) or {}
+            ended = f"last exit code {last['exitCode']}" if "exitCode" in last else ""
+            return _words(waiting.get("reason"), waiting.get("message"), ended)
+        ended_now = (state.get("state") or {}).get("terminated")
+        if ended_now and ended_now.get("exitCode"):
+            return _words(ended_now.get("reason"), ended_now.get("message"), f"exit code {ended_now['exitCode']}")
+    if status.get("reason") or status.get("message"):
+        return _words(status.get("reason"), status.get("message"))
+    unready = [str(state.get("name")) for state in states if not state.get("ready")]
+    return f"container {', '.join(unready)} not ready" if unready else ""
+
+
+def _words(*parts: object) -> str:
+    return ": ".join(" ".join(str(part).split()) for part in parts if part)

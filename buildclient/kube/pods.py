@@ -1,0 +1,135 @@
+"""The pods of a builder, and the ConfigMap with its output; fulfils `buildclient.kube.pod.Pods`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from buildclient.base.errors import UnreachableError
+from buildclient.base.streams import Endpoint
+from buildclient.kube.api import ApiError, KubeApi
+from buildclient.kube.pod import Pod, describe_pods, read_pod
+
+__all__ = ["KubernetesPods", "Report"]
+
+Report = Callable[[Sequence[Pod]], None]
+"""Is told the pods each time they change while they are waited for."""
+_GONE = 410
+
+
+class _Wanted(NamedTuple):
+    """Which pods are meant."""
+
+    namespace: str
+    selector: Mapping[str, str]
+    container: str
+
+    @property
+    def path(self) -> str:
+        return f"/api/v1/namespaces/{self.namespace}/pods"
+
+    @property
+    def labels(self) -> str:
+        return ",".join(f"{key}={value}" for key, value in sorted(self.selector.items()))
+
+    @property
+    def query(self) -> dict[str, str]:
+        return {"labelSelector": self.labels}
+
+    @property
+    def what(self) -> str:
+        return f"cannot list the pods of namespace {self.namespace}"
+
+
+class KubernetesPods:
+    """Lists, watches and connects to the pods of one cluster."""
+
+    def __init__(self, api: KubeApi) -> None:
+        self.api = api
+
+    async def list(self, namespace: str, selector: Mapping[str, str], container: str) -> Sequence[Pod]:
+        """All pods that carry the labels. Raises UnreachableError."""
+        pods, _ = await self._list(_Wanted(namespace, selector, container))
+        return list(pods.values())
+
+    async def wait_ready(
+        self,
+        namespace: str,
+        selector: Mapping[str, str],
+        container: str,
+        count: int,
+        deadline: float,
+        report: Report | None = None,
+    ) -> Sequence[Pod]:
+        """All pods once `count` of them are ready. Raises UnreachableError with each pod's reason at the deadline."""
+        wanted = _Wanted(namespace, selector, container)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        while True:
+            pods, version = await self._list(wanted)
+            if _enough(pods, count):
+                return list(pods.values())
+            if report:
+                report(list(pods.values()))
+            left = deadline - loop.time()
+            if left <= 0:
+                raise UnreachableError(self._late(pods, wanted, count, deadline - started))
+            if await self._watch(pods, version, wanted, count, left, report):
+                return list(pods.values())
+
+    async def config_map(self, namespace: str, name: str) -> Mapping[str, str]:
+        """The data of a ConfigMap. Raises UnreachableError, saying so if there is none of that name."""
+        what = f"cannot read ConfigMap {namespace}/{name}"
+        found = await self.api.get(f"/api/v1/namespaces/{namespace}/configmaps/{name}", {}, what)
+        return {str(key): str(value) for key, value in (found.get("data") or {}).items()}
+
+    def endpoint(self, pod: Pod, container: str) -> Endpoint:
+        """The daemon in a pod, through an exec."""
+        from buildclient.kube.tunnel import ExecEndpoint
+
+        return ExecEndpoint(self.api, pod.namespace, pod.name, container)
+
+    async def _list(self, wanted: _Wanted) -> tuple[dict[str, Pod], str]:
+        answer = await self.api.get(wanted.path, wanted.query, wanted.what)
+        pods = [read_pod(item, wanted.container) for item in answer.get("items") or ()]
+        return {pod.name: pod for pod in pods}, str((answer.get("metadata") or {}).get("resourceVersion") or "")
+
+    async def _watch(
+        self, pods: dict[str, Pod], version: str, wanted: _Wanted, count: int, seconds: float, report: Report | None
+    ) -> bool:
+        """Keeps `pods` up to date until enough are ready (True), or the watch ends (False)."""
+
+        def seen(event: dict[str, Any]) -> bool:
+            pod = read_pod(event.get("object") or {}, wanted.container)
+            if event.get("type") == "DELETED":
+                pods.pop(pod.name, None)
+            elif event.get("type") in ("ADDED", "MODIFIED"):
+                pods[pod.name] = pod
+            if report:
+                report(list(pods.values()))
+            return _enough(pods, count)
+
+        query = {**wanted.query, "resourceVersion": version}
+        try:
+            return await self.api.watch(wanted.path, query, wanted.what, seconds, seen)
+        except ApiError as error:
+            if error.status == _GONE:
+                return False
+            raise
+
+    def _late(self, pods: Mapping[str, Pod], wanted: _Wanted, count: int, seconds: float) -> str:
+        where = f"{self.api.where}, namespace {wanted.namespace}"
+        if not pods:
+            return (
+                f"no pod carries {wanted.labels} ({where}) after {seconds:.0f} s; is the builder deployed, "
+                "with replicas?"
+            )
+        ready = sum(pod.ready and not pod.terminating for pod in pods.values())
+        return f"{ready} of {count} pods with {wanted.labels} ready after {seconds:.0f} s ({where}): " + describe_pods(
+            [pod for pod in pods.values() if not pod.ready or pod.terminating]
+        )
+
+
+def _enough(pods: Mapping[str, Pod], count: int) -> bool:
+    return sum(pod.ready and not pod.terminating for pod in pods.values()) >= count

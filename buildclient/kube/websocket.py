@@ -1,0 +1,294 @@
+"""One WebSocket over asyncio: connects (through an HTTP proxy where there is one), sends, receives, stays alive.
+
+Rules: what is received and not read is bounded, the transport stops reading then; what is sent waits while the
+transport is full; pings go out, and silence longer than allowed ends it, unless the silence is our own doing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections import deque
+from collections.abc import Mapping, Sequence
+from ssl import SSLContext
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from buildclient.base.proxy import proxy_headers
+from buildclient.kube import frames as ws
+
+__all__ = ["Closed", "NoWebSocket", "Refused", "Target", "WebSocket", "connect"]
+
+_HIGH, _LOW = 48, 16
+"""Messages received and not yet read at which reading stops and goes on; the apiserver's are of 32 KiB."""
+_WRITE_HIGH = 128 << 10
+"""Bytes that the transport may hold before `send` waits."""
+_PING_EVERY, _PING_LOST = 10.0, 60.0
+"""Seconds; load balancers drop what is silent; a server blocked on a slow container answers late."""
+_MASK_IN_C = 4096
+"""Bytes from which on a library is loaded for masking; small builds never send that much at once."""
+
+
+class Closed(Exception):
+    """The connection is closed or broken; the message says how."""
+
+
+class NoWebSocket(Exception):
+    """Something answered that does not speak WebSocket."""
+
+
+class Refused(Exception):
+    """The upgrade was refused with an HTTP status."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
+        self.body = body
+
+
+class Target(NamedTuple):
+    """Where to and how."""
+
+    url: str
+    """`http://` or `https://`, with path and query."""
+    context: SSLContext | None = None
+    """None for plain HTTP."""
+    server_name: str = ""
+    """The name in the server's certificate, if it is not the URL's host."""
+    proxy: str = ""
+    """`http://[user:password@]host:port`; empty for none."""
+
+
+async def connect(target: Target, headers: Sequence[tuple[str, str]], protocols: Sequence[str]) -> WebSocket:
+    """Connects and upgrades. Raises Refused, NoWebSocket, Closed, OSError; cancelled, it leaves nothing open."""
+    url, proxy = urlsplit(target.url), urlsplit(target.proxy)
+    host, port = url.hostname or "", url.port or (443 if target.context else 80)
+    name = (target.server_name or host) if target.context else None
+    loop = asyncio.get_running_loop()
+    socket_ = WebSocket()
+    try:
+        if target.proxy:
+            await loop.create_connection(lambda: socket_, proxy.hostname or "", proxy.port or 80)
+            await socket_.through_proxy(f"{_bracketed(host)}:{port}", proxy_headers(target.proxy))
+            if target.context and name:
+                await socket_.secure(target.context, name)
+        else:
+            await loop.create_connection(lambda: socket_, host, port, ssl=target.context, server_hostname=name)
+        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        await socket_.upgrade(url.netloc.rpartition("@")[2], path, headers, protocols)
+    except ws.WebSocketError as error:
+        socket_.abort()
+        raise NoWebSocket(str(error)) from None
+    except BaseException:
+        socket_.abort()
+        raise
+    return socket_
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+class WebSocket(asyncio.Protocol):
+    """An open WebSocket; made by `connect`."""
+
+    def __init__(self) -> None:
+        self.subprotocol = ""
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._head = b""
+        self._reader: ws.MessageReader | None = None
+        self._messages: deque[bytes] = deque()
+        self._paused = False
+        self._room = asyncio.Event()
+        self._room.set()
+        self._arrived = asyncio.Event()
+        self._ended = ""
+        self._gone = asyncio.Event()
+        self._heard = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def socket(self) -> socket.socket | None:
+        """The socket below."""
+        found: socket.socket | None = self._transport.get_extra_info("socket") if self._transport else None
+        return found
+
+    async def recv(self) -> bytes:
+        """The next message. Raises Closed once all are read."""
+        while not self._messages:
+            if self._ended:
+                raise Closed(self._ended)
+            self._arrived.clear()
+            await self._arrived.wait()
+        message = self._messages.popleft()
+        if self._paused and len(self._messages) <= _LOW and self._transport:
+            self._paused, self._heard = False, self._loop.time()
+            self._transport.resume_reading()
+        return message
+
+    async def send(self, data: bytes) -> None:
+        """Sends a binary message; waits while too much is on the way. Raises Closed."""
+        self._send(ws.BINARY, data)
+        if not self._room.is_set():
+            await self._room.wait()
+        if self._ended:
+            raise Closed(self._ended)
+
+    def abort(self) -> None:
+        """Ends it at once."""
+        self._end("closed")
+        if self._transport:
+            self._transport.abort()
+
+    async def wait_closed(self) -> None:
+        """Waits until the transport is gone."""
+        if self._transport:
+            await self._gone.wait()
+
+    async def through_proxy(self, address: str, headers: Mapping[str, str]) -> None:
+        """Asks an HTTP proxy for the way. Raises NoWebSocket, Closed."""
+        lines = [f"CONNECT {address} HTTP/1.1", f"Host: {address}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        self._write("\r\n".join([*lines, "", ""]).encode())
+        head = await self._answer()
+        if head.status != 200:
+            raise NoWebSocket(f"the proxy refuses: {head.status} {head.reason}")
+
+    async def secure(self, context: SSLContext, name: str) -> None:
+        """Speaks TLS from here on."""
+        assert self._transport is not None
+        transport = await self._loop.start_tls(self._transport, self, context, server_hostname=name)
+        assert transport is not None
+        self._transport = transport
+        transport.set_write_buffer_limits(high=_WRITE_HIGH)
+
+    async def upgrade(self, host: str, path: str, headers: Sequence[tuple[str, str]], protocols: Sequence[str]) -> None:
+        """The handshake. Raises Refused, Closed, WebSocketError."""
+        key = os.urandom(16)
+        self._write(ws.request(host, path, key, protocols, headers))
+        head = await self._answer()
+        if head.status != 101:
+            raise Refused(head.status, await self._body(head))
+        self.subprotocol = ws.accepted(head, key, protocols)
+        self._reader = ws.MessageReader()
+        self._heard = self._loop.time()
+        self._timer = self._loop.call_later(_PING_EVERY, self._tick)
+        if head.rest:
+            self._read(head.rest)
+
+    # What the transport calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=_WRITE_HIGH)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = self._loop.time()
+        if self._reader is None:
+            self._head += data
+            self._arrived.set()
+        else:
+            self._read(data)
+
+    def eof_received(self) -> None:
+        self._end("the connection ended without a closing frame")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(f"the connection broke: {exc}" if exc else "the connection ended without a closing frame")
+        self._gone.set()
+
+    def pause_writing(self) -> None:
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        self._room.set()
+
+    async def _answer(self) -> ws.Head:
+        while (head := ws.read_head(self._head)) is None:
+            await self._more()
+        self._head = b""
+        return head
+
+    async def _body(self, head: ws.Head) -> bytes:
+        data = head.rest
+        while (body := ws.body_of(head, data, ended=bool(self._ended))) is None:
+            await self._arrived.wait()
+            self._arrived.clear()
+            data, self._head = data + self._head, b""
+        return body
+
+    async def _more(self) -> None:
+        if self._ended:
+            raise Closed(self._ended)
+        self._arrived.clear()
+        await self._arrived.wait()
+
+    def _read(self, data: bytes) -> None:
+        assert self._reader is not None
+        try:
+            for opcode, payload in self._reader.feed(data):
+                if opcode == ws.CLOSE:
+                    self._end(ws.close_reason(payload))
+                    break
+                if opcode == ws.PING:
+                    with contextlib.suppress(Closed):
+                        self._send(ws.PONG, payload)
+                elif opcode != ws.PONG:
+                    self._messages.append(payload)
+        except ws.WebSocketError as error:
+            self._end(str(error))
+        self._arrived.set()
+        if len(self._messages) >= _HIGH and not self._paused and self._transport:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _send(self, opcode: int, payload: bytes) -> None:
+        if self._ended:
+            raise Closed(self._ended)
+        key = os.urandom(4)
+        if len(payload) < _MASK_IN_C:
+            self._write(ws.frame(opcode, payload, key))
+        else:
+            self._write(ws.frame(opcode, payload, key, _mask_in_c()))
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is None or self._transport.is_closing():
+            raise Closed(self._ended or "the connection is closed")
+        self._transport.write(data)
+
+    def _tick(self) -> None:
+        """Pings, and gives up on a peer that was silent for too long."""
+        if self._ended:
+            return
+        if not self._paused and self._loop.time() - self._heard > _PING_LOST:
+            self._end(f"no answer to pings for {_PING_LOST:.0f} s")
+            self.abort()
+            return
+        try:
+            self._send(ws.PING, b"")
+        except Closed:
+            return
+        self._timer = self._loop.call_later(_PING_EVERY, self._tick)
+
+    def _end(self, reason: str) -> None:
+        self._ended = self._ended or reason
+        self._arrived.set()
+        self._room.set()
+        if self._timer:
+            self._timer.cancel()
+        if self._transport and not self._transport.is_closing():
+            self._transport.close()
+
+
+def _mask_in_c() -> ws.Mask:
+    """The library's masking, where its compiled part is there."""
+    try:
+        from websockets.speedups import apply_mask
+    except ImportError:
+        return ws.mask_by_number
+    mask: ws.Mask = apply_mask
+    return mask

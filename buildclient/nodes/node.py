@@ -1,0 +1,121 @@
+"""The way to one builder node: its pods, the choice among them, and the Control service of the one chosen."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from buildclient.base.errors import UnreachableError
+from buildclient.base.streams import Endpoint
+from buildclient.contract.output import NodeOutput
+from buildclient.kube.pod import Pod, Pods
+from buildclient.nodes.choice import choose_pod, usable
+
+if TYPE_CHECKING:
+    from buildclient.daemon.control import GrpcControl
+
+__all__ = ["BuilderNode", "Waiting"]
+
+Waiting = Callable[[str, Sequence[Pod]], None]
+"""Is told the node's name and its pods while none of them can take a build."""
+_CONNECT = 30.0
+"""Seconds to get through to the daemon of a ready pod."""
+_OTHERS = 2
+"""How many pods are tried after the first: one may go away between the list and the exec."""
+
+
+class BuilderNode:
+    """One node of a builder, reached when it is needed."""
+
+    def __init__(self, node: NodeOutput, pods: Pods | None, waiting: Waiting | None = None) -> None:
+        """`pods` may be None for a node with an address."""
+        self.node = node
+        self._pods = pods
+        self._waiting = waiting
+
+    async def open(self, key: str, deadline: float) -> GrpcControl:
+        """The daemon that takes the build with routing key `key`. Raises UnreachableError."""
+        if self.node.address:
+            return await self._connect(self._address(), deadline)
+        tried: set[str] = set()
+        while True:
+            pod = await self._choose(key, tried, deadline)
+            try:
+                return await self.connect_to(pod, deadline)
+            except UnreachableError:
+                tried.add(pod.name)
+                others = [p for p in usable(await self.list_pods()) if p.name not in tried]
+                if not others or len(tried) > _OTHERS:
+                    raise
+
+    async def connect_to(self, pod: Pod, deadline: float) -> GrpcControl:
+        """The daemon in one pod of the node, or at its address. Raises UnreachableError."""
+        if self.node.address:
+            return await self._connect(self._address(), deadline)
+        return await self._connect(self._source().endpoint(pod, self.node.container), deadline)
+
+    async def list_pods(self) -> Sequence[Pod]:
+        """All pods of the node; none for an address. Raises UnreachableError."""
+        if self.node.address:
+            return ()
+        _load_aside()
+        return await self._source().list(self.node.namespace, self.node.selector, self.node.container)
+
+    async def wait_ready(self, deadline: float, count: int = 1) -> Sequence[Pod]:
+        """The pods once `count` are ready; waits no longer than the node's own timeout. Raises UnreachableError."""
+        if self.node.address:
+            return ()
+        _load_aside()
+        until = min(deadline, asyncio.get_running_loop().time() + self.node.timeout_seconds)
+        node, waiting = self.node, self._waiting
+        return await self._source().wait_ready(
+            node.namespace,
+            node.selector,
+            node.container,
+            count,
+            until,
+            (lambda pods: waiting(node.name, pods)) if waiting else None,
+        )
+
+    async def _choose(self, key: str, tried: set[str], deadline: float) -> Pod:
+        pods = await self.list_pods()
+        pod = choose_pod([p for p in pods if p.name not in tried], self.node.loadbalance, key)
+        if pod is None:
+            pod = choose_pod(await self.wait_ready(deadline), self.node.loadbalance, key)
+        if pod is None:
+            raise UnreachableError(f"node {self.node.name}: no pod of it is ready")
+        return pod
+
+    def _address(self) -> Endpoint:
+        from buildclient.daemon.address import AddressEndpoint
+
+        return AddressEndpoint(self.node.address, self.node.tls)
+
+    async def _connect(self, endpoint: Endpoint, deadline: float) -> GrpcControl:
+        until = min(deadline, asyncio.get_running_loop().time() + _CONNECT)
+        connection = await endpoint.connect(until)
+        from buildclient.daemon.control import GrpcControl
+
+        try:
+            return await GrpcControl.open(endpoint, until, connection=connection)
+        except BaseException:
+            await connection.close()
+            raise
+
+    def _source(self) -> Pods:
+        if self._pods is None:
+            raise UnreachableError(f"node {self.node.name} has no cluster to look for its pods in")
+        return self._pods
+
+
+def _load_aside() -> None:
+    """Loads what a connection needs, the heaviest imports of all, in a thread while the cluster is still answering."""
+    if "grpc" not in sys.modules:
+        threading.Thread(target=_load, daemon=True).start()
+
+
+def _load() -> None:
+    import buildclient.daemon.control  # noqa: F401

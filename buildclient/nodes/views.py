@@ -1,0 +1,258 @@
+"""What `ls` and `inspect` show, as text, from what was seen of a builder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from buildclient.contract.output import BuilderOutput, NodeOutput
+from buildclient.contract.platform import Platform
+from buildclient.daemon.worker import Worker
+from buildclient.kube.pod import Pod
+
+__all__ = ["BuilderView", "NodeView", "PodView", "inspect_lines", "ls_lines", "status_of", "to_json"]
+
+
+class PodView(NamedTuple):
+    """A pod and what its daemon says of itself."""
+
+    pod: Pod
+    workers: tuple[Worker, ...] = ()
+    error: str = ""
+    """Why its daemon could not be asked."""
+
+
+class NodeView(NamedTuple):
+    """A node of the builder as it stands."""
+
+    node: NodeOutput
+    pods: tuple[PodView, ...] = ()
+    error: str = ""
+    """Why its pods could not be listed, or did not become ready."""
+
+
+class BuilderView(NamedTuple):
+    """A builder as it stands."""
+
+    output: BuilderOutput
+    context: str = ""
+    """The kubeconfig's context that it is reached by; empty without Kubernetes."""
+    nodes: tuple[NodeView, ...] = ()
+    error: str = ""
+    current: bool = False
+    """Whether it is the one that a command takes which names none."""
+
+
+_HEADER = ("NAME/NODE", "DRIVER/ENDPOINT", "STATUS", "BUILDKIT", "PLATFORMS", "PODS")
+_BINARY_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def status_of(view: NodeView) -> str:
+    """`running` with a ready pod, else `starting`, `inactive` without pods, `error`."""
+    if any(pod.workers for pod in view.pods):
+        return "running"
+    if not view.pods:
+        return "error" if view.error else "inactive"
+    return "error" if any(pod.error for pod in view.pods) else "starting"
+
+
+def ls_lines(views: Sequence[BuilderView]) -> list[str]:
+    """A table of builders and their nodes, and below it what is wrong with them."""
+    rows: list[tuple[str, ...]] = [_HEADER]
+    problems = []
+    for view in views:
+        rows.append((f"{view.output.name}{'*' if view.current else ''}", _driver(view.output), "", "", "", ""))
+        if view.error:
+            problems.append(f"{view.output.name}: {view.error}")
+        for node in view.nodes:
+            rows.append((rf" \_ {node.node.name}", *_node_cells(node)))
+            problems += [f"{node.node.name}: {text}" for text in _problems(node)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
+    table = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [*table, *(["", *problems] if problems else [])]
+
+
+def inspect_lines(view: BuilderView) -> list[str]:
+    """All that is known of a builder."""
+    output = view.output
+    lines = _aligned(
+        {
+            "Name": output.name,
+            "Driver": _driver(output),
+            "Namespace": output.namespace,
+            "Context": view.context,
+            "Load balance": output.loadbalance,
+        }
+    )
+    if view.error:
+        lines += ["", f"Error: {view.error}"]
+    lines += ["", "Nodes:"]
+    for node in view.nodes:
+        lines += [*_node_lines(node), ""]
+    return lines[:-1]
+
+
+def to_json(view: BuilderView) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "name": view.output.name,
+        "namespace": view.output.namespace,
+        "context": view.context,
+        "loadbalance": view.output.loadbalance,
+        "current": view.current,
+        "error": view.error,
+        "nodes": [
+            {
+                "name": node.node.name,
+                "namespace": node.node.namespace,
+                "endpoint": _endpoint(node.node),
+                "status": status_of(node),
+                "platforms": [str(p) for p in node.node.platforms],
+                "error": node.error,
+                "pods": [_pod_json(pod) for pod in node.pods],
+            }
+            for node in view.nodes
+        ],
+    }
+
+
+def _node_cells(view: NodeView) -> tuple[str, ...]:
+    workers = [worker for pod in view.pods for worker in pod.workers]
+    versions = dict.fromkeys(worker.buildkit_version for worker in workers if worker.buildkit_version)
+    ready = sum(pod.pod.ready and not pod.pod.terminating for pod in view.pods)
+    places = dict.fromkeys(pod.pod.kubernetes_node for pod in view.pods if pod.pod.kubernetes_node)
+    pods = f"{ready}/{view.node.replicas} ready" + (f" on {', '.join(places)}" if places else "")
+    return (
+        rf" \_ {_endpoint(view.node)}",
+        status_of(view),
+        ", ".join(versions),
+        _platforms(view.node.platforms, workers, few=True),
+        "" if view.node.address else pods,
+    )
+
+
+def _driver(output: BuilderOutput) -> str:
+    return "kubernetes" if any(node.workload for node in output.nodes) else "remote"
+
+
+def _endpoint(node: NodeOutput) -> str:
+    if node.address:
+        return node.address
+    kind = node.workload.kind.lower() if node.workload else "workload"
+    return f"kubernetes:///{node.namespace}?{kind}={node.workload.name if node.workload else ''}"
+
+
+def _platforms(declared: Sequence[Platform], workers: Sequence[Worker], *, few: bool = False) -> str:
+    """The declared ones with a star, then what the daemons report besides."""
+    reported = dict.fromkeys(platform for worker in workers for platform in worker.platforms)
+    others = [str(platform) for platform in reported if platform not in declared]
+    if few and len(others) > 3:
+        others = [*others[:3], f"(+{len(others) - 3})"]
+    return ", ".join([*(f"{platform}*" for platform in declared), *others])
+
+
+def _problems(view: NodeView) -> Iterator[str]:
+    if view.error:
+        yield view.error
+    for pod in view.pods:
+        if pod.error:
+            yield f"{pod.pod.name}: {pod.error}"
+        elif not pod.pod.ready and not view.error:
+            yield f"{pod.pod.name}: {pod.pod.reason or pod.pod.phase}"
+
+
+def _node_lines(view: NodeView) -> list[str]:
+    node = view.node
+    facts = {
+        "Name": node.name,
+        "Endpoint": _endpoint(node),
+        "Status": status_of(view),
+        "Error": view.error,
+        "Driver Options": "" if node.address else _options(node),
+        "Platforms": ", ".join(f"{platform}*" for platform in node.platforms),
+    }
+    lines = _aligned(facts)
+    for pod in view.pods:
+        lines += _pod_lines(pod)
+    return lines
+
+
+def _options(node: NodeOutput) -> str:
+    """The driver options that the builder's output tells, as docker buildx writes them."""
+    seconds = node.timeout_seconds
+    told = {
+        "loadbalance": node.loadbalance,
+        "namespace": node.namespace,
+        "replicas": str(node.replicas),
+        "rootless": "true" if node.rootless else "",
+        "timeout": f"{seconds:g}s",
+    }
+    return " ".join(f'{key}="{value}"' for key, value in told.items() if value)
+
+
+def _pod_lines(view: PodView) -> list[str]:
+    pod = view.pod
+    state = "terminating" if pod.terminating else "ready" if pod.ready else pod.reason or pod.phase
+    lines = _aligned({"Pod": pod.name, "State": state, "Kubernetes node": pod.kubernetes_node, "Error": view.error}, 1)
+    for worker in view.workers:
+        facts = {
+            "BuildKit version": worker.buildkit_version,
+            "Platforms": ", ".join(map(str, worker.platforms)),
+            "Devices": ", ".join(worker.devices),
+        }
+        lines += _aligned(facts, 1)
+        if worker.labels:
+            lines.append(" Labels:")
+            lines += _aligned(dict(sorted(worker.labels.items())), 2)
+        for number, policy in enumerate(worker.gc_policies):
+            lines.append(f" GC Policy rule#{number}:")
+            lines += _aligned(_policy(policy), 2)
+    return lines
+
+
+def _policy(policy: Mapping[str, Any]) -> dict[str, str]:
+    filters = policy.get("filters") or ()
+    amounts = {"reservedSpace": "Reserved Space", "maxUsedSpace": "Max Used Space", "minFreeSpace": "Min Free Space"}
+    kept = int(policy.get("keepDuration") or 0) // 1_000_000_000
+    return {
+        "All": str(bool(policy.get("all"))).lower(),
+        "Filters": " ".join(map(str, filters)),
+        "Keep Duration": f"{kept // 3600}h{kept % 3600 // 60}m{kept % 60}s" if kept else "",
+        **{text: _binary(int(policy[key])) for key, text in amounts.items() if policy.get(key)},
+    }
+
+
+def _binary(count: int) -> str:
+    """Bytes in units of 1024, four digits of them: `9.313GiB`."""
+    value, unit = float(count), 0
+    while value >= 1024 and unit < len(_BINARY_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{value:.4g}{_BINARY_UNITS[unit]}"
+
+
+def _pod_json(view: PodView) -> dict[str, Any]:
+    pod = view.pod
+    return {
+        "name": pod.name,
+        "ready": pod.ready and not pod.terminating,
+        "terminating": pod.terminating,
+        "reason": pod.reason,
+        "kubernetesNode": pod.kubernetes_node,
+        "error": view.error,
+        "workers": [
+            {
+                "id": worker.id,
+                "buildkit": worker.buildkit_version,
+                "platforms": [str(platform) for platform in worker.platforms],
+                "labels": dict(worker.labels),
+                "gcPolicies": [dict(policy) for policy in worker.gc_policies],
+            }
+            for worker in view.workers
+        ],
+    }
+
+
+def _aligned(facts: Mapping[str, str], indent: int = 0) -> list[str]:
+    shown = {key: value for key, value in facts.items() if value}
+    width = max((len(key) for key in shown), default=0) + 1
+    return [f"{' ' * indent}{key + ':':<{width}} {value}" for key, value in shown.items()]

@@ -1,0 +1,93 @@
+"""What a running build tells: vertices, their sub-steps, logs and warnings.
+
+The shape of BuildKit's `StatusResponse` (api/services/control/control.proto) without protobuf, so that
+progress is a pure function from events to state. Times are seconds since the epoch on the daemon's clock;
+None where the daemon sent none. `node` says which builder node speaks (empty for the client itself).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+__all__ = ["Event", "EventSink", "Log", "SourceRange", "Vertex", "VertexStatus", "Warned", "distinct"]
+
+
+class Vertex(NamedTuple):
+    """A step's state; a later one of the same digest replaces it."""
+
+    digest: str
+    name: str
+    inputs: tuple[str, ...] = ()
+    cached: bool = False
+    started: float | None = None
+    completed: float | None = None
+    error: str = ""
+    group: str = ""
+    """Id of the progress group: vertices of one group make one row."""
+    group_name: str = ""
+    group_weak: bool = False
+    node: str = ""
+
+
+class VertexStatus(NamedTuple):
+    """Progress inside a vertex: a transfer, an extraction."""
+
+    vertex: str
+    id: str
+    name: str = ""
+    current: int = 0
+    total: int = 0
+    """Bytes, or 0 where unknown."""
+    timestamp: float | None = None
+    started: float | None = None
+    completed: float | None = None
+    node: str = ""
+
+
+class Log(NamedTuple):
+    """A piece of a step's output; may end in the middle of a line or of a character."""
+
+    vertex: str
+    stream: int
+    """1 standard output, 2 standard error."""
+    data: bytes
+    timestamp: float | None = None
+    node: str = ""
+
+
+class SourceRange(NamedTuple):
+    """Lines of a Dockerfile, first and last, counted from 1."""
+
+    start: int
+    end: int
+
+
+class Warned(NamedTuple):
+    """A warning of the frontend, such as a build check."""
+
+    vertex: str
+    level: int
+    short: str
+    detail: tuple[str, ...] = ()
+    url: str = ""
+    filename: str = ""
+    source: bytes = b""
+    ranges: tuple[SourceRange, ...] = ()
+    node: str = ""
+    language: str = ""
+    """Of the source, such as `Dockerfile`."""
+
+
+def distinct(warnings: Iterable[Warned]) -> list[Warned]:
+    """Warnings without those that say the same as one before; several builds of one file may each have it."""
+    found: dict[Warned, Warned] = {}
+    for warning in warnings:
+        found.setdefault(warning._replace(vertex="", node=""), warning)
+    return list(found.values())
+
+
+Event = Vertex | VertexStatus | Log | Warned
+
+EventSink = Callable[[Event], None]
+"""Takes events as they come, from one thread, without blocking."""

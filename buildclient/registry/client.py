@@ -1,0 +1,132 @@
+"""The few calls of the OCI distribution API that merging needs.
+
+Reference: OCI distribution-spec 1.1; distribution's "Token Authentication".
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from buildclient.base.errors import BuildFailed
+from buildclient.base.threads import in_thread
+from buildclient.registry.credentials import Credentials, CredentialSource
+from buildclient.registry.http import RegistryHttp, said
+from buildclient.registry.merge import digest_of
+from buildclient.registry.reference import Reference, parse_reference, registry_host
+from buildclient.registry.token import TokenRefused, fetch_token
+
+__all__ = ["OciRegistry"]
+
+_ACCEPT = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+_MAX_MANIFEST = 16 << 20
+_CHUNK = 1 << 20
+_CHALLENGE = re.compile(r'([a-zA-Z]+)="((?:[^"\\]|\\.)*)"')
+
+
+class OciRegistry:
+    """Registries, with credentials for each."""
+
+    def __init__(
+        self, credentials: CredentialSource, insecure: Sequence[str] = (), environ: Mapping[str, str] | None = None
+    ) -> None:
+        """`insecure`: hosts (`host[:port]`, or a network in CIDR form) without checked TLS; loopback always may.
+
+        `environ` names the proxy; it is the process's own by default.
+        """
+        self._credentials = credentials
+        self._http = RegistryHttp(insecure, os.environ if environ is None else environ)
+        self._authorization: dict[tuple[str, str], str] = {}
+
+    async def get_manifest(self, reference: str, digest: str) -> tuple[str, bytes]:
+        """Media type and exact bytes of a manifest, checked against its digest. Raises ClientError."""
+        where = parse_reference(reference)
+        headers = {"Accept": ", ".join(_ACCEPT)}
+        answer = await self._ask("GET", f"manifests/{digest}", where, "pull", headers=headers, preload_content=False)
+        data = await self._http.read(answer, _MAX_MANIFEST + 1)
+        answer.release_conn()
+        if len(data) > _MAX_MANIFEST:
+            raise BuildFailed(f"{where.name}@{digest}: a manifest of more than {_MAX_MANIFEST >> 20} MiB")
+        found = digest_of(data)
+        if digest.startswith("sha256:") and found != digest:
+            raise BuildFailed(f"{where.name}@{digest}: the registry gave other bytes ({found})")
+        return str(answer.headers.get("Content-Type", "")).partition(";")[0], data
+
+    async def put_manifest(self, reference: str, media_type: str, data: bytes) -> str:
+        """Puts bytes under a tag or digest (else `latest`); gives their digest. Raises ClientError."""
+        where = parse_reference(reference)
+        target = where.digest or where.tag or "latest"
+        await self._ask(
+            "PUT", f"manifests/{target}", where, "pull,push", body=data, headers={"Content-Type": media_type}
+        )
+        return digest_of(data)
+
+    async def blob(self, reference: str, digest: str) -> AsyncIterator[bytes]:
+        """A blob's bytes, in pieces. Raises ClientError."""
+        where = parse_reference(reference)
+        answer = await self._ask("GET", f"blobs/{digest}", where, "pull", preload_content=False)
+        try:
+            while piece := await self._http.read(answer, _CHUNK):
+                yield piece
+        finally:
+            answer.release_conn()
+
+    async def _ask(self, method: str, path: str, where: Reference, actions: str, **options: Any) -> Any:
+        """The answer to a request on a repository, with a login where the registry asks for one."""
+        key, host = (where.name, actions), registry_host(where.domain)
+        given = dict(options.pop("headers", {}))
+
+        async def send() -> Any:
+            login = self._authorization.get(key)
+            headers = {**given, "Authorization": login} if login else given
+            return await self._http.send(method, host, f"{where.path}/{path}", headers=headers, **options)
+
+        answer = await send()
+        if answer.status == 401:
+            answer.drain_conn()
+            self._authorization[key] = await self._authorize(answer.headers.get("WWW-Authenticate", ""), where, actions)
+            answer = await send()
+        if answer.status // 100 != 2:
+            raise BuildFailed(f"registry {where.domain}, repository {where.path}: {method} {path}: {said(answer)}")
+        return answer
+
+    async def _authorize(self, challenge: str, where: Reference, actions: str) -> str:
+        scheme, _, rest = challenge.partition(" ")
+        found = await self._credentials.get(registry_host(where.domain))
+        if scheme.lower() == "basic":
+            if not found.username and not found.secret:
+                raise BuildFailed(
+                    f"registry {where.domain}, repository {where.path}: it asks for a password, and Docker's "
+                    f"configuration has none for it; run: docker login {where.domain}"
+                )
+            return "Basic " + base64.b64encode(f"{found.username}:{found.secret}".encode()).decode()
+        fields = {name.lower(): value for name, value in _CHALLENGE.findall(rest)}
+        realm = fields.get("realm", "")
+        if scheme.lower() != "bearer" or not realm:
+            raise BuildFailed(f"registry {where.domain} asks for an unknown kind of login: {challenge or 'none named'}")
+        self._check(realm, where, found)
+        scope = f"repository:{where.path}:{actions}"
+        try:
+            token = await in_thread(lambda: fetch_token(realm, fields.get("service", ""), (scope,), found))
+        except TokenRefused as error:
+            raise BuildFailed(f"registry {where.domain}, repository {where.path}: {error}") from None
+        return f"Bearer {token.value}"
+
+    def _check(self, realm: str, where: Reference, found: Credentials) -> None:
+        """Raises BuildFailed rather than send a secret unencrypted to a host that nobody allowed."""
+        parts = urlsplit(realm)
+        if parts.scheme == "https" or not any(found) or self._http.allowed(parts.netloc):
+            return
+        raise BuildFailed(
+            f"registry {where.domain}: its token server {realm} is not HTTPS, so it gets no password; "
+            "name its host in BUILDCLIENT_INSECURE_REGISTRIES if that is meant"
+        )

@@ -1,0 +1,157 @@
+"""HTTP to registries, on urllib3 in threads: scheme, proxy, retries, and errors in one line.
+
+TLS, checked, is the rule. Plain HTTP (and TLS that is not checked) is for loopback and for what the user lists, as
+with Docker: never because a server happened to answer that way, which would hand passwords to whoever sits between.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from buildclient.base.errors import BuildFailed
+from buildclient.base.proxy import pool, proxy_for
+from buildclient.base.threads import in_thread
+
+if TYPE_CHECKING:
+    import urllib3
+
+__all__ = ["RegistryHttp", "plain_http", "said"]
+
+_TIMEOUT = 60.0
+"""Seconds without a byte."""
+_CONNECT = 15.0
+_TRIES = 4
+_AGAIN = (429, 500, 502, 503, 504)
+_LONGEST_WAIT = 10
+"""Seconds between two tries at most."""
+_BAD_REQUEST = 400
+
+
+class RegistryHttp:
+    """Requests to any registry; connections are kept."""
+
+    def __init__(self, insecure: Sequence[str], environ: Mapping[str, str]) -> None:
+        """`insecure` as in `plain_http`; `environ` for the proxy."""
+        self._insecure = tuple(insecure)
+        self._environ = environ
+        self._bases: dict[str, str] = {}
+        self._managers: dict[tuple[str, bool], urllib3.PoolManager] = {}
+
+    def allowed(self, host: str) -> bool:
+        """Whether a host may be spoken to without checked TLS."""
+        return plain_http(host, self._insecure)
+
+    async def send(self, method: str, host: str, path: str, **options: Any) -> Any:
+        """The answer (urllib3's) to a request for `/v2/<path>`, whatever its status. Raises BuildFailed."""
+        return await in_thread(lambda: self._send(method, host, path, options))
+
+    async def read(self, answer: Any, size: int) -> bytes:
+        """At most `size` bytes of an answer's body. Raises BuildFailed when it breaks off."""
+        return await in_thread(lambda: _read(answer, size))
+
+    def _send(self, method: str, host: str, path: str, options: Mapping[str, Any]) -> Any:
+        return self._request(method, f"{self._base(host)}/v2/{path}", options, method)
+
+    def _base(self, host: str) -> str:
+        """Scheme and host; threads may ask at once, and then find the same."""
+        if host in self._bases:
+            return self._bases[host]
+        scheme = "https"
+        if self.allowed(host):
+            answer = self._request("GET", f"http://{host}/v2/", {}, "ping")
+            # Go's servers answer so to plain HTTP where TLS is spoken.
+            if not (answer.status == _BAD_REQUEST and b"HTTPS" in answer.data):
+                scheme = "http"
+        return self._bases.setdefault(host, f"{scheme}://{host}")
+
+    def _request(self, method: str, url: str, options: Mapping[str, Any], what: str) -> Any:
+        import urllib3
+
+        try:
+            return self._manager(url).request(method, url, **options)
+        except urllib3.exceptions.HTTPError as error:
+            host = url.split("/")[2]
+            raise BuildFailed(f"registry {host} cannot be reached ({what}): {_words(error)}") from None
+
+    def _manager(self, url: str) -> urllib3.PoolManager:
+        import urllib3
+
+        scheme, _, rest = url.partition("://")
+        unchecked = scheme == "https" and self.allowed(rest.partition("/")[0])
+        proxy = proxy_for(url, "", self._environ)
+        if (proxy, unchecked) not in self._managers:
+            retries = urllib3.Retry(
+                _TRIES,
+                connect=2,
+                # Other failures (TLS above all) fail again.
+                other=0,
+                status_forcelist=_AGAIN,
+                backoff_factor=0.2,
+                backoff_max=_LONGEST_WAIT,
+                raise_on_status=False,
+                # A registry may ask for hours; a build does not wait so long.
+                respect_retry_after_header=False,
+            )
+            settings: dict[str, Any] = {"timeout": urllib3.Timeout(_CONNECT, _TIMEOUT), "retries": retries}
+            if unchecked:
+                urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+                settings.update(cert_reqs="CERT_NONE", assert_hostname=False)
+            self._managers[proxy, unchecked] = pool(proxy, **settings)
+        return self._managers[proxy, unchecked]
+
+
+def plain_http(host: str, insecure: Sequence[str]) -> bool:
+    """Whether a host (`host[:port]`) may do without checked TLS: loopback, and what `insecure` lists.
+
+    An entry is `host[:port]`, or a network such as `10.0.0.0/8`.
+    """
+    name = host.rpartition(":")[0] if re.search(r":\d+\Z", host) else host
+    name = name.strip("[]")
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        address = None
+    if name == "localhost" or (address is not None and address.is_loopback):
+        return True
+    for rule in insecure:
+        if rule in (host, name):
+            return True
+        if address is not None and "/" in rule:
+            try:
+                if address in ipaddress.ip_network(rule, strict=False):
+                    return True
+            except ValueError:
+                continue
+    return False
+
+
+def said(answer: Any) -> str:
+    """What a registry says of a failure: its errors' codes and messages, else the first words of its body."""
+    try:
+        errors = json.loads(answer.data).get("errors") or []
+        told = [f"{str(one.get('code', '')).lower()}: {one.get('message', '')}".strip(": ") for one in errors]
+    except (ValueError, AttributeError):
+        told = [" ".join(answer.data.decode(errors="replace").split())[:200]]
+    return " ".join([str(answer.status), answer.reason or "", "; ".join(filter(None, told))]).strip()
+
+
+def _read(answer: Any, size: int) -> bytes:
+    import urllib3
+
+    try:
+        return bytes(answer.read(size))
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise BuildFailed(f"registry: the answer broke off: {_words(error)}") from None
+
+
+def _words(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or error
+    text = " ".join(str(reason).split())
+    if "wrong version number" in text.lower().replace("_", " "):
+        return "it speaks plain HTTP; name it in BUILDCLIENT_INSECURE_REGISTRIES, or push with registry.insecure=true"
+    # urllib3 puts the connection's or the pool's repr before what happened.
+    return text.rpartition(">: ")[2]

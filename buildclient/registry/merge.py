@@ -1,0 +1,164 @@
+"""One index out of what several nodes made.
+
+Pure, and to the byte what docker buildx writes: manifests in the nodes' order, each digest once, attestations kept.
+Reference: Combine of buildx 0.38 (util/imagetools/create.go); OCI image-spec, image-index.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from buildclient.base.errors import BuildFailed
+from buildclient.base.gotext import go_json
+
+__all__ = [
+    "DOCKER_LIST",
+    "OCI_INDEX",
+    "Source",
+    "descriptor_of",
+    "digest_of",
+    "index_annotations",
+    "merge_indexes",
+    "merge_sources",
+]
+
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+_INDEXES = (OCI_INDEX, DOCKER_LIST)
+# The order in which Go writes a descriptor's fields (opencontainers/image-spec, specs-go/v1).
+_DESCRIPTOR = ("mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType")
+_PLATFORM = ("architecture", "os", "os.version", "os.features", "variant")
+_ANNOTATION = re.compile(r"annotation-(index|manifest-descriptor)(?:\[([^\]]+)\])?\.(.+)\Z", re.DOTALL)
+
+
+class Source(NamedTuple):
+    """What one node pushed: its descriptor and its bytes."""
+
+    descriptor: Mapping[str, Any]
+    data: bytes
+
+
+def descriptor_of(response: Mapping[str, str]) -> dict[str, Any]:
+    """The descriptor in an exporter's response. Raises BuildFailed when there is none."""
+    encoded = response.get("containerimage.descriptor")
+    if encoded:
+        try:
+            found = json.loads(base64.b64decode(encoded))
+            if isinstance(found, dict) and found.get("digest"):
+                return found
+        except (binascii.Error, ValueError):
+            pass
+        raise BuildFailed("a node answered with a containerimage.descriptor that cannot be read")
+    digest = response.get("containerimage.digest")
+    if not digest:
+        raise BuildFailed("a node pushed an image but did not say which (no containerimage.digest)")
+    return {"digest": digest}
+
+
+def merge_indexes(indexes: Sequence[bytes], annotations: Mapping[str, str] | None = None) -> tuple[str, bytes]:
+    """Media type and bytes of one index over the manifests of several. Raises BuildFailed for what is no index."""
+    sources = [Source({"mediaType": str(_object(data).get("mediaType") or OCI_INDEX)}, data) for data in indexes]
+    return merge_sources(sources, annotations)
+
+
+def merge_sources(sources: Sequence[Source], annotations: Mapping[str, str] | None = None) -> tuple[str, bytes]:
+    """Media type and bytes of one index over images and indexes.
+
+    A plain image's descriptor must carry its platform. `annotations` are exporter attributes such as
+    `annotation-index.key` and `annotation-manifest-descriptor[linux/arm64].key`; others among them are left out.
+    Raises BuildFailed for bytes that are no index.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for source in sources:
+        media_type = source.descriptor.get("mediaType") or _object(source.data).get("mediaType") or ""
+        entries = _object(source.data).get("manifests") if media_type in _INDEXES else [source.descriptor]
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise BuildFailed("a node pushed an index without a list of manifests")
+        for entry in entries:
+            _add(found, entry)
+    descriptors = list(found.values())
+    docker = all(str(one.get("mediaType", "")).startswith("application/vnd.docker.") for one in descriptors)
+    kind = DOCKER_LIST if docker else OCI_INDEX
+    on_index: dict[str, str] = {}
+    # Docker's lists have no annotations.
+    for name, value in ({} if docker else annotations or {}).items():
+        match = _ANNOTATION.match(name)
+        if match is None:
+            continue
+        where, platform, key = match.groups()
+        if where == "index":
+            on_index[key] = value
+            continue
+        for one in descriptors:
+            if not platform or _matches(one.get("platform"), platform):
+                one["annotations"] = {**(one.get("annotations") or {}), key: value}
+    index: dict[str, Any] = {"schemaVersion": 2, "mediaType": kind, "manifests": [_ordered(d) for d in descriptors]}
+    if on_index:
+        index["annotations"] = dict(sorted(on_index.items()))
+    return kind, go_json(index, indent=2).encode()
+
+
+def index_annotations(attributes: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Those of several exporters' attributes that belong on a merged index."""
+    return {name: value for attrs in attributes for name, value in attrs.items() if _ANNOTATION.match(name)}
+
+
+def digest_of(data: bytes) -> str:
+    """The digest of a manifest's bytes."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _add(found: dict[str, dict[str, Any]], entry: Mapping[str, Any]) -> None:
+    digest = str(entry.get("digest", ""))
+    old = found.get(digest)
+    if old is None:
+        found[digest] = dict(entry)
+        return
+    old.setdefault("mediaType", entry.get("mediaType"))
+    if entry.get("platform"):
+        old["platform"] = entry["platform"]
+    if entry.get("annotations"):
+        old["annotations"] = {**(old.get("annotations") or {}), **entry["annotations"]}
+
+
+def _matches(platform: Any, wanted: str) -> bool:
+    """Whether a descriptor's platform is spelled `wanted`; docker buildx compares the spellings too."""
+    if not isinstance(platform, dict):
+        return False
+    return wanted == "/".join(str(platform[part]) for part in ("os", "architecture", "variant") if platform.get(part))
+
+
+def _ordered(descriptor: Mapping[str, Any]) -> dict[str, Any]:
+    """A descriptor with the specification's fields alone, in Go's order."""
+    ordered = _fields(descriptor, _DESCRIPTOR, {"mediaType": "", "digest": "", "size": 0})
+    if "annotations" in ordered:
+        ordered["annotations"] = dict(sorted(ordered["annotations"].items()))
+    if descriptor.get("platform") is not None:
+        ordered["platform"] = _fields(descriptor["platform"], _PLATFORM, {"architecture": "", "os": ""})
+    # Where both are, an artifact's type comes after the platform.
+    return {key: ordered[key] for key in _DESCRIPTOR if key in ordered}
+
+
+def _fields(value: Mapping[str, Any], names: Sequence[str], always: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that Go writes: those of `always`, the others unless they are empty."""
+    return {
+        name: value.get(name) or always[name] if name in always else value[name]
+        for name in names
+        if name in always or value.get(name)
+    }
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise BuildFailed("a node pushed a manifest that is no JSON object")
+    return value

@@ -1,0 +1,67 @@
+"""Puts what several nodes pushed by digest under every tag, as one index."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from buildclient.base.errors import BuildFailed
+from buildclient.contract.platform import parse_platform
+from buildclient.registry.client import OciRegistry
+from buildclient.registry.merge import Source, descriptor_of, digest_of, merge_sources
+from buildclient.registry.reference import repositories
+
+__all__ = ["publish_index"]
+
+_INDEX_MARKS = ("index", "manifest.list")
+
+
+async def publish_index(
+    registry: OciRegistry,
+    names: Sequence[str],
+    responses: Sequence[Mapping[str, str]],
+    annotations: Mapping[str, str],
+) -> str:
+    """Merges images that were pushed by digest and puts the index under every name; returns its digest.
+
+    `names` are image names with or without a tag, `responses` the exporters' responses, one for each pushed image;
+    `annotations` are exporter attributes such as `annotation-index.key` (`merge_sources`). Raises ClientError.
+    """
+    places = repositories(names)
+    sources = await asyncio.gather(*(_fetch(registry, places[0], descriptor_of(response)) for response in responses))
+    media_type, data = merge_sources(sources, annotations)
+    # Each node pushed to every repository, so the manifests are there. Tags come last: a repository that refuses
+    # the index leaves no tag behind in the others.
+    digest = digest_of(data)
+    await _put_all(registry, [f"{repository}@{digest}" for repository in places], media_type, data)
+    await _put_all(registry, names, media_type, data)
+    return digest
+
+
+async def _put_all(registry: OciRegistry, names: Sequence[str], media_type: str, data: bytes) -> None:
+    await asyncio.gather(*(registry.put_manifest(name, media_type, data) for name in names))
+
+
+async def _fetch(registry: OciRegistry, repository: str, descriptor: dict[str, Any]) -> Source:
+    media_type, data = await registry.get_manifest(repository, str(descriptor["digest"]))
+    descriptor.setdefault("mediaType", media_type)
+    descriptor.setdefault("size", len(data))
+    is_index = any(mark in descriptor["mediaType"] for mark in _INDEX_MARKS)
+    if not is_index and not descriptor.get("platform"):
+        descriptor["platform"] = await _platform(registry, repository, data)
+    return Source(descriptor, data)
+
+
+async def _platform(registry: OciRegistry, repository: str, manifest: bytes) -> dict[str, str]:
+    """The platform of an image, from its config, normalised. Raises BuildFailed."""
+    try:
+        digest = str(json.loads(manifest)["config"]["digest"])
+        config = json.loads(b"".join([piece async for piece in registry.blob(repository, digest)]))
+        text = "/".join(str(config[key]) for key in ("os", "architecture", "variant") if config.get(key))
+        found = parse_platform(text)
+    except (ValueError, KeyError, TypeError):
+        raise BuildFailed(f"{repository}: a node pushed an image whose config names no platform") from None
+    platform = {"architecture": found.architecture, "os": found.os}
+    return {**platform, "variant": found.variant} if found.variant else platform

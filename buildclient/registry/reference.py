@@ -1,0 +1,135 @@
+"""Image references: parse, normalise, take apart.
+
+Reference: the grammar of github.com/distribution/reference, which BuildKit and docker buildx use, with its messages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+__all__ = ["InvalidReference", "Reference", "parse_reference", "parse_tag", "registry_host", "repositories"]
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_DOMAIN_PART = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+_DOMAIN = rf"(?:{_DOMAIN_PART}(?:\.{_DOMAIN_PART})*|\[(?:[a-fA-F0-9:]+)\])(?::[0-9]+)?"
+_PATH = rf"{_COMPONENT}(?:/{_COMPONENT})*"
+_TAG = r"\w[\w.-]{0,127}"
+_DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
+_REFERENCE = re.compile(rf"((?:{_DOMAIN}/)?{_PATH})(?::({_TAG}))?(?:@({_DIGEST}))?", re.ASCII)
+_NAME = re.compile(rf"(?:({_DOMAIN})/)?({_PATH})", re.ASCII)
+_IDENTIFIER = re.compile("[a-f0-9]{64}")
+_ALGORITHM = re.compile("[a-z0-9]+(?:[.+_-][a-z0-9]+)*")
+_DIGEST_SIZES = {"sha256": 64, "sha384": 96, "sha512": 128}
+_DEFAULT_DOMAIN = "docker.io"
+_MAX_NAME = 255
+
+
+class InvalidReference(ValueError):
+    """A text that is no image reference; the message is distribution/reference's own."""
+
+
+class Reference(NamedTuple):
+    """A normalised reference."""
+
+    domain: str
+    path: str
+    tag: str = ""
+    digest: str = ""
+
+    @property
+    def name(self) -> str:
+        """Domain and path, without tag and digest."""
+        return f"{self.domain}/{self.path}"
+
+    @property
+    def familiar(self) -> str:
+        """As people write it: without Docker Hub's own parts."""
+        short = self.path.removeprefix("library/")
+        text = str(self)
+        if self.domain != _DEFAULT_DOMAIN:
+            return text
+        return (short if "/" not in short else self.path) + text[len(self.name) :]
+
+    def __str__(self) -> str:
+        text = self.name
+        if self.tag:
+            text += f":{self.tag}"
+        return f"{text}@{self.digest}" if self.digest else text
+
+
+def parse_tag(text: str) -> str:
+    """A `--tag` as docker buildx hands it on: checked, not normalised. Raises InvalidReference."""
+    match = _REFERENCE.fullmatch(text)
+    if match is None:
+        if not text:
+            raise InvalidReference("repository name must have at least one component")
+        if _REFERENCE.fullmatch(text.lower()):
+            raise InvalidReference("repository name must be lowercase")
+        raise InvalidReference("invalid reference format")
+    named = _NAME.fullmatch(match.group(1))
+    _check(named.group(2) if named else match.group(1), match.group(3))
+    return text
+
+
+def parse_reference(text: str) -> Reference:
+    """A reference with Docker Hub's defaults filled in: `app` is `docker.io/library/app`. Raises InvalidReference."""
+    if _IDENTIFIER.fullmatch(text):
+        raise InvalidReference(f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings")
+    domain, rest = _split(text)
+    path = rest.partition(":")[0]
+    if path != path.lower():
+        raise InvalidReference(f"invalid reference format: repository name ({path}) must be lowercase")
+    match = _REFERENCE.fullmatch(f"{domain}/{rest}")
+    if match is None:
+        raise InvalidReference("invalid reference format")
+    path = match.group(1)[len(domain) + 1 :]
+    _check(path, match.group(3))
+    return Reference(domain, path, match.group(2) or "", match.group(3) or "")
+
+
+def repositories(names: Iterable[str]) -> tuple[str, ...]:
+    """The repositories of image names, without tags, each once. Raises InvalidReference that names the image."""
+    found: dict[str, None] = {}
+    for name in names:
+        try:
+            found[parse_reference(name).name] = None
+        except InvalidReference as error:
+            raise InvalidReference(f'invalid tag "{name}": {error}') from None
+    return tuple(found)
+
+
+def _check(path: str, digest: str | None) -> None:
+    if len(path) > _MAX_NAME:
+        raise InvalidReference(f"repository name must not be more than {_MAX_NAME} characters")
+    if not digest:
+        return
+    algorithm, _, value = digest.partition(":")
+    if not _ALGORITHM.fullmatch(algorithm):
+        raise InvalidReference("invalid checksum digest format")
+    if algorithm not in _DIGEST_SIZES:
+        raise InvalidReference("unsupported digest algorithm")
+    if len(value) != _DIGEST_SIZES[algorithm]:
+        raise InvalidReference("invalid checksum digest length")
+    if value != value.lower():
+        raise InvalidReference("invalid checksum digest format")
+
+
+def registry_host(domain: str) -> str:
+    """The host that serves a domain's API: Docker Hub's is named otherwise than its images."""
+    return "registry-1.docker.io" if domain in (_DEFAULT_DOMAIN, "index.docker.io") else domain
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Domain and the rest: a first part counts as domain with a dot, a colon, a capital, or as `localhost`."""
+    first, slash, rest = text.partition("/")
+    if not slash or not ("." in first or ":" in first or first == "localhost" or first != first.lower()):
+        domain, rest = _DEFAULT_DOMAIN, text
+    else:
+        domain = first
+    if domain == "index.docker.io":
+        domain = _DEFAULT_DOMAIN
+    if domain == _DEFAULT_DOMAIN and "/" not in rest:
+        rest = f"library/{rest}"
+    return domain, rest

@@ -1,0 +1,122 @@
+"""Bearer tokens from a registry's token server.
+
+Reference: distribution's "Token Authentication" and "OAuth2 token authentication"; the order of attempts is
+containerd's and BuildKit's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from buildclient.base.errors import ClientError
+from buildclient.base.proxy import pool, proxy_for
+from buildclient.registry.credentials import Credentials
+
+__all__ = ["Token", "TokenRefused", "fetch_token"]
+
+_CLIENT = "buildkit-client"
+_DEFAULT_LIFE = 60
+"""Seconds that a token lives which does not say so."""
+_TIMEOUT = 30.0
+_TRIES = 3
+
+
+class Token(NamedTuple):
+    """A token and its life."""
+
+    value: str
+    expires_in: int = _DEFAULT_LIFE
+    """Seconds."""
+    issued_at: int = 0
+    """Seconds since the epoch; 0 where the server does not say."""
+
+
+class TokenRefused(ClientError):
+    """The token server gave none."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def fetch_token(realm: str, service: str, scopes: Sequence[str], credentials: Credentials) -> Token:
+    """Asks `realm` for a token; blocking. Raises TokenRefused.
+
+    A token in the configuration is taken as it is. With a secret the OAuth way is tried first, the older GET where
+    the server does not know it; without one the GET is anonymous.
+    """
+    if credentials.registry_token:
+        return Token(credentials.registry_token)
+    secret = credentials.identity_token or credentials.secret
+    username = "" if credentials.identity_token else credentials.username
+    if secret:
+        try:
+            return _post(realm, service, scopes, username, secret)
+        except TokenRefused as error:
+            # GCR answers 404 to a POST, Artifactory 401, others 405.
+            if error.status not in (401, 404) and not (error.status == 405 and username):
+                raise
+    return _get(realm, service, scopes, username, secret)
+
+
+def _post(realm: str, service: str, scopes: Sequence[str], username: str, secret: str) -> Token:
+    fields = {"client_id": _CLIENT, "service": service, "scope": " ".join(scopes)}
+    if username:
+        fields.update(grant_type="password", username=username, password=secret)
+    else:
+        fields.update(grant_type="refresh_token", refresh_token=secret)
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    return _ask("POST", realm, {"body": urlencode(fields), "headers": headers})
+
+
+def _get(realm: str, service: str, scopes: Sequence[str], username: str, secret: str) -> Token:
+    from urllib3.util import make_headers
+
+    fields = [*((("service", service),) if service else ()), *(("scope", scope) for scope in scopes)]
+    headers = make_headers(basic_auth=f"{username}:{secret}") if secret else {}
+    return _ask("GET", realm, {"fields": fields, "headers": headers})
+
+
+def _ask(method: str, realm: str, options: dict[str, Any]) -> Token:
+    import urllib3
+
+    try:
+        retries = urllib3.Retry(
+            _TRIES,
+            other=0,
+            # Asking twice for a token does no harm.
+            allowed_methods=None,
+            status_forcelist=(429, 500, 502, 503, 504),
+            backoff_factor=0.2,
+            raise_on_status=False,
+            respect_retry_after_header=False,
+        )
+        with pool(proxy_for(realm, "", os.environ)) as manager:
+            answer = manager.request(method, realm, timeout=_TIMEOUT, retries=retries, **options)
+    except urllib3.exceptions.HTTPError as error:
+        raise TokenRefused(f"failed to fetch a token from {realm}: {error}") from None
+    if answer.status != 200:
+        raise TokenRefused(f"failed to fetch a token from {realm}: status {answer.status}", answer.status)
+    try:
+        body = json.loads(answer.data)
+        value = body.get("access_token") or body.get("token")
+    except (ValueError, AttributeError):
+        value = None
+    if not value:
+        raise TokenRefused(f"the token server {realm} gave no token")
+    life = body.get("expires_in")
+    return Token(
+        str(value), life if isinstance(life, int) and life > 0 else _DEFAULT_LIFE, _seconds(body.get("issued_at"))
+    )
+
+
+def _seconds(text: object) -> int:
+    try:
+        return int(datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp())
+    except ValueError:
+        return 0

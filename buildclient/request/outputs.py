@@ -1,0 +1,106 @@
+"""`-o`, `--push` and `--load`: texts to outputs, with the rules and the messages of docker buildx.
+
+Reference: util/buildflags/export.go and CreateExports of buildx 0.38.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from buildclient.base.csvtext import CsvError, csv_fields
+from buildclient.base.errors import UsageError
+from buildclient.base.gotext import parse_bool
+from buildclient.request.values import Output
+
+__all__ = ["build_outputs", "check_default_load", "is_archive", "parse_output", "parse_outputs"]
+
+_PREFIX = "failed to build: "
+_LOAD = (
+    "--load puts images into a Docker daemon, and there is none here: "
+    "use -o type=docker,dest=image.tar (or type=oci), or --push"
+)
+
+
+def parse_output(text: str) -> Output:
+    """One `-o`: a folder's name, `-` for a tar on standard output, or `type=…,dest=…,key=value`. Raises UsageError."""
+    try:
+        fields = csv_fields(text)
+    except CsvError as error:
+        raise UsageError(str(error)) from None
+    if len(fields) == 1 and fields[0] == text and not text.startswith("type="):
+        return Output("tar" if text == "-" else "local", {}, text)
+    kind = dest = ""
+    attrs: dict[str, str] = {}
+    for field in fields:
+        key, equals, value = field.partition("=")
+        if not equals:
+            raise UsageError(f"invalid value {field}")
+        key = key.lower().strip()
+        if key == "type":
+            kind = value
+        elif key == "dest":
+            dest = value
+        else:
+            attrs[key] = value
+    if not kind:
+        raise UsageError("type is required for output")
+    return Output(kind, attrs, dest)
+
+
+def parse_outputs(*texts: str, push: bool = False) -> tuple[Output, ...]:
+    """Several `-o` and perhaps `--push`, as a request takes them. Raises UsageError."""
+    return build_outputs([parse_output(text) for text in texts], push=push)
+
+
+def build_outputs(given: Sequence[Output], *, push: bool = False, load: bool = False) -> tuple[Output, ...]:
+    """Outputs as exporters take them, with `--push` and `--load` put in. Raises UsageError.
+
+    Whether destinations exist is asked where files are (`adapters`).
+    """
+    if load:
+        raise UsageError(_LOAD, flag="--load")
+    outputs = [_exporter(output) for output in given]
+    if push:
+        images = [number for number, output in enumerate(outputs) if output.type == "image"]
+        for number in images:
+            attrs = {"unpack": "false", **outputs[number].attrs, "push": "true"}
+            outputs[number] = outputs[number]._replace(attrs=attrs)
+        if not images:
+            outputs.append(Output("image", {"push": "true", "unpack": "false"}))
+    if sum(output.dest == "-" for output in outputs) > 1:
+        raise UsageError(f"{_PREFIX}multiple outputs configured to write to stdout")
+    return tuple(outputs)
+
+
+def check_default_load(default_load: bool, outputs: Sequence[Output], environ: Mapping[str, str]) -> None:
+    """Refuses a build without output on a builder that is to load into Docker. Raises UsageError."""
+    if default_load and not outputs and not parse_bool(environ.get("BUILDX_NO_DEFAULT_LOAD", "")):
+        raise UsageError(
+            "the builder's option default-load wants the image in a Docker daemon, and there is none here: "
+            "use --push, -o type=docker,dest=image.tar, or -o type=cacheonly to leave it in the build cache"
+        )
+
+
+def is_archive(output: Output) -> bool:
+    """Whether an output comes back as one stream of bytes."""
+    return output.type == "tar" or (
+        output.type in ("oci", "docker") and parse_bool(output.attrs.get("tar", "true"), True)
+    )
+
+
+def _exporter(output: Output) -> Output:
+    kind, attrs, dest = output.type, dict(output.attrs), output.dest
+    if kind == "registry":
+        return Output("image", {"unpack": "false", **attrs, "push": "true"})
+    if kind == "docker" and not dest:
+        raise UsageError(_LOAD)
+    if kind in ("oci", "docker") and not parse_bool(attrs.get("tar", "true"), True):
+        raise UsageError(f"tar=false is not supported yet for {kind}: write an archive, dest=FILE, and unpack it")
+    if is_archive(output):
+        return Output(kind, attrs, dest or "-")
+    if kind == "local" or kind in ("oci", "docker"):
+        if not dest:
+            raise UsageError(f"{_PREFIX}dest is required for {kind} exporter")
+        if dest == "-":
+            raise UsageError(f"{_PREFIX}dest cannot be stdout for {kind} exporter")
+    return Output(kind, attrs, dest)

@@ -1,0 +1,61 @@
+"""`--platform` as docker buildx reads it, with the messages of containerd's `platforms` package."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from buildclient.base.errors import UsageError
+from buildclient.contract.platform import Platform, PlatformError, parse_platform
+
+__all__ = ["read_platforms"]
+
+_PART = re.compile(r"[A-Za-z0-9_.-]+")
+_OS = re.compile(r"([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+)*)\))?")
+_PREFIX = "failed to build: "
+
+
+def read_platforms(texts: Iterable[str], local: Callable[[], str]) -> tuple[Platform, ...]:
+    """Platforms from texts, each perhaps a comma-separated list; the first of equal ones stays.
+
+    `local` gives this machine's platform, for the word `local`. Raises UsageError.
+    """
+    found: dict[Platform, None] = {}
+    for text in texts:
+        for one in text.split(",") if text else ():
+            found[_read(local() if one.lower() == "local" else one)] = None
+    return tuple(found)
+
+
+def _read(text: str) -> Platform:
+    if problem := _problem(text):
+        raise UsageError(f"{_PREFIX}{problem}: invalid argument")
+    try:
+        return parse_platform(text)
+    except PlatformError:
+        if "(" in text:
+            raise UsageError(f"--platform {text}: operating system versions are not supported yet") from None
+        said = "unknown operating system or architecture" if "/" not in text else "cannot parse platform specifier"
+        raise UsageError(f'{_PREFIX}"{text}": {said}: invalid argument') from None
+
+
+def _problem(text: str) -> str:
+    if "*" in text:
+        return f'"{text}": wildcards not yet supported'
+    # At most four parts, as there.
+    for number, part in enumerate(text.split("/", 3)):
+        if number == 0 and not _OS.fullmatch(part):
+            return (
+                f'"{part}" is an invalid OS component of "{text}": '
+                f'OSAndVersion specifier component must match "^{_quoted(_OS)}$"'
+            )
+        if number and not _PART.fullmatch(part):
+            return (
+                f'"{part}" is an invalid component of "{text}": '
+                f'platform specifier component must match "^{_quoted(_PART)}$"'
+            )
+    return ""
+
+
+def _quoted(pattern: re.Pattern[str]) -> str:
+    return pattern.pattern.replace("\\", "\\\\")

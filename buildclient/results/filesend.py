@@ -1,0 +1,160 @@
+"""moby.filesync.v1.FileSend: takes what the daemon exports, as one stream of bytes or as a tree of files.
+
+Reference: session/filesync/filesync.go of BuildKit. Which exporter speaks is in `buildkit-attachable-exporter-id`,
+its position in the solve; daemons before 0.13 know one exporter alone and send no id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, cast
+
+from buildclient.session import diffcopy
+from buildclient.session.call import Call, Code, Handlers, Status
+from buildclient.session.wire import WireError, read_bytes_message
+
+__all__ = ["ArchiveReceiver", "TreeReceiver", "filesend"]
+
+_CLOSING = 2.0
+"""Seconds that a tree has to be let go of; a disk that hangs would hold an interrupted build."""
+
+
+class ArchiveReceiver(Protocol):
+    """Takes one stream of bytes (oci, docker, tar); called in a thread."""
+
+    def write(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """The next bytes. Raises OSError."""
+
+    def finish(self) -> None:
+        """All of it came."""
+
+
+class TreeReceiver(Protocol):
+    """Takes a tree of files (local); called in a thread."""
+
+    def open(self) -> TreeWriter:
+        """A writer for one stream; several platforms may come at once."""
+
+
+class TreeWriter(Protocol):
+    """Writes one stream's entries."""
+
+    def entry(self, stat: diffcopy.Stat) -> bool:
+        """Makes an entry; whether its content is wanted. Raises OSError, DiffCopyError for a path that must not be."""
+
+    def data(self, file: int, data: bytes) -> None:
+        """Content of the entry of that position, empty at its end. Raises OSError."""
+
+    def finish(self) -> None:
+        """Every content came: sets the folders' times."""
+
+    def close(self) -> None:
+        """Takes away what is incomplete; may be called twice."""
+
+
+Receivers = Mapping[int, ArchiveReceiver | TreeReceiver]
+
+
+def filesend(receivers: Receivers) -> Handlers:
+    """The service for these exporters, by position."""
+
+    async def diff_copy(call: Call) -> None:
+        given = call.metadata.get("buildkit-attachable-exporter-id", ("0",))[0]
+        receiver = receivers.get(int(given) if given.isdigit() else -1)
+        if receiver is None:
+            raise Status(Code.UNKNOWN, f"exporter {given} not found")
+        disk = ThreadPoolExecutor(1, "export")
+        try:
+            if hasattr(receiver, "open"):
+                await _tree(call, cast(TreeReceiver, receiver), disk)
+            else:
+                await _archive(call, receiver, disk)
+        except OSError as error:
+            raise Status(Code.UNKNOWN, _words(error)) from None
+        except (diffcopy.DiffCopyError, WireError) as error:
+            raise Status(Code.UNKNOWN, str(error)) from None
+        finally:
+            # Not waited for: a pipe that nobody reads would hold an interrupted build.
+            disk.shutdown(wait=False)
+
+    return {"/moby.filesync.v1.FileSend/DiffCopy": diff_copy}
+
+
+async def _archive(call: Call, receiver: ArchiveReceiver, disk: ThreadPoolExecutor) -> None:
+    loop = asyncio.get_running_loop()
+    while messages := await call.read_batch():
+        await loop.run_in_executor(disk, receiver.write, [read_bytes_message(message) for message in messages])
+    await loop.run_in_executor(disk, receiver.finish)
+
+
+async def _tree(call: Call, receiver: TreeReceiver, disk: ThreadPoolExecutor) -> None:
+    loop = asyncio.get_running_loop()
+    writer = await loop.run_in_executor(disk, receiver.open)
+    transfer = _Transfer(writer)
+    try:
+        while messages := await call.read_batch():
+            answers = await loop.run_in_executor(disk, transfer.feed, messages)
+            if answers:
+                await call.write_batch(answers)
+            if transfer.done:
+                # The daemon's FIN is the end: fsutil never half-closes.
+                return
+    finally:
+        # In the thread that writes, behind what it may still be writing.
+        closing = loop.run_in_executor(disk, writer.close)
+        await asyncio.wait([closing], timeout=_CLOSING)
+        if closing.done():
+            closing.result()
+    raise Status(Code.CANCELLED, "the export ended before its end")
+
+
+def _words(error: OSError) -> str:
+    reason = (error.strerror or str(error)).lower()
+    return f"{os.fsdecode(error.filename)}: {reason}" if isinstance(error.filename, str | bytes) else reason
+
+
+class _Transfer:
+    """The receiver's side of DiffCopy, without I/O of its own."""
+
+    def __init__(self, writer: TreeWriter) -> None:
+        self._writer = writer
+        self._next = 0
+        self._open: set[int] = set()
+        self._listed = False
+        self._fin_sent = False
+        self.done = False
+
+    def feed(self, messages: Sequence[bytes]) -> list[bytes]:
+        """Takes packets; gives those to send back."""
+        answers: list[bytes] = []
+        for message in messages:
+            packet = diffcopy.decode(message)
+            if packet.type == diffcopy.STAT:
+                if packet.stat is None:
+                    self._listed = True
+                else:
+                    if self._writer.entry(packet.stat):
+                        self._open.add(self._next)
+                        answers.append(diffcopy.encode_request(self._next))
+                    self._next += 1
+            elif packet.type == diffcopy.DATA:
+                self._data(packet)
+            elif packet.type == diffcopy.ERR:
+                raise diffcopy.DiffCopyError(packet.data.decode(errors="replace"))
+            elif packet.type == diffcopy.FIN_TYPE:
+                self.done = True
+        if self._listed and not self._open and not self._fin_sent:
+            self._writer.finish()
+            answers.append(diffcopy.FIN)
+            self._fin_sent = True
+        return answers
+
+    def _data(self, packet: diffcopy.Packet) -> None:
+        if packet.id not in self._open:
+            raise diffcopy.DiffCopyError(f"the daemon sent content of file {packet.id}, which was not asked for")
+        self._writer.data(packet.id, packet.data)
+        if not packet.data:
+            self._open.discard(packet.id)

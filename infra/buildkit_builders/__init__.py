@@ -1,0 +1,27 @@
+"""BuildKit builders on Kubernetes as Pulumi components. Pulumi is imported when a component is first asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from buildkit_builders.args import BuilderArgs, NodeArgs
+    from buildkit_builders.builder import Builder
+    from buildkit_builders.node import BuilderNode
+
+__all__ = ["Builder", "BuilderArgs", "BuilderNode", "NodeArgs"]
+
+_HOMES = {
+    "Builder": "buildkit_builders.builder",
+    "BuilderArgs": "buildkit_builders.args",
+    "BuilderNode": "buildkit_builders.node",
+    "NodeArgs": "buildkit_builders.args",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'buildkit_builders' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

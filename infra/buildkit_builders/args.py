@@ -1,0 +1,103 @@
+"""What users of the components write, field by field, in the spelling of docker buildx's driver options.
+
+Plain values only: names in Kubernetes and the shape of the stack follow from them, so they must be known in a preview.
+Numbers, booleans, lists and mappings may also be given as buildx's texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+__all__ = ["BuilderArgs", "DriverOpts", "NodeArgs", "TolerationArgs"]
+
+
+class TolerationArgs(TypedDict, total=False):
+    """One toleration, as a pod's manifest has it; `operator` and `effect` in any case."""
+
+    key: str
+    operator: str
+    value: str
+    effect: str
+    tolerationSeconds: int | str
+
+
+_Pairs = Mapping[str, str | int | bool] | Sequence[str] | str
+
+DriverOpts = TypedDict(
+    "DriverOpts",
+    {
+        # what each means, its default and an example: docs/options.md, made from buildkit_builders.options.table
+        "image": str,
+        "namespace": str,
+        "default-load": bool | str,
+        "replicas": int | str,
+        "requests.cpu": str | int | float,
+        "requests.memory": str | int,
+        "requests.ephemeral-storage": str | int,
+        "limits.cpu": str | int | float,
+        "limits.memory": str | int,
+        "limits.ephemeral-storage": str | int,
+        "buildkit-root-volume-memory": str | int,
+        "nodeselector": _Pairs,
+        "annotations": _Pairs,
+        "labels": _Pairs,
+        "tolerations": Sequence[TolerationArgs | str] | str,
+        "serviceaccount": str,
+        "schedulername": str,
+        "timeout": str,
+        "rootless": bool | str,
+        "loadbalance": str,
+        "qemu.install": bool | str,
+        "qemu.image": str,
+    },
+    total=False,
+)
+"""The driver options of a node, by buildx's names."""
+
+NodeArgs = TypedDict(
+    "NodeArgs",
+    {
+        # The node's name, and its workload's (`_` made `-`). Default: the builder's name and the node's number, kube0.
+        "name": str,
+        # What the node builds natively, such as ["linux/amd64"]. Default: whatever its BuildKit reports.
+        "platforms": Sequence[str] | str,
+        # The node's options; they override the builder's, one by one. A mapping, or the text of `--driver-opt`.
+        "driver-opts": DriverOpts | Sequence[str] | str,
+        # The same as those options, for nodes that differ from the builder in nothing else.
+        "namespace": str,
+        "loadbalance": str,
+        "default-load": bool | str,
+    },
+    total=False,
+)
+"""One builder node."""
+
+BuilderArgs = TypedDict(
+    "BuilderArgs",
+    {
+        # The builder's name. Default: the component's name.
+        "name": str,
+        # The namespace of the builder and of nodes that name none. Default: that of the Kubernetes context.
+        "namespace": str,
+        # The nodes. Default: a single one.
+        "nodes": Sequence[NodeArgs],
+        # Options of every node.
+        "driver-opts": DriverOpts | Sequence[str] | str,
+        # How a build's pod is chosen, `sticky` (default) or `random`.
+        "loadbalance": str,
+        # Whether builds without an output load their image. Default: false.
+        "default-load": bool | str,
+        # The kubeconfig's context. Default: the current one. The output names it only if it is set.
+        "context": str,
+        # A kubeconfig's path, or its contents (kept as a secret). Default: where kubectl looks.
+        "kubeconfig": str,
+        # Whether to make the namespaces; those we did not make are never deleted. Default: false.
+        "createNamespace": bool | str,
+        # A ServiceAccount that may build and nothing else: a name, made in the builder's namespace, or
+        # namespace/name of one that is there. Default: none.
+        "clientServiceAccount": str,
+    },
+    total=False,
+)
+"""A builder: what stack config `builder:…` holds."""

@@ -1,0 +1,213 @@
+"""Drive stacks from a Python script: preview, up, refresh, drift, destroy, outputs; one stack or many at once.
+
+Synchronous, on Pulumi's Automation API; in async code call it through `asyncio.to_thread`.
+
+    from buildkit_builders.automation import Project
+
+    dev = Project(".").stack("dev")
+    if dev.preview().changes:
+        print(dev.up().builder.nodes)
+
+A project's own program needs Pulumi's Python language host, as `pulumi up` does; a function given as `program` runs
+in this process and needs none. The user's selected stack stays selected.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pulumi import automation as auto
+
+from buildclient.contract.output import BuilderOutput
+from buildkit_builders.command import Command, interrupt_all, interrupts, start_none_after
+from buildkit_builders.results import Drift, Events, Preview, StackError, Update, explain, read_builder
+
+__all__ = ["Drift", "OnOutput", "Preview", "Project", "Stack", "StackError", "Update", "each"]
+
+OnOutput = Callable[[str], Any]
+"""Takes one line of Pulumi's progress."""
+
+
+class Project:
+    """A folder with a Pulumi.yaml, or below one."""
+
+    def __init__(
+        self,
+        folder: str | Path = ".",
+        *,
+        program: auto.PulumiFn | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`program` runs instead of the project's own; `environment` is added to that of the Pulumi CLI.
+
+        Raises StackError if there is no Pulumi.yaml in `folder` or above it, or no Pulumi CLI.
+        """
+        start = Path(folder).absolute()
+        found = next((one for one in [start, *start.parents] if (one / "Pulumi.yaml").is_file()), None)
+        if found is None:
+            raise StackError(f"there is no Pulumi.yaml in {start} or above it; name the project's folder")
+        self.folder = found
+        self._program = program
+        self._environment = dict(environment or {})
+        with explain():
+            self._command = Command()
+
+    def stack(self, name: str, *, create: bool | None = None) -> Stack:
+        """The stack `name`. With `create` it is made if missing; by default if it has a config file.
+
+        Raises StackError for a stack that is missing and not to be made.
+        """
+        workspace = self._workspace()
+        if create is None:
+            create = self._config_file(name).is_file()
+        with explain(f"stack {name}"):
+            try:
+                stack = auto.Stack.select(name, workspace)
+            except auto.StackNotFoundError:
+                if not create:
+                    known = ", ".join(self.stacks()) or "none"
+                    raise StackError(f"there is no stack {name}; there are: {known}") from None
+                stack = auto.Stack.create(name, workspace)
+        return Stack(self, stack)
+
+    def stacks(self) -> list[str]:
+        """The names of the project's stacks, in order."""
+        with explain("the list of stacks"):
+            return sorted(summary.name for summary in self._workspace().list_stacks())
+
+    def selected(self) -> str | None:
+        """The stack that `pulumi stack select` chose, if any."""
+        with explain("the list of stacks"):
+            return next((summary.name for summary in self._workspace().list_stacks() if summary.current), None)
+
+    def _workspace(self) -> auto.LocalWorkspace:
+        return _Workspace(
+            work_dir=str(self.folder),
+            program=self._program,
+            env_vars={"PULUMI_SKIP_UPDATE_CHECK": "true", **self._environment},
+            pulumi_command=self._command,
+        )
+
+    def _config_file(self, stack: str) -> Path:
+        # the SDK's own reading of Pulumi.yaml drops this key
+        try:
+            settings = yaml.safe_load((self.folder / "Pulumi.yaml").read_text())
+        except (OSError, yaml.YAMLError):
+            settings = None  # what is wrong with it, Pulumi tells
+        folder = settings.get("stackConfigDir") if isinstance(settings, dict) else None
+        return self.folder / str(folder or ".") / f"Pulumi.{stack}.yaml"
+
+
+class Stack:
+    """One stack. Every method raises StackError, in a line or two, for whatever Pulumi ends with."""
+
+    def __init__(self, project: Project, stack: auto.Stack) -> None:
+        self.name = stack.name
+        self.project = project
+        self._stack = stack
+
+    def preview(self, *, refresh: bool = False, on_output: OnOutput | None = None) -> Preview:
+        """What `up` would do. With `refresh` against the cluster as it is, else as the state knows it."""
+        events = Events()
+        with explain(f"preview of stack {self.name}", events):
+            result = self._stack.preview(
+                refresh=refresh, diff=True, color="never", on_output=on_output, on_event=events.add
+            )
+        return Preview(self.name, events.steps(), result.stdout)
+
+    def up(self, *, refresh: bool = False, on_output: OnOutput | None = None) -> Update:
+        """Make the cluster as the program says, and wait until the pods are ready."""
+        return self._update(
+            "update", lambda events: self._stack.up(refresh=refresh, on_output=on_output, on_event=events.add)
+        )
+
+    def refresh(self, *, on_output: OnOutput | None = None) -> Update:
+        """Take the cluster as it is into the state."""
+        return self._update("refresh", lambda events: self._stack.refresh(on_output=on_output, on_event=events.add))
+
+    def drift(self, *, on_output: OnOutput | None = None) -> Drift:
+        """Where the cluster is no longer as the state knows it. Changes neither."""
+        events = Events()
+        with explain(f"drift of stack {self.name}", events):
+            self._stack.preview_refresh(color="never", on_output=on_output, on_event=events.add)
+        return Drift(self.name, tuple(step for step in events.steps() if step.operation != "read"))
+
+    def preview_destroy(self, *, on_output: OnOutput | None = None) -> Preview:
+        """What `destroy` would delete."""
+        events = Events()
+        with explain(f"preview of stack {self.name}", events):
+            result = self._stack.preview_destroy(color="never", on_output=on_output, on_event=events.add)
+        return Preview(self.name, events.steps(), result.stdout)
+
+    def destroy(self, *, remove: bool = False, on_output: OnOutput | None = None) -> Update:
+        """Delete all that the stack made; with `remove` also the stack itself, but not its config file."""
+        destroyed = self._update(
+            "destroy", lambda events: self._stack.destroy(on_output=on_output, on_event=events.add)
+        )
+        if remove:
+            with explain(f"removal of stack {self.name}"):
+                self._stack.workspace.remove_stack(self.name, preserve_config=True)
+        return destroyed
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs, secrets in the clear."""
+        with explain(f"outputs of stack {self.name}"):
+            return {name: output.value for name, output in self._stack.outputs().items()}
+
+    def builder(self) -> BuilderOutput:
+        """The builder that the stack made, for a build client. Raises StackError if it has none."""
+        outputs = self.outputs()
+        if "builder" not in outputs:
+            raise StackError(f"stack {self.name} has no builder; bring it up first")
+        return read_builder(self.name, outputs["builder"])
+
+    def _update(self, what: str, act: Callable[[Events], Any]) -> Update:
+        events, started = Events(), time.monotonic()
+        with explain(f"{what} of stack {self.name}", events):
+            result = act(events)
+        outputs = getattr(result, "outputs", {})
+        values = {name: output.value for name, output in outputs.items()}
+        secret = frozenset(name for name, output in outputs.items() if output.secret)
+        return Update(self.name, events.steps(), values, time.monotonic() - started, secret)
+
+
+def each(stacks: Iterable[Stack], act: Callable[[Stack], Any], *, at_once: int = 8) -> dict[str, Any | StackError]:
+    """Do one thing to many stacks at once: `each(stacks, Stack.preview)`.
+
+    The result by stack name; where it failed, the StackError instead, so that one failure hides no success.
+    """
+
+    def one(stack: Stack) -> Any | StackError:
+        try:
+            return act(stack)
+        except StackError as error:
+            return error
+
+    listed = list(stacks)
+    workers = max(1, min(at_once, len(listed)))
+    with ThreadPoolExecutor(workers, initializer=start_none_after, initargs=(interrupts(),)) as pool:
+        try:
+            return dict(zip([stack.name for stack in listed], pool.map(one, listed), strict=True))
+        except KeyboardInterrupt:
+            # only this thread hears of it; the pool then waits for the others, which start nothing more
+            pool.shutdown(wait=False, cancel_futures=True)
+            interrupt_all()
+            raise
+
+
+class _Workspace(auto.LocalWorkspace):
+    """A workspace that leaves alone which stack the user has selected."""
+
+    def select_stack(self, stack_name: str) -> None:
+        self._run("stack", "--stack", stack_name, "--show-name")
+
+    def create_stack(self, stack_name: str) -> None:
+        self._run("stack", "init", stack_name, "--no-select")
+
+    def _run(self, *arguments: str) -> None:
+        self.pulumi_command.run([*arguments, "--non-interactive"], self.work_dir, dict(self.env_vars))

@@ -1,0 +1,83 @@
+"""`builders`: stacks from the command line, a thin face on buildkit_builders.automation.
+
+Results go to standard output, Pulumi's progress to standard error. Exit status: 0 done, 1 failed, 2 wrong usage,
+3 `drift` found some, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+
+import click
+
+from buildkit_builders.cli.commands import COMMANDS, traceback_option
+
+__all__ = ["main", "run"]
+
+
+@click.group(
+    commands=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 drift was found, 130 interrupted.",
+)
+@click.version_option(package_name="buildkit-builders", message="%(prog)s %(version)s")
+@traceback_option
+def main() -> None:
+    """Provision BuildKit builders on Kubernetes.
+
+    \b
+    Examples:
+      builders preview --stack dev
+      builders up --stack dev --yes
+      builders drift --stack prod || echo "status $?"
+      builders destroy --stack dev --yes
+    """
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    # what CI runners and init systems send, and a terminal that goes away: Pulumi has a lock to give back
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+    sys.exit(_status(arguments))
+
+
+def _status(arguments: Sequence[str]) -> int:
+    try:
+        result = main.main(list(arguments), prog_name="builders", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
+    except click.UsageError as error:
+        # one line: what is wrong, the nearest that is right, and where to read on
+        command = error.ctx.command_path if error.ctx else "builders"
+        click.echo(f"ERROR: {_sentence(error)} See {command} --help", err=True)
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("ERROR: interrupted", err=True)
+        return 130
+    except click.ClickException as error:
+        click.echo(f"ERROR: {error.format_message()}", err=True)
+        return 1
+    except Exception as error:
+        if "-D" in arguments or "--traceback" in arguments:
+            raise
+        from buildkit_builders.results import StackError
+
+        fault = "" if isinstance(error, StackError) else f"{type(error).__name__}: "
+        click.echo(f"ERROR: {fault}{error}" + (" (-D shows where)" if fault else ""), err=True)
+        return 1
+
+
+def _sentence(error: click.UsageError) -> str:
+    said = " ".join(error.format_message().split())
+    return said if said.endswith((".", "?")) else f"{said}."
+
+
+if __name__ == "__main__":
+    run()

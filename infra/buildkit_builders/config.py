@@ -1,0 +1,43 @@
+"""A stack's config `builder:…` as the component's args, just as it was given: checking is the component's work."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+import pulumi
+from pulumi.runtime.config import CONFIG, get_config_env
+
+from buildkit_builders.args import BuilderArgs
+from buildkit_builders.options.problems import nearest
+from buildkit_builders.spec import BUILDER_KEYS
+
+__all__ = ["builder_args"]
+
+_TEXTS = ("name", "namespace", "context", "kubeconfig")
+
+
+def builder_args() -> BuilderArgs:
+    """All keys of the stack's config that are in the project's namespace or one spelt much like it, known or not.
+
+    Pulumi hands every value over as text; those that read as JSON objects, lists, numbers or booleans become that.
+    """
+    project = pulumi.get_project()
+    args: dict[str, Any] = {}
+    for key, text in {**get_config_env(), **CONFIG.get()}.items():
+        namespace, _, name = key.partition(":")
+        if namespace == project and text != "":
+            args[name] = _value(name, text)
+        elif namespace != project and name in BUILDER_KEYS and nearest(namespace, [project]):
+            # `builders:nodes` would be nobody's config, and pass in silence
+            args[key] = text
+    return cast(BuilderArgs, args)
+
+
+def _value(key: str, text: str) -> Any:
+    if key in _TEXTS:
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,31 @@
+"""How a program ends on bad config: every problem, one line each, and no traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pulumi
+
+from buildkit_builders.options.problems import Problem, Problems
+
+__all__ = ["ConfigError", "reported"]
+
+
+class ConfigError(pulumi.RunError):
+    """The config of a builder is wrong. Pulumi prints the message, a line a problem, and stops the program."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        lines = [f"{count} in the builder's config; nothing was changed", *(f"  {problem}" for problem in problems)]
+        super().__init__("\n".join(lines))
+
+
+@contextmanager
+def reported() -> Iterator[Problems]:
+    """Collects problems; raises ConfigError at the end if there are any."""
+    problems = Problems()
+    yield problems
+    if problems.found:
+        raise ConfigError(tuple(dict.fromkeys(problems.found)))

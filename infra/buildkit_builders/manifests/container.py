@@ -1,0 +1,57 @@
+"""The containers of a builder pod: BuildKit's, and the one that installs emulators before it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from buildkit_builders.options import Options
+from buildkit_builders.spec import CONTAINER
+
+__all__ = ["buildkit_container", "emulator_container", "state_path"]
+
+_WORKERS = {"exec": {"command": ["buildctl", "debug", "workers"]}}
+# docker buildx allows it for every builder whose network is a pod's own.
+_ARGS = ["--allow-insecure-entitlement=network.host"]
+# Looked at every second from the start, a pod is ready as soon as BuildKit is; afterwards seldom, because each look
+# starts a process. The period of docker buildx, 30 s, is what makes its builders slow to start.
+_STARTUP = {"periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 300}
+_READINESS = {"periodSeconds": 10, "timeoutSeconds": 20, "failureThreshold": 3}
+_LIVENESS = {"periodSeconds": 30, "timeoutSeconds": 60, "failureThreshold": 3}
+_PRIVILEGED = {"privileged": True}
+# A user namespace made by an ordinary user needs calls and mounts that the default profiles forbid
+# (BuildKit, docs/rootless.md).
+_ROOTLESS = {"seccompProfile": {"type": "Unconfined"}, "appArmorProfile": {"type": "Unconfined"}}
+
+
+def buildkit_container(options: Options) -> dict[str, Any]:
+    """The container that runs buildkitd."""
+    container: dict[str, Any] = {
+        "name": CONTAINER,
+        "image": options.image,
+        # runc inside an ordinary user's container can't hide the pod's processes
+        "args": [*_ARGS, *(["--oci-worker-no-process-sandbox"] if options.rootless else [])],
+        "securityContext": dict(_ROOTLESS if options.rootless else _PRIVILEGED),
+        "startupProbe": {**_WORKERS, **_STARTUP},
+        "readinessProbe": {**_WORKERS, **_READINESS},
+        "livenessProbe": {**_WORKERS, **_LIVENESS},
+        "volumeMounts": [{"name": "state", "mountPath": state_path(options)}],
+    }
+    resources = {"requests": options.requests(), "limits": options.limits()}
+    if given := {what: amounts for what, amounts in resources.items() if amounts}:
+        container["resources"] = given
+    return container
+
+
+def emulator_container(options: Options) -> dict[str, Any]:
+    """The container that registers emulators of all other architectures with the Kubernetes node's kernel."""
+    return {
+        "name": "qemu",
+        "image": options.qemu_image,
+        "args": ["--install", "all"],
+        "securityContext": dict(_PRIVILEGED),
+    }
+
+
+def state_path(options: Options) -> str:
+    """Where BuildKit keeps its state: layers, cache, history."""
+    return "/home/user/.local/share/buildkit" if options.rootless else "/var/lib/buildkit"

@@ -1,0 +1,56 @@
+"""The pod of a builder node, as a template for whatever workload makes the pods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from buildkit_builders.manifests.container import buildkit_container, emulator_container
+from buildkit_builders.options import Options
+from buildkit_builders.spec import CONTAINER, NodeSpec
+
+__all__ = ["all_annotations", "all_labels", "pod_template"]
+
+PLATFORM_ANNOTATION = "buildx.docker.com/platform"
+# The annotation that AppArmor profiles had before Kubernetes 1.30; beside the field it makes the apiserver refuse.
+_OLD_APPARMOR = f"container.apparmor.security.beta.kubernetes.io/{CONTAINER}"
+
+
+def pod_template(node: NodeSpec) -> dict[str, Any]:
+    """The `template` of a workload: metadata and spec of each pod."""
+    options = node.options
+    spec: dict[str, Any] = {"containers": [buildkit_container(options)], "volumes": [_state_volume(options)]}
+    if options.qemu_install:
+        spec["initContainers"] = [emulator_container(options)]
+    if options.nodeselector:
+        spec["nodeSelector"] = dict(options.nodeselector)
+    if options.tolerations:
+        spec["tolerations"] = [toleration.to_json() for toleration in options.tolerations]
+    if options.serviceaccount:
+        spec["serviceAccountName"] = options.serviceaccount
+    if options.schedulername:
+        spec["schedulerName"] = options.schedulername
+    metadata: dict[str, Any] = {"labels": all_labels(node)}
+    noted = {k: v for k, v in all_annotations(node).items() if not (options.rootless and k == _OLD_APPARMOR)}
+    if noted:
+        metadata["annotations"] = noted
+    return {"metadata": metadata, "spec": spec}
+
+
+def all_labels(node: NodeSpec) -> dict[str, str]:
+    """The labels of the workload and its pods: the user's, and the one by which the pods are found."""
+    return {**node.options.labels, **node.selector}
+
+
+def all_annotations(node: NodeSpec) -> dict[str, str]:
+    """The annotations of the workload and its pods: the user's, and the platforms as docker buildx notes them."""
+    noted = dict(node.options.annotations)
+    if node.platforms:
+        noted[PLATFORM_ANNOTATION] = ",".join(map(str, node.platforms))
+    return noted
+
+
+def _state_volume(options: Options) -> dict[str, Any]:
+    # A volume even where it is on disk: on the container's own overlay BuildKit could not use overlayfs and would
+    # copy every layer.
+    memory = options.buildkit_root_volume_memory
+    return {"name": "state", "emptyDir": {"medium": "Memory", "sizeLimit": str(memory)} if memory else {}}

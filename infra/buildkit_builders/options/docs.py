@@ -1,0 +1,89 @@
+"""The reference of options, docs/options.md, made from the table.
+
+`python -m buildkit_builders.options.docs > docs/options.md`
+"""
+
+from __future__ import annotations
+
+from buildkit_builders.options.table import TABLE, Row
+from buildkit_builders.options.text import as_text
+
+__all__ = ["render"]
+
+_HEAD = """\
+# Options of a builder node
+
+<!-- Made by `python -m buildkit_builders.options.docs` from its table of options; a test holds the two together. -->
+
+They are the driver options of docker buildx's Kubernetes driver, with its names. Give them as a mapping, or as buildx's
+own text:
+
+```yaml
+config:
+  builder:nodes:
+    - name: builder-amd64
+      driver-opts: {replicas: 2, nodeselector: {kubernetes.io/arch: amd64}, requests.cpu: "2"}
+    - name: builder-arm64
+      driver-opts: replicas=2,"nodeselector=kubernetes.io/arch=arm64",requests.cpu=2
+```
+
+Options under `builder:driver-opts` are those of every node; a node's own override them one by one.
+
+| Option | Type | Default | Example | What it does |
+|---|---|---|---|---|
+"""
+_TAIL = """
+## Types
+
+- **boolean**: `true` or `false`; as text also what Go's ParseBool takes (`1`, `t`, `T`, `TRUE`, `True`, …).
+- **whole number**: 0 to 2147483647.
+- **CPU units**: a number of CPUs, in steps of a thousandth: `2`, `0.5`, `500m`. **bytes**: a number with a suffix of
+  Kubernetes (`k M G T P E`, `Ki Mi Gi Ti Pi Ei`) or none. Both are kept as Kubernetes would store them: `0.5` as
+  `500m`, `1024Mi` as `1Gi`, so that a second update has nothing to change.
+- **duration**: numbers with a unit, as Go's ParseDuration takes them: `120s`, `2m30s`, `1.5h`. A bare `120` is refused.
+- **name**: as Kubernetes wants it: lower-case letters, digits and `-`, and `.` in a DNS subdomain.
+- **key=value pairs**: a mapping, a list of `key=value`, or text with commas: `a=b,c=d`.
+- **tolerations**: a list of mappings (`key`, `operator`, `value`, `effect`, `tolerationSeconds`), or text:
+  commas within a toleration, `;` between them. Operators and effects in any case.
+
+## Text
+
+Options are separated by commas. One whose value has commas itself is quoted, as a whole
+(`"nodeselector=a=b,c=d"`, CSV's way, `""` for a quote within) or its value alone (`nodeselector="a=b,c=d"`, as in
+buildx's documentation). Of an option given twice the last counts. Several lines, or a list, are several `--driver-opt`.
+
+Everything wrong is told at once, each with the option, what was given and what is allowed.
+
+## Where this differs from docker buildx 0.38
+
+| | docker buildx | here |
+|---|---|---|
+| `requests.ephemeral-storage` | written into the limits | a request |
+| `rootless=false` | takes the rootless image | takes the ordinary one |
+| `labels` | also in the workload's selector, which can never change | on workload and pods only |
+| `replicas=-1`, malformed tolerations | accepted, and refused by Kubernetes later, or dropped | refused |
+| `nodeselector="a=b,c=d"` outside a shell | refused | read |
+| `operator=exists` | passed on, and refused by Kubernetes | stored as `Exists` |
+| annotations under `buildx.docker.com/` | one of them is reserved | all are reserved |
+| readiness | looked at after 5 s, then every 30 s | every second until BuildKit is up |
+"""
+
+
+def render() -> str:
+    """The page as Markdown."""
+    return _HEAD + "".join(_line(row) for row in TABLE) + _TAIL
+
+
+def _line(row: Row) -> str:
+    cells = [
+        f"`{row.name}`",
+        row.kind.name,
+        row.default_text or "none",
+        f"`{as_text({row.name: row.example})}`",
+        row.about,
+    ]
+    return "| " + " | ".join(cells) + " |\n"
+
+
+if __name__ == "__main__":
+    print(render(), end="")

@@ -1,0 +1,172 @@
+"""What driving a stack gives back: typed results, read off Pulumi's engine events, and errors in a line or two."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from pulumi import automation as auto
+from pulumi.automation import events as engine
+
+from buildclient.contract.output import BuilderOutput, OutputError
+
+__all__ = ["Drift", "Events", "Preview", "StackError", "Step", "Update", "explain", "read_builder"]
+
+_QUIET = frozenset(["same", "read", "refresh"])
+_COLOUR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
+
+
+class StackError(Exception):
+    """A stack operation failed; the message says which and why, and may list several problems, a line each."""
+
+
+class Step(NamedTuple):
+    """What happens to one resource."""
+
+    operation: str
+    """Pulumi's word: create, update, delete, replace, …"""
+    type: str
+    name: str
+    paths: tuple[str, ...]
+    """The properties that differ, such as `spec.replicas`."""
+
+
+class Preview(NamedTuple):
+    """What an update would do."""
+
+    stack: str
+    steps: tuple[Step, ...]
+    text: str
+    """The preview as Pulumi prints it."""
+
+    @property
+    def changes(self) -> Mapping[str, int]:
+        """How many resources each operation concerns; empty if nothing would change."""
+        return Counter(step.operation for step in self.steps)
+
+
+class Update(NamedTuple):
+    """What was done."""
+
+    stack: str
+    steps: tuple[Step, ...]
+    outputs: Mapping[str, Any]
+    """The stack's outputs after an `up`; empty after a refresh or destroy."""
+    seconds: float
+    secret: frozenset[str] = frozenset()
+    """The names of those outputs that are secrets; their values are in the clear here."""
+
+    @property
+    def changes(self) -> Mapping[str, int]:
+        """How many resources each operation concerned; empty if nothing had to be done."""
+        return Counter(step.operation for step in self.steps)
+
+    @property
+    def builder(self) -> BuilderOutput:
+        """The builder that is up now. Raises StackError if the stack exports none."""
+        if "builder" not in self.outputs:
+            raise StackError(f"stack {self.stack} exports no output named builder")
+        return read_builder(self.stack, self.outputs["builder"])
+
+
+class Drift(NamedTuple):
+    """Where the cluster differs from the state: an update step changed there, a delete step is gone there."""
+
+    stack: str
+    steps: tuple[Step, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.steps)
+
+
+def read_builder(stack: str, value: Any) -> BuilderOutput:
+    """The builder in a stack's output. Raises StackError for a value that is none."""
+    try:
+        return BuilderOutput.from_json(value)
+    except OutputError as error:
+        raise StackError(f"stack {stack}: {error}") from None
+
+
+class Events:
+    """Gathers the engine's events of one operation."""
+
+    def __init__(self) -> None:
+        self._steps: dict[tuple[str, str], Step] = {}
+        self._errors: list[str] = []
+
+    def add(self, event: engine.EngineEvent) -> None:
+        """Take one event."""
+        diagnostic = event.diagnostic_event
+        if diagnostic and diagnostic.severity == "error" and not diagnostic.ephemeral:
+            name = diagnostic.urn.rpartition("::")[2] if diagnostic.urn else ""
+            text = _COLOUR.sub("", diagnostic.message).strip()
+            stack = not name or "pulumi:pulumi:Stack" in (diagnostic.urn or "")
+            if text:
+                self._errors.append(text if stack else f"{name}: {text}")
+        for one in (event.resource_pre_event, event.res_outputs_event):
+            if one and one.metadata:
+                self._step(one.metadata)
+
+    def _step(self, metadata: engine.StepEventMetadata) -> None:
+        operation = str(getattr(metadata.op, "value", metadata.op))
+        if operation in _QUIET:
+            return
+        # a refresh tells what it found only once it has looked
+        paths = sorted({*(metadata.detailed_diff or {}), *(metadata.diffs or [])} - {""})
+        step = Step(operation, metadata.type, metadata.urn.rpartition("::")[2], tuple(paths))
+        known = self._steps.get((operation, metadata.urn))
+        self._steps[operation, metadata.urn] = known if known and known.paths and not paths else step
+
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that change something, in the order in which they began."""
+        return tuple(self._steps.values())
+
+    def errors(self) -> list[str]:
+        """What went wrong, each thing once, without the lines that only say that something did."""
+        told = [text for text in dict.fromkeys(self._errors) if not _is_echo(text)]
+        return told or list(dict.fromkeys(self._errors))
+
+
+def _is_echo(text: str) -> bool:
+    return text.startswith(("update failed", "preview failed", "an unhandled error occurred", "Program exited"))
+
+
+@contextmanager
+def explain(what: str = "", events: Events | None = None) -> Iterator[None]:
+    """Turns what the Automation API raises into a StackError that begins with `what`."""
+    head = f"{what}: " if what else ""
+    try:
+        yield
+    except auto.ConcurrentUpdateError:
+        raise StackError(f"{head}another update is under way; wait, or clear a stale lock: pulumi cancel") from None
+    except auto.CommandError as error:
+        if isinstance(error, auto.StackNotFoundError) and events is None:
+            raise
+        told = "\n".join(events.errors() if events else []) or _last_line(str(error))
+        raise StackError(head + told + _advice(told)) from None
+    except auto.InvalidVersionError as error:
+        raise StackError(f"{head}{error}") from None
+    except FileNotFoundError as error:
+        if error.filename == "pulumi" or "pulumi" in str(error):
+            raise StackError(
+                "there is no Pulumi CLI on PATH; see https://www.pulumi.com/docs/iac/download-install/"
+            ) from None
+        raise
+
+
+def _advice(told: str) -> str:
+    """What to do about the one error that every newcomer meets."""
+    missing = re.search(r'namespaces "([^"]+)" not found', told)
+    if not missing:
+        return ""
+    return f"\nmake it: kubectl create namespace {missing[1]}; or set builder:createNamespace: true"
+
+
+def _last_line(text: str) -> str:
+    """The line that says why, out of the output of a failed command."""
+    lines = [line.strip().removeprefix("stderr: ") for line in _COLOUR.sub("", text).splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("error:")]
+    return (errors or lines or ["Pulumi failed without a word"])[-1].removeprefix("error:").strip()
