@@ -7,8 +7,8 @@ image. `--destroy` takes everything away again afterwards; without it a second r
 needs what `pulumi up` needs: the Pulumi CLI, logged in, and a kubectl context. With a registry that speaks plain HTTP,
 name it in BUILDCLIENT_INSECURE_REGISTRIES.
 
-The builder output is all that passes from one half to the other: `buildkit_builders` knows nothing of builds, `buildclient`
-nothing of Pulumi. It prints the image's digest to standard output, progress to standard error.
+The builder output is all that passes from one half to the other: `buildkit_builders` knows nothing of builds,
+`buildclient` nothing of Pulumi. It prints the image's digest to standard output, progress to standard error.
 """
 
 from __future__ import annotations

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 import yaml
-from infra_project import PulumiProject
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.cluster.infra_project import PulumiProject
+from tests.conftest import ROOT
+
 BIN = ROOT / ".venv" / "bin"
 ACCEPT = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json"
 

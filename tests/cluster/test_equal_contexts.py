@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client_builder import HandMadeBuilder, Ran
-from conftest import kubectl
-from equal_contexts import CASES, FAILING, Case, Plot
 
 from localcluster import tools
+from tests.cluster.client_builder import HandMadeBuilder, Ran
+from tests.cluster.equal_contexts import CASES, FAILING, Case, Plot
+from tests.conftest import kubectl
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 

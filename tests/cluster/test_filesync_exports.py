@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client_builder import BIN, HandMadeBuilder
-from conftest import kubectl
-from equal_contexts import CASES, Case, Plot
 
 from localcluster import tools
+from tests.cluster.client_builder import BIN, HandMadeBuilder
+from tests.cluster.equal_contexts import CASES, Case, Plot
+from tests.conftest import kubectl
 
 pytestmark = pytest.mark.cluster
 

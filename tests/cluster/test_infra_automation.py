@@ -19,7 +19,8 @@ import pytest
 import yaml
 from buildkit_builders import Builder
 from buildkit_builders.automation import Project, Stack, StackError, each
-from infra_project import ROOT, PulumiProject
+
+from tests.cluster.infra_project import ROOT, PulumiProject
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from infra_project import ROOT, PulumiProject
 
 from buildclient.contract.output import CONFIG_MAP_KEY, BuilderOutput
+from tests.cluster.infra_project import ROOT, PulumiProject
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 

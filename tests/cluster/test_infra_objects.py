@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,9 @@ from buildkit_builders.options.quantity import parse_quantity
 from buildkit_builders.options.table import TABLE
 from buildkit_builders.options.text import as_text
 from buildkit_builders.spec import BuilderSpec, check_builder
-from infra_project import ROOT, PulumiProject
 
 from buildclient.contract.output import Cluster
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
+from tests.cluster.infra_project import ROOT, PulumiProject
 
 pytestmark = pytest.mark.cluster
 NAMESPACE = "default"  # there always; nothing is made in it

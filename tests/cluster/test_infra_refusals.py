@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-from infra_project import PulumiProject
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
-from malformed_infra import CONFIGS, MAPPINGS, TEXTS
+from tests.cluster.infra_project import PulumiProject
+from tests.unit.builders.malformed_infra import CONFIGS, MAPPINGS, TEXTS
 
 pytestmark = pytest.mark.cluster
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from infra_project import ROOT, Done, PulumiProject
 
+from tests.cluster.infra_project import ROOT, Done, PulumiProject
 from tests.conftest import kubectl
 
 BIN = ROOT / ".venv" / "bin"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from infra_project import ROOT, PulumiProject
+
+from tests.cluster.infra_project import ROOT, PulumiProject
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import kubectl
-from standins_project import Project, deployment, resource
+
+from tests.cluster.standins_project import Project, deployment, resource
+from tests.conftest import kubectl
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 

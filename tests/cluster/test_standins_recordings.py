@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from standins_replay import (
+
+from tests.cluster.standins_replay import (
     RECORDED,
     RECORDED_STATE,
     STEPS,

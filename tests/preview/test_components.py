@@ -1,0 +1,234 @@
+"""The components as the engine sees them: types, names, parents, providers, order, and refusal before any of it."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from buildkit_builders import Builder, BuilderNode
+from buildkit_builders.errors import ConfigError
+from pulumi.runtime.config import set_all_config
+
+from buildclient.contract.output import CONFIG_MAP_KEY, BuilderOutput
+from tests.preview.mocked import KUBECONFIG, Registered, run
+
+ROOT = Path(__file__).resolve().parents[2]
+NATIVE: Any = [
+    {"name": "builder-amd64", "platforms": ["linux/amd64"], "driver-opts": {"replicas": 2, "timeout": "90s"}},
+    {"name": "builder-arm64", "platforms": ["linux/arm64"]},
+]
+
+
+def builder(name: str = "kube", opts: pulumi.ResourceOptions | None = None, **args: Any) -> Callable[[], Builder]:
+    """A program with one builder."""
+    return lambda: Builder(name, {"kubeconfig": KUBECONFIG, **args}, opts)  # type: ignore[typeddict-item]
+
+
+def by_name(registered: list[Registered]) -> dict[str, Registered]:
+    """What was registered, by name."""
+    return {one.name: one for one in registered}
+
+
+def _tail(urn: str) -> str:
+    return urn.rpartition("::")[2]
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_types_names_and_parents_are_those_of_the_state(preview: bool) -> None:
+    """These become state: a change here needs an alias."""
+    registered, _ = run(builder(nodes=NATIVE, createNamespace=True, clientServiceAccount="ci"), preview=preview)
+    assert {(one.type, one.name, _tail(one.parent)) for one in registered} == {
+        ("builder:index:Builder", "kube", "builder-test"),
+        ("pulumi:providers:kubernetes", "kube-kubernetes", "kube"),
+        ("kubernetes:core/v1:Namespace", "kube-namespace", "kube"),
+        ("builder:index:BuilderNode", "builder-amd64", "kube"),
+        ("builder:index:BuilderNode", "builder-arm64", "kube"),
+        ("kubernetes:apps/v1:Deployment", "builder-amd64-deployment", "builder-amd64"),
+        ("kubernetes:apps/v1:Deployment", "builder-arm64-deployment", "builder-arm64"),
+        ("kubernetes:core/v1:ConfigMap", "kube-output", "kube"),
+        ("kubernetes:core/v1:ServiceAccount", "kube-client-serviceaccount", "kube"),
+        ("kubernetes:rbac.authorization.k8s.io/v1:Role", "kube-client-role", "kube"),
+        ("kubernetes:rbac.authorization.k8s.io/v1:RoleBinding", "kube-client-rolebinding", "kube"),
+    }
+
+
+def test_every_object_goes_through_the_builders_provider() -> None:
+    """No object falls back to Pulumi's default provider, whatever its parent."""
+    registered, _ = run(builder(nodes=NATIVE, createNamespace=True))
+    objects = [one for one in registered if one.type.startswith("kubernetes:")]
+    assert len(objects) == 4
+    assert all("::kube-kubernetes::" in one.provider for one in objects)
+
+
+def test_the_provider_keeps_a_kubeconfig_secret_and_the_cluster_fixed() -> None:
+    """Contents of a kubeconfig are a secret; the server, not the credentials, says which cluster it is."""
+    registered, _ = run(builder())
+    inputs = by_name(registered)["kube-kubernetes"].inputs
+    assert inputs["clusterIdentifier"] == "https://192.0.2.1:6443"
+    assert inputs["kubeconfig"]["value"] == KUBECONFIG, "wrapped as a secret"
+    named, _ = run(builder(context="team"))
+    assert by_name(named)["kube-kubernetes"].inputs["clusterIdentifier"] == "team"
+
+
+def test_the_variable_kubeconfig_stays_out_of_the_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A path that differs from machine to machine would be a change on each."""
+    path = tmp_path / "config"
+    path.write_text(KUBECONFIG)
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    registered, _ = run(lambda: Builder("kube", {}))
+    assert "kubeconfig" not in by_name(registered)["kube-kubernetes"].inputs
+
+
+def test_a_callers_provider_is_used() -> None:
+    """With a provider in the options none is made."""
+
+    def program() -> None:
+        mine = pulumi.ProviderResource("kubernetes", "mine", {})
+        Builder("kube", {"kubeconfig": KUBECONFIG}, pulumi.ResourceOptions(providers=[mine]))
+
+    registered, _ = run(program)
+    names = by_name(registered)
+    assert "kube-kubernetes" not in names
+    assert "::mine::" in names["kube0-deployment"].provider
+
+
+def test_of_a_callers_provider_no_cluster_is_guessed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The current context may be another cluster: the output names one only if the args do."""
+    path = tmp_path / "config"
+    path.write_text(KUBECONFIG)
+    monkeypatch.setenv("KUBECONFIG", str(path))
+
+    def cluster(**args: Any) -> Any:
+        def program() -> None:
+            mine = pulumi.ProviderResource("kubernetes", "mine", {})
+            Builder("kube", args, pulumi.ResourceOptions(provider=mine))  # type: ignore[arg-type]
+
+        registered, _ = run(program)
+        return BuilderOutput.loads(by_name(registered)["kube-output"].inputs["data"][CONFIG_MAP_KEY]).cluster
+
+    assert tuple(cluster()) == ("", "")
+    assert tuple(cluster(context="team")) == ("team", "https://192.0.2.1:6443")
+
+
+def test_pods_come_after_the_namespace_and_the_output_after_the_pods() -> None:
+    """Clients read of nothing that is not there."""
+    registered, _ = run(builder(nodes=NATIVE, createNamespace=True))
+    names = by_name(registered)
+    assert [_tail(urn) for urn in names["builder-amd64-deployment"].depends_on] == ["kube-namespace"]
+    assert {_tail(urn) for urn in names["kube-output"].depends_on} == {
+        "kube-namespace", "builder-amd64-deployment", "builder-arm64-deployment",
+    }  # fmt: skip
+
+
+def test_the_timeout_option_is_how_long_pulumi_waits() -> None:
+    """`timeout` becomes the custom timeouts of create and update."""
+    registered, _ = run(builder(nodes=NATIVE))
+    names = by_name(registered)
+    assert names["builder-amd64-deployment"].custom_timeouts == {"create": "90s", "update": "90s"}
+    assert names["builder-arm64-deployment"].custom_timeouts == {"create": "120s", "update": "120s"}
+
+
+@pytest.mark.parametrize(("option", "waited"), [("1.5s", "1.5s"), ("300h", "1080000s"), ("1ns", "0.001s")])
+def test_any_timeout_is_written_as_go_reads_it(option: str, waited: str) -> None:
+    """Without exponents, however long or short."""
+    registered, _ = run(builder(**{"driver-opts": f"timeout={option}"}))
+    assert by_name(registered)["kube0-deployment"].custom_timeouts == {"create": waited, "update": waited}
+
+
+def test_config_of_a_misspelt_namespace_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`builders:nodes` is not passed over in silence; config of other packages is."""
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+
+    def program() -> None:
+        set_all_config({"builders:nodes": "[]", "kubernetes:context": "x", "aws:name": "y", "builder:name": "kube"})
+        runpy.run_path(str(ROOT / "stacks" / "__main__.py"))
+
+    with pytest.raises(ConfigError) as caught:
+        run(program)
+    (problem,) = [str(problem) for problem in caught.value.problems if problem.option == "builder"]
+    assert problem == 'builder: there is no key "builders:nodes" (did you mean "builder:nodes"?)'
+
+
+def test_the_output_is_the_same_in_stack_and_config_map() -> None:
+    """The exported value and the ConfigMap say the same, and a client can read both."""
+    exported: list[Any] = []
+
+    def program() -> None:
+        builder(nodes=NATIVE, namespace="buildkit")().output.apply(exported.append)
+
+    registered, _ = run(program)
+    from_map = BuilderOutput.loads(by_name(registered)["kube-output"].inputs["data"][CONFIG_MAP_KEY])
+    assert from_map.name == "kube"
+    assert [node.workload.name for node in from_map.nodes if node.workload] == ["builder-amd64", "builder-arm64"]
+    assert BuilderOutput.from_json(json.loads(json.dumps(exported[0]))) == from_map
+
+
+def test_the_context_is_recorded_only_if_it_was_asked_for() -> None:
+    """Everybody names contexts otherwise; the server is what stays."""
+
+    def cluster(**args: Any) -> Any:
+        registered, _ = run(builder(**args))
+        return BuilderOutput.loads(by_name(registered)["kube-output"].inputs["data"][CONFIG_MAP_KEY]).cluster
+
+    assert tuple(cluster()) == ("", "https://192.0.2.1:6443")
+    assert tuple(cluster(context="team")) == ("team", "https://192.0.2.1:6443")
+
+
+def test_a_node_stands_alone() -> None:
+    """BuilderNode is a component of its own right, with its options checked."""
+    registered, _ = run(lambda: BuilderNode("solo", {"namespace": "buildkit", "driver-opts": "replicas=3"}))
+    deployment = by_name(registered)["solo-deployment"].inputs
+    assert deployment["metadata"]["namespace"] == "buildkit"
+    assert deployment["spec"]["replicas"] == 3
+
+
+def test_bad_config_registers_nothing_and_lists_everything() -> None:
+    """Every problem is told before any resource is registered."""
+    seen: list[Registered] = []
+
+    def program() -> None:
+        Builder("good", {"kubeconfig": KUBECONFIG})
+        Builder(
+            "kube",
+            {"kubeconfig": KUBECONFIG, "namespace": "A", "nodes": [{"driver-opts": "replicas=x"}], "context": "nope"},
+            where="builder:",
+        )
+
+    with pytest.raises(ConfigError) as caught:
+        run(program, seen=seen)
+    names = {one.name for one in seen}
+    assert {"good", "good0-deployment"} <= names, "what is registered is seen"
+    assert not any(name.startswith("kube") for name in names)
+    assert isinstance(caught.value, pulumi.RunError)
+    assert [problem.option for problem in caught.value.problems] == [
+        "builder:context",
+        "builder:namespace",
+        "builder:nodes[0].driver-opts.replicas",
+    ]
+
+
+@pytest.mark.parametrize("stack", ["local", "dev", "staging", "prod"])
+def test_the_worked_examples_preview(stack: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each stack's config passes the check and registers a Deployment for each of its nodes."""
+    path = tmp_path / "config"
+    path.write_text(KUBECONFIG)
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    config = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text())["config"]
+    defaults = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    given = {f"builder:{key}": entry["default"] for key, entry in defaults.items()} | config
+    as_pulumi = {key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}
+
+    def program() -> None:
+        set_all_config(as_pulumi)
+        runpy.run_path(str(ROOT / "stacks" / "__main__.py"))
+
+    registered, _ = run(program)
+    deployments = [one for one in registered if one.type == "kubernetes:apps/v1:Deployment"]
+    assert len(deployments) == max(1, len(config.get("builder:nodes", [])))
+    assert all(one.inputs["metadata"]["namespace"] == "buildkit" for one in deployments)

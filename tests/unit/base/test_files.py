@@ -1,0 +1,53 @@
+"""Files that are written whole."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from buildclient.base.files import write_whole
+
+BUILDER = {
+    "version": 1,
+    "name": "kube",
+    "namespace": "none",
+    "loadbalance": "sticky",
+    "defaultLoad": False,
+    "kubernetes": {},
+    "nodes": [{"name": "one", "namespace": "none", "platforms": ["linux/amd64"], "address": "tcp://127.0.0.1:1"}],
+}
+
+
+@pytest.fixture(autouse=True)
+def _builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A builder that cannot be reached: whoever asks it ends with another status."""
+    path = tmp_path / "builder.json"
+    path.write_text(json.dumps(BUILDER))
+    monkeypatch.setenv("BUILDCLIENT_BUILDER", str(path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    for name in ("DOCKER_DEFAULT_PLATFORM", "BUILDKIT_PROGRESS", "BUILDX_NO_DEFAULT_ATTESTATIONS", "BUILDX_BUILDER"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_result_is_written_beside_under_a_name_that_nobody_can_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder that others may write into, a link of theirs is neither followed nor replaced."""
+    write_whole(str(tmp_path / "id"), "first")
+    mask = os.umask(0)
+    os.umask(mask)
+    assert os.stat(tmp_path / "id").st_mode & 0o777 == 0o666 & ~mask
+    (tmp_path / f"id.{os.getpid()}").symlink_to("mine")
+    write_whole(str(tmp_path / "id"), "second")
+    assert (tmp_path / "id").read_text() == "second"
+    monkeypatch.setattr("secrets.token_hex", lambda size: "known")
+    (tmp_path / ".buildclient-known").symlink_to("mine")
+    with pytest.raises(FileExistsError):
+        write_whole(str(tmp_path / "id"), "third")
+    assert (tmp_path / "id").read_text() == "second"
+    assert (tmp_path / ".buildclient-known").is_symlink()
+    assert not (tmp_path / "mine").exists()

@@ -1,0 +1,125 @@
+"""Kubeconfig files, held to the official client where it has an answer."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from buildclient.base.errors import UnreachableError
+from buildclient.kube.kubeconfig import load_kubeconfig
+
+PEM = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+DATA = base64.b64encode(PEM).decode()
+
+
+def config(user: dict[str, Any] | None = None, cluster: dict[str, Any] | None = None, **top: Any) -> dict[str, Any]:
+    """A kubeconfig of one context."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": "https://one.example:6443", **(cluster or {})}}],
+        "users": [{"name": "u", "user": user or {}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u", "namespace": "team"}}],
+        "current-context": "x",
+        **top,
+    }
+
+
+def written(folder: Path, name: str, value: dict[str, Any]) -> str:
+    """The path of a file with a kubeconfig in it."""
+    path = folder / name
+    path.write_text(yaml.safe_dump(value))
+    return str(path)
+
+
+CASES = {
+    "token": config({"token": "abc"}),
+    "basic": config({"username": "me", "password": "secret"}),
+    "certificate data": config({"client-certificate-data": DATA, "client-key-data": DATA}),
+    "authority data": config({"token": "t"}, {"certificate-authority-data": DATA}),
+    "insecure": config({"token": "t"}, {"insecure-skip-tls-verify": True}),
+    "server name": config({"token": "t"}, {"tls-server-name": "inner.example"}),
+    "proxy": config({"token": "t"}, {"proxy-url": "http://proxy.example:3128"}),
+    "empty exec fields": config({"token": "t", "exec": None}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_reads_what_the_official_client_reads(name: str, tmp_path: Path) -> None:
+    """Server, trust, credentials and proxy are those that `kubernetes.config` finds in the same file."""
+    kubernetes_client = pytest.importorskip("kubernetes.client")
+    from kubernetes import config as oracle
+
+    path = written(tmp_path, "config", CASES[name])
+    theirs = kubernetes_client.Configuration()
+    oracle.load_kube_config(config_file=path, client_configuration=theirs)
+    ours = load_kubeconfig({}, path).access("x")
+    assert ours.server == theirs.host
+    assert ours.insecure == (not theirs.verify_ssl)
+    assert (ours.proxy_url or None) == theirs.proxy
+    assert (ours.tls_server_name or None) == theirs.tls_server_name
+    for material, file in ((ours.ca, theirs.ssl_ca_cert), (ours.certificate, theirs.cert_file)):
+        assert material.read() == (Path(file).read_bytes() if file else b"")
+    said = next(iter(theirs.api_key.values()), "")
+    if ours.token:
+        assert said == f"Bearer {ours.token}"
+    if ours.username:
+        assert said == "Basic " + base64.b64encode(f"{ours.username}:{ours.password}".encode()).decode()
+
+
+def test_the_first_file_that_names_a_thing_wins(tmp_path: Path) -> None:
+    """Several files are merged as kubectl merges them, and files that are not there are passed over."""
+    first = config({"token": "first"})
+    second = config({"token": "second"}, {"server": "https://two.example"}, **{"current-context": "y"})
+    second["contexts"].append({"name": "y", "context": {"cluster": "c", "user": "v"}})
+    second["users"].append({"name": "v", "user": {"token": "v"}})
+    paths = [written(tmp_path, "a", first), str(tmp_path / "missing"), written(tmp_path, "b", second)]
+    found = load_kubeconfig({"KUBECONFIG": ":".join(paths)})
+    assert found.current == "x"
+    assert found.access("x").token == "first"
+    assert found.access("y").server == "https://one.example:6443"
+    assert found.access("y").token == "v"
+
+
+def test_relative_file_names_belong_to_their_file(tmp_path: Path) -> None:
+    """Certificates and token files are looked for beside the kubeconfig that names them."""
+    (tmp_path / "ca.crt").write_bytes(PEM)
+    path = written(tmp_path, "config", config({"tokenFile": "token"}, {"certificate-authority": "ca.crt"}))
+    access = load_kubeconfig({}, path).access("x")
+    assert access.ca.read() == PEM
+    assert access.token_file == str(tmp_path / "token")
+
+
+def test_json_is_read_as_yaml(tmp_path: Path) -> None:
+    """A kubeconfig in JSON gives the same as one in YAML."""
+    path = tmp_path / "config"
+    path.write_text(json.dumps(config({"token": "t"})))
+    assert load_kubeconfig({}, str(path)) == load_kubeconfig({}, str(path))._replace(files=(str(path),))
+    assert load_kubeconfig({}, str(path)).access("x").namespace == "team"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("- a\n", "no kubeconfig"),
+        ("a: [\n", "not YAML at line"),
+        (yaml.safe_dump(config({"auth-provider": {"name": "oidc"}})), "auth-provider"),
+        (yaml.safe_dump(config({}, {"server": ""})), "no usable server"),
+        (yaml.safe_dump(config({"exec": {"apiVersion": "v1"}})), "exec has no command"),
+        (yaml.safe_dump({**config(), "clusters": []}), 'cluster "c", which is not there'),
+        (yaml.safe_dump(config({}, {"certificate-authority-data": "%"})), "is not base64"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(text: str, words: str, tmp_path: Path) -> None:
+    """Each malformed kubeconfig is one line that names the field."""
+    path = tmp_path / "config"
+    path.write_text(text)
+    with pytest.raises(UnreachableError) as caught:
+        load_kubeconfig({}, str(path)).access("x")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)

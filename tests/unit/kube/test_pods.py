@@ -1,0 +1,164 @@
+"""The pods' API, against a small apiserver of our own on loopback (the real one: tests/cluster)."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+
+from buildclient.base.errors import UnreachableError
+from buildclient.kube.api import KubeApi
+from buildclient.kube.kubeconfig import Access
+from buildclient.kube.pod import read_pod
+from buildclient.kube.pods import KubernetesPods
+
+
+def soon(seconds: float = 5) -> float:
+    """A deadline on the loop's clock."""
+    return asyncio.get_running_loop().time() + seconds
+
+
+def pod(name: str, *, ready: bool = True, version: str = "1", **status: Any) -> dict[str, Any]:
+    """A pod as the API gives it."""
+    return {
+        "metadata": {"name": name, "namespace": "space", "resourceVersion": version},
+        "spec": {"nodeName": "n1"},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": str(ready)}], **status},
+    }
+
+
+class _Api(http.server.BaseHTTPRequestHandler):
+    lists: ClassVar[list[Any]] = []
+    events: ClassVar[list[Any]] = []
+    watches = 0
+
+    def do_GET(self) -> None:
+        if "watch=1" in self.path:
+            type(self).watches += 1
+            self.send_response(200)
+            self.end_headers()
+            for event in self.events:
+                self.wfile.write(json.dumps(event).encode() + b"\n")
+                self.wfile.flush()
+            threading.Event().wait(0.3)
+            return
+        answer = self.lists[0] if len(self.lists) == 1 else self.lists.pop(0)
+        status, body = answer if isinstance(answer, tuple) else (200, answer)
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def api() -> Iterator[tuple[type[_Api], KubernetesPods]]:
+    """An API whose lists and events a test sets, and the pods read from it."""
+    kind = type("Api", (_Api,), {"lists": [], "events": [], "watches": 0})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    access = Access(f"http://127.0.0.1:{server.server_address[1]}", "test")
+    yield kind, KubernetesPods(KubeApi(access, {}))
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def listed(*pods: dict[str, Any]) -> dict[str, Any]:
+    """A list of pods."""
+    return {"metadata": {"resourceVersion": "7"}, "items": list(pods)}
+
+
+async def test_waiting_watches_until_enough_are_ready(api: tuple[type[_Api], KubernetesPods]) -> None:
+    """The wait ends with the event that makes a pod ready, and told each state before."""
+    kind, pods = api
+    kind.lists[:] = [listed(pod("a", ready=False))]
+    kind.events[:] = [
+        {"type": "MODIFIED", "object": pod("a", ready=False, phase="Pending")},
+        {"type": "MODIFIED", "object": pod("a")},
+    ]
+    told: list[list[bool]] = []
+    found = await pods.wait_ready(
+        "space", {"app": "x"}, "buildkitd", 1, soon(), lambda all_: told.append([p.ready for p in all_])
+    )
+    assert [p.name for p in found] == ["a"]
+    assert told == [[False], [False], [True]]
+
+
+async def test_a_list_that_is_too_old_is_read_anew(api: tuple[type[_Api], KubernetesPods]) -> None:
+    """410 Gone in a watch leads to a fresh list."""
+    kind, pods = api
+    kind.lists[:] = [listed(), listed(pod("b"))]
+    kind.events[:] = [{"type": "ERROR", "object": {"code": 410, "message": "too old"}}]
+    found = await pods.wait_ready("space", {"app": "x"}, "buildkitd", 1, soon())
+    assert [p.name for p in found] == ["b"]
+    assert kind.watches == 1
+
+
+async def test_the_deadline_gives_each_pods_reason(api: tuple[type[_Api], KubernetesPods]) -> None:
+    """Pods that do not become ready are listed with the cluster's own words."""
+    kind, pods = api
+    waiting = {"name": "buildkitd", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
+    kind.lists[:] = [listed(pod("a", ready=False, containerStatuses=[waiting]))]
+    with pytest.raises(UnreachableError) as caught:
+        await pods.wait_ready("space", {"app": "x"}, "buildkitd", 1, soon(0.5))
+    assert "0 of 1 pods with app=x ready" in str(caught.value)
+    assert "a: ImagePullBackOff: no such image" in str(caught.value)
+
+
+async def test_no_pod_at_all_is_said(api: tuple[type[_Api], KubernetesPods]) -> None:
+    """An empty list at the deadline names the labels and the namespace."""
+    kind, pods = api
+    kind.lists[:] = [listed()]
+    with pytest.raises(UnreachableError, match=r"no pod carries app=x .*namespace space"):
+        await pods.wait_ready("space", {"app": "x"}, "buildkitd", 1, soon(0.3))
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(401, "log in again"), (403, "a right is missing: cannot list"), (500, "cannot list")]
+)
+async def test_refusals_are_one_line(api: tuple[type[_Api], KubernetesPods], status: int, words: str) -> None:
+    """Each refusal names what was wanted and the context."""
+    kind, pods = api
+    kind.lists[:] = [(status, {"message": "cannot list"})]
+    with pytest.raises(UnreachableError) as caught:
+        await pods.list("space", {"app": "x"}, "buildkitd")
+    assert words in str(caught.value)
+    assert 'namespace space (context "test")' in str(caught.value)
+
+
+async def test_an_api_that_is_not_there_is_said() -> None:
+    """A refused connection names the server."""
+    pods = KubernetesPods(KubeApi(Access("http://127.0.0.1:1", "test"), {}))
+    with pytest.raises(UnreachableError, match=r"cannot reach http://127\.0\.0\.1:1"):
+        await pods.list("space", {"app": "x"}, "buildkitd")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2 nodes"}]},  # noqa: E501
+         "Unschedulable: 0/2 nodes"),
+        ({"containerStatuses": [{"name": "b", "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                                 "lastState": {"terminated": {"exitCode": 137}}}]},
+         "CrashLoopBackOff: last exit code 137"),
+        ({"initContainerStatuses": [{"name": "qemu", "state": {"terminated": {"reason": "Error", "exitCode": 2}}}]},
+         "Error: exit code 2"),
+        ({"reason": "Evicted", "message": "The node was low on memory"}, "Evicted: The node was low on memory"),
+        ({"containerStatuses": [{"name": "b", "ready": False, "state": {"running": {}}}]}, "container b not ready"),
+    ],
+)  # fmt: skip
+def test_why_a_pod_is_not_ready(status: dict[str, Any], reason: str) -> None:
+    """The most telling of the cluster's own words is taken."""
+    raw = pod("a", ready=False)
+    raw["status"] = {"phase": "Pending", **status}
+    assert read_pod(raw, "b").reason == reason

@@ -1,0 +1,80 @@
+"""The way to a node when pods come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import grpc
+import pytest
+from grpc.aio import AioRpcError, Metadata
+
+from buildclient.base.errors import UnreachableError
+from buildclient.contract.output import NodeOutput
+from buildclient.kube.pod import Pod
+from buildclient.nodes.node import BuilderNode
+from buildclient.proto import control_pb2 as pb
+
+
+def error(code: grpc.StatusCode, text: str, *details: tuple[str, Any]) -> AioRpcError:
+    """An error as grpc raises it, with details as BuildKit packs them."""
+    trailers = Metadata()
+    if details:
+        status = pb.Status(message=text)
+        for name, body in details:
+            value = body if isinstance(body, bytes) else json.dumps(body).encode()
+            status.details.add(type_url=f"github.com/moby/buildkit/{name}+json", value=value)
+        trailers.add("grpc-status-details-bin", status.SerializeToString())
+    return AioRpcError(code, Metadata(), trailers, details=text)
+
+
+class _Endpoint:
+    description = "there"
+
+    def __init__(self, pods: _Pods, pod: Pod) -> None:
+        self._pods, self._pod = pods, pod
+
+    async def connect(self, deadline: float) -> Any:
+        self._pods.tried.append(self._pod.name)
+        raise UnreachableError(f"{self._pod.name} is gone")
+
+
+class _Pods:
+    def __init__(self, *pods: Pod) -> None:
+        self.pods = list(pods)
+        self.tried: list[str] = []
+
+    async def list(self, namespace: str, selector: Mapping[str, str], container: str) -> Sequence[Pod]:
+        return self.pods
+
+    async def wait_ready(self, *arguments: Any) -> Sequence[Pod]:
+        raise UnreachableError("none became ready")
+
+    def endpoint(self, pod: Pod, container: str) -> Any:
+        return _Endpoint(self, pod)
+
+
+def pod(name: str, *, ready: bool = True, terminating: bool = False) -> Pod:
+    """A pod."""
+    return Pod(name, "ns", ready, terminating)
+
+
+def soon() -> float:
+    """A deadline."""
+    return asyncio.get_running_loop().time() + 5
+
+
+async def test_another_pod_is_tried_when_the_chosen_one_is_gone() -> None:
+    """A pod may go away between the list and the exec: the others are tried, each once, never a terminating one."""
+    pods = _Pods(pod("a"), pod("b"), pod("c", ready=False), pod("d", terminating=True))
+    with pytest.raises(UnreachableError, match="is gone"):
+        await BuilderNode(NodeOutput("n", "ns"), pods).open("key", soon())
+    assert sorted(pods.tried) == ["a", "b"]
+
+
+async def test_without_a_ready_pod_the_wait_decides() -> None:
+    """With no pod ready, the error is that of the wait."""
+    with pytest.raises(UnreachableError, match="none became ready"):
+        await BuilderNode(NodeOutput("n", "ns"), _Pods(pod("a", ready=False))).open("key", soon())

@@ -1,0 +1,152 @@
+"""The solve that a command line becomes, held to what docker buildx 0.38.2 sent a daemon for the same line.
+
+`data/buildx_command_lines.jsonl` was recorded through a proxy between docker buildx and a BuildKit daemon (remote
+driver, linux/amd64): flags, environment, and either the solve or the last line of standard error.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildclient.cli.flags import build_request
+from buildclient.cli.main import main, status_of
+from buildclient.contract.platform import parse_platform
+from buildclient.request.attrs import check_request, solve_request, without_artifacts
+from buildclient.request.solve import SolveRequest
+from buildclient.request.values import BuildRequest, Output
+
+DATA = Path(__file__).parents[1] / "data"
+RECORDED = [json.loads(line) for line in (DATA / "buildx_command_lines.jsonl").read_text().splitlines()]
+SOLVES = [row for row in RECORDED if "solve" in row]
+REFUSED = [row for row in RECORDED if "error" in row]
+# What buildx's last line says and ours does not, with the reason.
+OTHERWISE = {
+    "--network": "buildx points at an option of its own `create`",
+    "--load": "there is no Docker daemon to load into",
+    'type=oci,"dest=o.tar': "another column of the same complaint",
+}
+
+
+def _id(row: dict[str, Any]) -> str:
+    return " ".join([*(f"{key}={value}" for key, value in row["environment"].items()), *row["flags"]])
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folders that the recorded lines name."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "ctx").mkdir()
+    (tmp_path / "ctx/Dockerfile").write_text("FROM scratch\n")
+    monkeypatch.chdir(tmp_path / "work")
+    for name in ("SOURCE_DATE_EPOCH", "DOCKER_DEFAULT_PLATFORM", "BUILDX_NO_DEFAULT_ATTESTATIONS", "BUILDX_BUILDER"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def solve_of(flags: list[str], environment: dict[str, str]) -> SolveRequest:
+    """The solve that our command line makes of flags."""
+    command = main.get_command(None, "build")  # type: ignore[arg-type]
+    assert command is not None
+    with command.make_context("build", [*flags, "../ctx"], help_option_names=["-h", "--help"]) as context:
+        request = build_request("../ctx", context.params, environment)
+    check_request(request)
+    return solve_request(request, request.platforms, ref="r", context_attrs=_context_attrs(request))
+
+
+def _context_attrs(request: BuildRequest) -> dict[str, str]:
+    """What `adapters.context` would add for these folders."""
+    attrs = {"filename": "Dockerfile"}
+    for name, path in request.build_contexts.items():
+        attrs["frontend.caps"] = "moby.buildkit.frontend.contexts+forward"
+        attrs[f"context:{name}"] = path if "://" in path else f"local:{name}"
+    return attrs
+
+
+@pytest.mark.parametrize("row", SOLVES, ids=_id)
+def test_the_solve_is_docker_buildx_s(row: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frontend, its attributes, exporters, caches and entitlements are equal to the letter."""
+    if any("local" in str(entry.get("type")) for entry in row["solve"]["cache"].get("imports", [])):
+        pytest.skip("a local cache is refused")
+    monkeypatch.setattr("buildclient.cli.flags._machine", lambda: "linux/amd64")
+    solve = solve_of(row["flags"], row["environment"])
+    theirs = row["solve"]
+    # Empty where the daemon refused the build before its frontend was asked for.
+    assert solve.frontend == theirs["frontend"] or not theirs["frontend"]
+    assert dict(solve.frontend_attrs) == theirs["attrs"]
+    exporters = [{"type": one.type, "attrs": dict(one.attrs)} for one in solve.exporters]
+    assert exporters == theirs["exporters"]
+    caches = {
+        kind: [{"type": one.type, **({"attrs": dict(one.attrs)} if one.attrs else {})} for one in entries]
+        for kind, entries in (("exports", solve.cache_exports), ("imports", solve.cache_imports))
+        if entries
+    }
+    assert caches == theirs["cache"]
+    assert list(solve.entitlements) == theirs["entitlements"]
+
+
+@pytest.mark.parametrize("row", REFUSED, ids=_id)
+def test_a_refusal_ends_with_docker_buildx_s_last_line(
+    row: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same words, but status 2, and a hint that names the flag above."""
+    monkeypatch.setenv("BUILDCLIENT_BUILDER", json.dumps(_NOWHERE))
+    for key, value in row["environment"].items():
+        monkeypatch.setenv(key, value)
+    status = status_of(["build", *row["flags"], "../ctx"])
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert status == 2
+    if not any(text in _id(row) for text in OTHERWISE):
+        assert last == row["error"]
+
+
+def test_the_recording_is_worth_its_name() -> None:
+    """Enough lines of both kinds, so that a recording cut short is noticed."""
+    assert len(SOLVES) > 80
+    assert len(REFUSED) > 40
+
+
+def test_several_nodes_push_by_digest_without_tags() -> None:
+    """Each node pushes its own index to the repository; the tags are for the merged one."""
+    request = BuildRequest(
+        tags=("a.example/b:1", "a.example/b:2", "a.example/c:1"),
+        platforms=(parse_platform("linux/arm64"),),
+        outputs=(Output("image", {"push": "true", "unpack": "false"}),),
+    )
+    solve = solve_request(request, request.platforms, ref="r", context_attrs={}, several_nodes=True)
+    assert solve.frontend_attrs["multi-platform"] == "true"
+    assert dict(solve.exporters[0].attrs) == {
+        "push": "true",
+        "unpack": "false",
+        "name": "a.example/b,a.example/c",
+        "push-by-digest": "true",
+    }
+
+
+_NOWHERE = {
+    "version": 1,
+    "name": "p",
+    "namespace": "x",
+    "loadbalance": "sticky",
+    "defaultLoad": False,
+    "kubernetes": {},
+    "nodes": [{"name": "p0", "namespace": "x", "platforms": ["linux/amd64"], "address": "tcp://127.0.0.1:1"}],
+}
+
+
+def test_attestations_may_be_kept_from_being_artifacts() -> None:
+    """BUILDX_NO_DEFAULT_OCI_ARTIFACT, for registries that refuse them; what an output itself says stays."""
+    outputs = (
+        Output("image", {"push": "true"}),
+        Output("oci", {"oci-artifact": "true"}, "x"),
+        Output("local", {}, "y"),
+    )
+    assert without_artifacts(outputs, None) == outputs
+    assert without_artifacts(outputs, "0") == outputs
+    assert [output.attrs for output in without_artifacts(outputs, "1")] == [
+        {"oci-artifact": "false", "push": "true"},
+        {"oci-artifact": "true"},
+        {},
+    ]

@@ -1,0 +1,248 @@
+"""What a build exports is put in its place whole or not at all, also when it is interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import stat as st
+import tarfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from buildclient.base.errors import BuildFailed, Cancelled, UsageError
+from buildclient.request.values import Output
+from buildclient.results.archive import merge_tars
+from buildclient.results.exports import Exports
+from buildclient.results.filesend import filesend
+from buildclient.results.tree import Tree, _Writer
+from buildclient.session import diffcopy
+from buildclient.session.call import Status
+from buildclient.session.wire import bytes_message
+from tests.unit.filesync_call import MemoryCall
+
+_SEND = "/moby.filesync.v1.FileSend/DiffCopy"
+
+
+def _file(path: bytes, **more: int) -> bytes:
+    return diffcopy.encode_stat(path, more.get("mode", 0o644), 1, more.get("mtime", 1))
+
+
+async def _archive(exports: Exports, node: int, data: bytes) -> None:
+    call = MemoryCall({"buildkit-attachable-exporter-id": ("0",)})
+    for at in range(0, len(data), 7000):
+        call.incoming.put_nowait(bytes_message(data[at : at + 7000]))
+    call.incoming.put_nowait(None)
+    await filesend(exports.receivers(node))[_SEND](call)
+
+
+def _tar(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return out.getvalue()
+
+
+async def test_an_archive_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    """Until then the destination is what it was; afterwards nothing else is beside it."""
+    dest = tmp_path / "out.tar"
+    dest.write_text("old")
+    exports = Exports([Output("tar", {}, str(dest))], 1)
+    await _archive(exports, 0, b"new" * 10_000)
+    assert dest.read_text() == "old"
+    exports.commit()
+    assert dest.read_bytes() == b"new" * 10_000
+    assert os.listdir(tmp_path) == ["out.tar"]
+
+
+async def test_an_aborted_build_leaves_the_destination_alone(tmp_path: Path) -> None:
+    """Nothing half-written, and a folder without leftovers."""
+    dest = tmp_path / "out.tar"
+    exports = Exports([Output("oci", {}, str(dest))], 1)
+    await _archive(exports, 0, b"half")
+    exports.abort()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+async def test_a_pipe_is_written_into_and_stays_one(tmp_path: Path, nodes: int) -> None:
+    """As `dest=/dev/null`, or a pipe that another program reads: it is not replaced by a file."""
+    dest = tmp_path / "pipe"
+    os.mkfifo(dest)
+    exports = Exports([Output("tar", {}, str(dest))], nodes)
+    reading = asyncio.ensure_future(asyncio.to_thread(dest.read_bytes))
+    for node in range(nodes):
+        await _archive(exports, node, _tar({f"f{node}": b"1" * 100_000}))
+    await asyncio.to_thread(exports.commit)
+    with tarfile.open(fileobj=io.BytesIO(await asyncio.wait_for(reading, 5))) as archive:
+        assert archive.getnames() == [f"f{node}" for node in range(nodes)]
+    assert st.S_ISFIFO(dest.stat().st_mode)
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+async def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    """As if it had been opened."""
+    (tmp_path / "link.tar").symlink_to("out.tar")
+    exports = Exports([Output("tar", {}, str(tmp_path / "link.tar"))], 1)
+    await _archive(exports, 0, b"new")
+    exports.commit()
+    assert (tmp_path / "link.tar").is_symlink()
+    assert (tmp_path / "out.tar").read_bytes() == b"new"
+    assert sorted(os.listdir(tmp_path)) == ["link.tar", "out.tar"]
+
+
+async def test_a_pipe_that_nobody_reads_does_not_hold_an_interrupted_export(tmp_path: Path) -> None:
+    """The handler ends at once; the thread that waits for a reader is left to itself."""
+    dest = tmp_path / "pipe"
+    os.mkfifo(dest)
+    call = MemoryCall({"buildkit-attachable-exporter-id": ("0",)})
+    call.incoming.put_nowait(bytes_message(b"x"))
+    exports = Exports([Output("tar", {}, str(dest))], 1)
+    task = asyncio.ensure_future(filesend(exports.receivers(0))[_SEND](call))
+    await asyncio.sleep(0.2)
+    task.cancel()
+    await asyncio.wait([task], timeout=2)
+    try:
+        assert task.cancelled()
+        exports.abort()
+    finally:
+        # So that the thread ends, too.
+        os.close(os.open(dest, os.O_RDONLY | os.O_NONBLOCK))
+
+
+async def test_a_pipe_that_nobody_reads_does_not_hold_a_commit_that_is_aborted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several nodes' results: the waited-for thread ends, the merged file is gone, a late reader gets nothing."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    dest = tmp_path / "pipe"
+    os.mkfifo(dest)
+    exports = Exports([Output("tar", {}, str(dest))], 2)
+    for node in range(2):
+        await _archive(exports, node, _tar({f"f{node}": b"1"}))
+    committing = asyncio.ensure_future(asyncio.to_thread(exports.commit))
+    await asyncio.wait([committing], timeout=0.3)
+    waited = not committing.done()
+    exports.abort()
+    await asyncio.wait([committing], timeout=2)
+    ended = committing.done()
+    reader = os.open(dest, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert waited
+        assert ended
+        assert os.listdir(tmp_path / "temporary") == []
+        with pytest.raises(Cancelled):
+            await committing
+        await asyncio.sleep(0.2)
+        assert os.read(reader, 1) == b""
+    finally:
+        os.close(reader)
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+async def test_nothing_is_put_in_place_after_an_abort(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nodes: int
+) -> None:
+    """It comes while the commit is at the archive, in the middle of the merge; what was there stays as it was."""
+    dest = tmp_path / "out.tar"
+    dest.write_text("old")
+    exports = Exports([Output("tar", {}, str(dest))], nodes)
+    for node in range(nodes):
+        await _archive(exports, node, _tar({f"f{node}": b"1"}))
+    check, merge = exports._archives[0].check, merge_tars
+
+    def checked() -> None:
+        check()
+        if nodes == 1:
+            exports.abort()
+
+    def merging(parts: Sequence[BinaryIO], out: BinaryIO) -> None:
+        merge(parts, out)
+        exports.abort()
+
+    monkeypatch.setattr(exports._archives[0], "check", checked)
+    monkeypatch.setattr("buildclient.results.archive.merge_tars", merging)
+    with pytest.raises(Cancelled):
+        exports.commit()
+    assert dest.read_text() == "old"
+    assert os.listdir(tmp_path) == ["out.tar"]
+
+
+async def test_what_is_in_its_place_stays_after_an_abort(tmp_path: Path) -> None:
+    """What it has replaced cannot be brought back."""
+    exports = Exports([Output("tar", {}, str(tmp_path / "out.tar"))], 1)
+    await _archive(exports, 0, b"new")
+    exports.commit()
+    exports.abort()
+    assert (tmp_path / "out.tar").read_bytes() == b"new"
+
+
+async def test_a_disk_that_hangs_does_not_hold_an_interrupted_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer is let go of behind the write, which may take for ever."""
+    monkeypatch.setattr("buildclient.results.filesend._CLOSING", 0.1)
+    hanging, begun = threading.Event(), threading.Event()
+
+    def hang(self: _Writer, stat: diffcopy.Stat) -> bool:
+        begun.set()
+        return hanging.wait(5)
+
+    monkeypatch.setattr(_Writer, "entry", hang)
+    call = MemoryCall()
+    call.incoming.put_nowait(_file(b"f"))
+    task = asyncio.ensure_future(filesend({0: Tree(str(tmp_path))})[_SEND](call))
+    try:
+        assert await asyncio.to_thread(begun.wait, 5)
+        task.cancel()
+        await asyncio.wait([task], timeout=2)
+        assert task.cancelled()
+    finally:
+        hanging.set()
+
+
+@pytest.mark.parametrize("type_", ["local", "tar"])
+def test_a_result_that_never_came_fails_the_build(tmp_path: Path, type_: str) -> None:
+    """A daemon that says it is done but sent nothing."""
+    exports = Exports([Output(type_, {}, str(tmp_path / "out"))], 1)
+    exports.receivers(0)
+    with pytest.raises(BuildFailed, match=f"the daemon sent no result for output {type_}"):
+        exports.commit()
+    exports.abort()
+    assert os.listdir(tmp_path) == []
+
+
+async def test_of_two_outputs_none_is_put_in_place_if_one_is_missing(tmp_path: Path) -> None:
+    """The first stays what it was, though it came whole."""
+    (tmp_path / "a.tar").write_text("old")
+    exports = Exports([Output("tar", {}, str(tmp_path / name)) for name in ("a.tar", "b.tar")], 1)
+    await _archive(exports, 0, b"new")
+    with pytest.raises(BuildFailed):
+        exports.commit()
+    exports.abort()
+    assert (tmp_path / "a.tar").read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.tar"]
+
+
+def test_a_destination_of_the_wrong_kind_is_refused_first(tmp_path: Path) -> None:
+    """In docker buildx's words."""
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="is a directory"):
+        Exports([Output("tar", {}, str(tmp_path))], 1)
+    with pytest.raises(UsageError, match="is a file"):
+        Exports([Output("local", {}, str(tmp_path / "file"))], 1)
+
+
+async def test_an_exporter_that_was_not_asked_for_is_refused() -> None:
+    """The daemon's number must be one of ours."""
+    for number in ("1", "x", "-1"):
+        with pytest.raises(Status, match=f"exporter {number} not found"):
+            await filesend({})[_SEND](MemoryCall({"buildkit-attachable-exporter-id": (number,)}))
