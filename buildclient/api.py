@@ -29,6 +29,7 @@ from buildclient.base.errors import (
     Cancelled,
     ClientError,
     InternalFailure,
+    InvalidBuild,
     ResourceExhausted,
     UnreachableError,
     UsageError,
@@ -58,6 +59,7 @@ __all__ = [
     "ClientError",
     "Event",
     "InternalFailure",
+    "InvalidBuild",
     "Log",
     "NodeResult",
     "Output",
@@ -75,9 +77,9 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
-_LOOK = 15.0
+_INSPECT_TIMEOUT = 15.0
 """Seconds that one pod's daemon has to say what it is."""
-_REACH = 60.0
+_CONNECT_GRACE = 60.0
 """Seconds until every node is connected, besides those that the builder gives its pods to become ready."""
 
 
@@ -145,7 +147,7 @@ class Client:
         output = await self.output_async()
         check_default_load(output.default_load, request.outputs, self.environ)
         longest = max(node.timeout_seconds for node in output.nodes)
-        deadline = asyncio.get_running_loop().time() + longest + _REACH
+        deadline = asyncio.get_running_loop().time() + longest + _CONNECT_GRACE
         tools = _Tools(self, sink)
         return await build(output, with_proxies(request, tools.docker.proxies()), tools, sink, deadline)
 
@@ -317,7 +319,7 @@ async def _look(node: BuilderNode, bootstrap: bool) -> NodeView:
         return NodeView(node.node, (), error or str(problem))
     if node.node.address:
         pods = (Pod(node.node.address, "", ready=True, terminating=False),)
-    views = await asyncio.gather(*(_ask(node, pod, loop.time() + _LOOK) for pod in pods))
+    views = await asyncio.gather(*(_ask(node, pod, loop.time() + _INSPECT_TIMEOUT) for pod in pods))
     return NodeView(node.node, tuple(views), error)
 
 

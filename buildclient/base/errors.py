@@ -11,6 +11,7 @@ __all__ = [
     "Cancelled",
     "ClientError",
     "InternalFailure",
+    "InvalidBuild",
     "ResourceExhausted",
     "UnreachableError",
     "UsageError",
@@ -18,9 +19,22 @@ __all__ = [
 
 
 class ClientError(Exception):
-    """The root of all errors that users see; `str(error)` is the text for them."""
+    """The root of all errors that users see; `str(error)` is the text for them, its hint included."""
 
     exit_status = 1
+    of_build = False
+    """Whether the build failed, rather than the command: `buildclient build` then prints docker buildx's
+    `failed to build: ` before the message."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        """What was wrong, and where."""
+        self.hint = hint
+        """What to do about it; may be empty."""
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
 
 
 class UsageError(ClientError):
@@ -28,10 +42,16 @@ class UsageError(ClientError):
 
     exit_status = 2
 
-    def __init__(self, message: str, *, flag: str = "") -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, flag: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
         self.flag = flag
         """The flag at fault, such as `--tag`, where the message itself (docker buildx's words) does not name it."""
+
+
+class InvalidBuild(UsageError):
+    """The caller's fault, too, but found in the build that is asked for; the message is docker buildx's."""
+
+    of_build = True
 
 
 class UnreachableError(ClientError):
@@ -44,10 +64,10 @@ class UnreachableError(ClientError):
 
 
 class BuildFailed(ClientError):
-    """The build itself failed; the message is the daemon's own text, as docker buildx prints it after `ERROR: `."""
+    """The build itself failed; the message is the daemon's own text, as docker buildx prints it."""
 
-    def __init__(self, message: str, *, sources: tuple[str, ...] = (), vertex: str = "") -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, sources: tuple[str, ...] = (), vertex: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
         self.sources = sources
         """Excerpts of the Dockerfile with the failing lines marked, ready to print."""
         self.vertex = vertex

@@ -14,7 +14,7 @@ from buildclient.api import Client
 from buildclient.base.errors import UsageError
 from buildclient.base.gotext import parse_bool
 from buildclient.cli.flags import FlagsCommand, build_flags, build_request
-from buildclient.cli.running import run
+from buildclient.cli.running import cancelled_build, run
 from buildclient.cli.where import client_of, where_options
 from buildclient.progress.events import Event, Warned, distinct
 from buildclient.progress.terminal import choose_mode, open_display, shown
@@ -23,7 +23,6 @@ from buildclient.request.values import BuildRequest, BuildResult
 
 __all__ = ["command"]
 
-_CANCELLED = "failed to build: failed to solve: Canceled: context canceled"
 _NO_OUTPUT = (
     "WARNING: no output specified: the result stays in the build cache. "
     "Use --push to push it, or -o for a file or folder"
@@ -54,7 +53,7 @@ def command(context: str, **flags: Any) -> int:
     if not request.outputs and mode != "quiet":
         print(_NO_OUTPUT, file=sys.stderr)
     warnings: list[Warned] = []
-    result = run(_built(client, request, mode, warnings), _CANCELLED)
+    result = run(_built(client, request, mode, warnings), cancelled_build())
     _write(result, warnings, flags)
     if flags["quiet"] or flags["progress"] == "quiet":
         print(result.image_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["NOT_SERVED", "SWITCHES", "hint"]
+__all__ = ["NOT_SERVED", "SWITCHES", "takes"]
 
 _TAKES = {
     "--add-host": "HOST:IP or HOST=IP, such as db:10.0.0.7",
@@ -55,7 +55,7 @@ SWITCHES = frozenset(("--check", "--compress", "--force-rm", "--rm", "--squash")
 """Those of them that take no value."""
 
 
-def hint(flag: str) -> str:
+def takes(flag: str) -> str:
     """One line for a flag, with its end; empty for a flag that has none."""
-    takes = _TAKES.get(flag)
-    return f"hint: {flag} takes {takes}\n" if takes else ""
+    value = _TAKES.get(flag)
+    return f"hint: {flag} takes {value}\n" if value else ""

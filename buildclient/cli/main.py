@@ -25,16 +25,16 @@ from collections.abc import Sequence  # noqa: E402
 import click  # noqa: E402
 
 from buildclient.base.errors import BuildFailed, ClientError, UsageError  # noqa: E402
+from buildclient.version import VERSION  # noqa: E402
 
-__all__ = ["VERSION", "main", "run", "status_of"]
+__all__ = ["main", "run", "status_of"]
 
-VERSION = "0.1.0"
-"""A literal: asking the installed package for it costs more than a cached build can spare."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Errors of a write that are not ours, and name no file."""
+_OF_BUILD = "failed to build: "
+"""What docker buildx puts before the message of a build that failed."""
 _ALIKE = 0.75
 """How alike a flag must be to be offered for one that there is not: `--rm` is no slip of `--sbom`."""
-_CANCELLED = "ERROR: failed to build: failed to solve: Canceled: context canceled"
 _COMMANDS = {
     "build": ("buildclient.cli.build", "Start a build."),
     "completion": ("buildclient.cli.completion", "Print what a shell needs to complete command lines."),
@@ -111,7 +111,9 @@ def status_of(arguments: list[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         return _say(error.format_message(), 2)
     except (click.Abort, KeyboardInterrupt):
-        return _say(_CANCELLED, 130)
+        from buildclient.cli.running import cancelled_build
+
+        return _say(*_words(cancelled_build()))
     except BrokenPipeError:
         return 1
     except Exception as error:
@@ -128,18 +130,22 @@ def _words(error: Exception) -> tuple[str, int]:
         return f"ERROR: {_usage(error)}", 2
     if isinstance(error, click.ClickException):
         return f"ERROR: {error.format_message()}", 1
-    if isinstance(error, UsageError) and error.flag:
-        from buildclient.cli.hints import hint
-
-        return f"{hint(error.flag)}ERROR: {error}", error.exit_status
     if isinstance(error, ClientError):
-        sources = "".join(f"{source}\n" for source in error.sources) if isinstance(error, BuildFailed) else ""
-        return f"{sources}ERROR: {error}", error.exit_status
+        return f"{_above(error)}ERROR: {_OF_BUILD if error.of_build else ''}{error}", error.exit_status
     if isinstance(error, OSError) and error.filename is not None:
-        return f"ERROR: failed to build: {error.filename}: {(error.strerror or '').lower()}", 1
+        return f"ERROR: {_OF_BUILD}{error.filename}: {(error.strerror or '').lower()}", 1
     if isinstance(error, OSError) and error.errno in _FULL:
         return f"ERROR: cannot write: {(error.strerror or '').lower()}", 1
     return f"ERROR: {type(error).__name__}: {error} (a fault of buildclient; -D shows where)", 100
+
+
+def _above(error: ClientError) -> str:
+    """Lines above the message: what the flag at fault takes, or the lines of the Dockerfile that failed."""
+    if isinstance(error, UsageError) and error.flag:
+        from buildclient.cli.hints import takes
+
+        return takes(error.flag)
+    return "".join(f"{source}\n" for source in error.sources) if isinstance(error, BuildFailed) else ""
 
 
 def _usage(error: click.UsageError) -> str:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from buildclient.base.errors import Cancelled
 
-__all__ = ["run"]
+__all__ = ["cancelled_build", "run"]
 
 _T = TypeVar("_T")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -22,8 +22,18 @@ _GRACE = 1.0
 """Seconds that tasks have which the command left behind."""
 
 
-def run(work: Coroutine[Any, Any, _T], said: str = "interrupted") -> _T:
-    """What the coroutine gives. The first signal cancels it, the second leaves at once. Raises Cancelled."""
+def cancelled_build() -> Cancelled:
+    """What an interrupted build ends with, in the daemon's words."""
+    error = Cancelled("failed to solve: Canceled: context canceled")
+    error.of_build = True
+    return error
+
+
+def run(work: Coroutine[Any, Any, _T], cancelled: Cancelled | None = None) -> _T:
+    """What the coroutine gives. The first signal cancels it, the second leaves at once.
+
+    Cancelled so, it raises `cancelled`.
+    """
     loop = asyncio.new_event_loop()
     task = loop.create_task(work)
     signals = 0
@@ -42,7 +52,7 @@ def run(work: Coroutine[Any, Any, _T], said: str = "interrupted") -> _T:
     try:
         return loop.run_until_complete(task)
     except asyncio.CancelledError:
-        raise Cancelled(said) from None
+        raise (cancelled or Cancelled("interrupted")) from None
     finally:
         _end(loop)
         for number in caught:

@@ -94,11 +94,14 @@ def failure(error: grpc.aio.AioRpcError, where: str) -> ClientError:
     kind = _KINDS.get(code, BuildFailed)
     if code != grpc.StatusCode.UNKNOWN:
         text = f"{_name(code)}: {text}"
-    message = f"failed to build: failed to solve: {text}"
-    if not issubclass(kind, BuildFailed):
-        return kind(message)
-    sources, vertex = _details(error)
-    return kind(message, sources=sources, vertex=vertex)
+    message = f"failed to solve: {text}"
+    if issubclass(kind, BuildFailed):
+        sources, vertex = _details(error)
+        found: ClientError = kind(message, sources=sources, vertex=vertex)
+    else:
+        found = kind(message)
+    found.of_build = True
+    return found
 
 
 def _name(code: grpc.StatusCode) -> str:

@@ -81,7 +81,9 @@ async def find_outputs(where: Search, environ: Mapping[str, str], config_map: Co
         if (value := await in_thread(partial(project.output, stack))) is not None
     ]
     if not outputs:
-        raise UnreachableError(f"no stack of project {project.name} has a builder; run: builders up --stack STACK")
+        raise UnreachableError(
+            f"no stack of project {project.name} has a builder", hint="run: builders up --stack STACK"
+        )
     return outputs
 
 
@@ -133,7 +135,8 @@ async def _of_stack(project: Project, stack: str) -> BuilderOutput:
     value = await in_thread(partial(project.output, stack))
     if value is None:
         raise UnreachableError(
-            f"stack {stack} of project {project.name} has no builder yet; run: builders up --stack {stack}"
+            f"stack {stack} of project {project.name} has no builder yet",
+            hint=f"run: builders up --stack {stack}",
         )
     return _parsed(value, stack)
 

@@ -58,7 +58,8 @@ def choose_access(config: Kubeconfig, recorded: Cluster, context: str, inside: A
     searched = ", ".join(config.files) or "no kubeconfig found"
     what = f"server {recorded.server}" if recorded.server else f'context "{recorded.context}"'
     raise UnreachableError(
-        f"the builder is in the cluster with {what}, which no context has ({searched}); name one with --context"
+        f"the builder is in the cluster with {what}, which no context has ({searched})",
+        hint="name one with --context",
     )
 
 
@@ -69,8 +70,10 @@ def current_access(config: Kubeconfig, inside: Access | None) -> Access:
     if inside:
         return inside
     if not config.files:
-        raise UnreachableError("no cluster: there is no kubeconfig; set KUBECONFIG or make ~/.kube/config")
-    raise UnreachableError(f"no cluster: {', '.join(config.files)} has no current context; name one with --context")
+        raise UnreachableError("no cluster: there is no kubeconfig", hint="set KUBECONFIG or make ~/.kube/config")
+    raise UnreachableError(
+        f"no cluster: {', '.join(config.files)} has no current context", hint="name one with --context"
+    )
 
 
 def _same(server: str) -> str:

@@ -13,7 +13,7 @@ import stat as st
 from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO, NamedTuple
 
-from buildclient.base.errors import UsageError
+from buildclient.base.errors import InvalidBuild, UsageError
 from buildclient.inputs.filesync import LocalDir
 from buildclient.inputs.stdin import Stdin
 from buildclient.inputs.upload import address
@@ -22,7 +22,6 @@ from buildclient.request.values import BuildRequest
 
 __all__ = ["Prepared", "prepare"]
 
-_PREFIX = "failed to build: "
 _URL = re.compile(r"(https?|git|ssh)://|git@[^/]+:|github\.com/")
 _HTTP = re.compile(r"https?://")
 _MAX_DOCKERFILE = 16 << 20
@@ -82,7 +81,7 @@ class _Inputs:
     def context(self) -> None:
         path, dockerfile = self._request.context, self._request.dockerfile
         if not path:
-            raise UsageError(f'{_PREFIX}please specify build context (e.g. "." for the current directory)')
+            raise InvalidBuild('please specify build context (e.g. "." for the current directory)')
         if path == "-":
             self._from_stdin()
         elif os.path.isdir(path):
@@ -102,11 +101,13 @@ class _Inputs:
                 self.attrs["dockerfilekey"] = "dockerfile"
             self.attrs["context"] = path
         else:
-            raise UsageError(f'{_PREFIX}unable to prepare context: path "{path}" not found')
+            raise InvalidBuild(f'unable to prepare context: path "{path}" not found')
 
     def dockerfile(self) -> None:
         if _HTTP.match(self._request.dockerfile):
-            raise UsageError("-f: a Dockerfile cannot be a URL here; fetch it and pass its path, or pipe it to -f -")
+            raise UsageError(
+                "-f: a Dockerfile cannot be a URL here", hint="fetch it and pass its path, or pipe it to -f -"
+            )
         if self._content is not None:
             self._folder, self._name = self._temporary(), "Dockerfile"
             with open(os.path.join(self._folder, "Dockerfile"), "wb") as file:
@@ -115,7 +116,7 @@ class _Inputs:
         name = self._name or "Dockerfile"
         if self._folder:
             if not os.path.isdir(self._folder):
-                raise UsageError(_PREFIX + _no_folder(self._folder))
+                raise InvalidBuild(_no_folder(self._folder))
             self.dirs["dockerfile"] = LocalDir(self._folder)
             name = _lower_case(self._folder, name)
         self.attrs["filename"] = name
@@ -132,10 +133,10 @@ class _Inputs:
                 )
             try:
                 if not st.S_ISDIR(os.stat(path).st_mode):
-                    raise UsageError(f"{_PREFIX}failed to get build context path {{{path} <nil>}}: not a directory")
+                    raise InvalidBuild(f"failed to get build context path {{{path} <nil>}}: not a directory")
             except OSError as error:
                 reason = (error.strerror or "").lower()
-                raise UsageError(f"{_PREFIX}failed to get build context {name}: stat {path}: {reason}") from None
+                raise InvalidBuild(f"failed to get build context {name}: stat {path}: {reason}") from None
             local = f"_{name}" if name in ("context", "dockerfile") else name
             self.dirs[local] = LocalDir(path)
             self.attrs[f"context:{name}"] = f"local:{local}"
@@ -143,7 +144,7 @@ class _Inputs:
 
     def _from_stdin(self) -> None:
         if self._request.dockerfile == "-":
-            raise UsageError(f"{_PREFIX}invalid argument: can't use stdin for both build context and dockerfile")
+            raise InvalidBuild("invalid argument: can't use stdin for both build context and dockerfile")
         head = self._stdin.read(_BLOCK)
         if not head:
             return
@@ -159,7 +160,7 @@ class _Inputs:
             self.attrs["context"] = address(name)
             return
         if self._request.dockerfile:
-            raise UsageError(f"{_PREFIX}ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles")
+            raise InvalidBuild("ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles")
         self._content = head + self._read_stdin(_MAX_DOCKERFILE - len(head))
         self.dirs["context"] = LocalDir(self._temporary())
 

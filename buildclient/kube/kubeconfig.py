@@ -100,7 +100,8 @@ class Kubeconfig(NamedTuple):
             raise UnreachableError(f'kubeconfig: {where} has no usable server: "{server}"')
         if user.get("auth-provider"):
             raise UnreachableError(
-                f"kubeconfig: {where} uses auth-provider, which Kubernetes has removed; use an exec plugin instead"
+                f"kubeconfig: {where} uses auth-provider, which Kubernetes has removed",
+                hint="use an exec plugin instead",
             )
         return Access(
             server=server.rstrip("/"),

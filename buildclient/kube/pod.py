@@ -21,10 +21,6 @@ class Pod(NamedTuple):
     kubernetes_node: str = ""
     reason: str = ""
     """Why it is not ready, in the cluster's words (a waiting or failed container, an unschedulable pod)."""
-    container_ready: bool = False
-    """Whether the daemon's own container is ready (a sidecar may hold the pod back)."""
-    uid: str = ""
-    created: str = ""
 
 
 class Pods(Protocol):
@@ -51,8 +47,8 @@ class Pods(Protocol):
         """The daemon in a pod."""
 
 
-def read_pod(raw: Mapping[str, Any], container: str) -> Pod:
-    """One object of a pod list or watch, with the state of its container `container`."""
+def read_pod(raw: Mapping[str, Any]) -> Pod:
+    """One object of a pod list or watch."""
     metadata, spec, status = raw.get("metadata") or {}, raw.get("spec") or {}, raw.get("status") or {}
     conditions = {c.get("type"): c for c in status.get("conditions") or ()}
     ready = conditions.get("Ready", {}).get("status") == "True"
@@ -65,9 +61,6 @@ def read_pod(raw: Mapping[str, Any], container: str) -> Pod:
         phase=str(status.get("phase", "")),
         kubernetes_node=str(spec.get("nodeName") or ""),
         reason="" if ready else _reason(status, conditions, states),
-        container_ready=any(s.get("name") == container and s.get("ready") for s in states),
-        uid=str(metadata.get("uid", "")),
-        created=str(metadata.get("creationTimestamp") or ""),
     )
 
 

@@ -92,7 +92,7 @@ class KubernetesPods:
 
     async def _list(self, wanted: _Wanted) -> tuple[dict[str, Pod], str]:
         answer = await self.api.get(wanted.path, wanted.query, wanted.what)
-        pods = [read_pod(item, wanted.container) for item in answer.get("items") or ()]
+        pods = [read_pod(item) for item in answer.get("items") or ()]
         return {pod.name: pod for pod in pods}, str((answer.get("metadata") or {}).get("resourceVersion") or "")
 
     async def _watch(
@@ -101,7 +101,7 @@ class KubernetesPods:
         """Keeps `pods` up to date until enough are ready (True), or the watch ends (False)."""
 
         def seen(event: dict[str, Any]) -> bool:
-            pod = read_pod(event.get("object") or {}, wanted.container)
+            pod = read_pod(event.get("object") or {})
             if event.get("type") == "DELETED":
                 pods.pop(pod.name, None)
             elif event.get("type") in ("ADDED", "MODIFIED"):

@@ -21,9 +21,9 @@ __all__ = ["BuilderNode", "Waiting"]
 
 Waiting = Callable[[str, Sequence[Pod]], None]
 """Is told the node's name and its pods while none of them can take a build."""
-_CONNECT = 30.0
+_CONNECT_TIMEOUT = 30.0
 """Seconds to get through to the daemon of a ready pod."""
-_OTHERS = 2
+_MAX_FALLBACK_PODS = 2
 """How many pods are tried after the first: one may go away between the list and the exec."""
 
 
@@ -48,7 +48,7 @@ class BuilderNode:
             except UnreachableError:
                 tried.add(pod.name)
                 others = [p for p in usable(await self.list_pods()) if p.name not in tried]
-                if not others or len(tried) > _OTHERS:
+                if not others or len(tried) > _MAX_FALLBACK_PODS:
                     raise
 
     async def connect_to(self, pod: Pod, deadline: float) -> GrpcControl:
@@ -95,7 +95,7 @@ class BuilderNode:
         return AddressEndpoint(self.node.address, self.node.tls)
 
     async def _connect(self, endpoint: Endpoint, deadline: float) -> GrpcControl:
-        until = min(deadline, asyncio.get_running_loop().time() + _CONNECT)
+        until = min(deadline, asyncio.get_running_loop().time() + _CONNECT_TIMEOUT)
         connection = await endpoint.connect(until)
         from buildclient.daemon.control import GrpcControl
 

@@ -139,7 +139,7 @@ def choose_mode(asked: str, environ: Mapping[str, str], terminal: bool) -> str:
         return "tty" if terminal and environ.get("TERM", "dumb") != "dumb" else "plain"
     if mode == "tty" and not terminal:
         where = "--progress" if mode == asked else "BUILDKIT_PROGRESS"
-        raise UsageError(f"{where}: progress mode tty needs a terminal on standard error; use auto or plain")
+        raise UsageError(f"{where}: progress mode tty needs a terminal on standard error", hint="use auto or plain")
     return mode
 
 

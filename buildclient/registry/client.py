@@ -106,7 +106,8 @@ class OciRegistry:
             if not found.username and not found.secret:
                 raise BuildFailed(
                     f"registry {where.domain}, repository {where.path}: it asks for a password, and Docker's "
-                    f"configuration has none for it; run: docker login {where.domain}"
+                    f"configuration has none for it",
+                    hint=f"run: docker login {where.domain}",
                 )
             return "Basic " + base64.b64encode(f"{found.username}:{found.secret}".encode()).decode()
         fields = {name.lower(): value for name, value in _CHALLENGE.findall(rest)}
@@ -127,6 +128,6 @@ class OciRegistry:
         if parts.scheme == "https" or not any(found) or self._http.allowed(parts.netloc):
             return
         raise BuildFailed(
-            f"registry {where.domain}: its token server {realm} is not HTTPS, so it gets no password; "
-            "name its host in BUILDCLIENT_INSECURE_REGISTRIES if that is meant"
+            f"registry {where.domain}: its token server {realm} is not HTTPS, so it gets no password",
+            hint="name its host in BUILDCLIENT_INSECURE_REGISTRIES if that is meant",
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from buildclient.base.errors import UsageError
+from buildclient.base.errors import InvalidBuild
 from buildclient.base.gotext import go_json, is_bool, parse_bool
 from buildclient.contract.platform import Platform, format_platforms
 from buildclient.registry.reference import InvalidReference, parse_reference, parse_tag, registry_host, repositories
@@ -29,7 +29,6 @@ __all__ = [
     "without_artifacts",
 ]
 
-_PREFIX = "failed to build: "
 _NAMED = ("image", "oci", "docker")
 
 
@@ -44,19 +43,19 @@ def _check_kinds(request: BuildRequest) -> None:
     """What the command line cannot get wrong, a program can."""
     for name in ("tags", "outputs", "annotations", "no_cache_filter", "allow", "add_hosts", "ulimits"):
         if isinstance(getattr(request, name), str):
-            raise UsageError(f"{_PREFIX}{name} of a request must be a tuple, not a text")
+            raise InvalidBuild(f"{name} of a request must be a tuple, not a text")
     if not all(isinstance(platform, Platform) for platform in request.platforms):
-        raise UsageError(f"{_PREFIX}platforms of a request must be platforms, such as parse_platforms gives")
+        raise InvalidBuild("platforms of a request must be platforms, such as parse_platforms gives")
     for output in request.outputs:
         if not isinstance(output, Output) or output.type == "registry":
-            raise UsageError(f"{_PREFIX}outputs of a request must be outputs, such as parse_outputs gives")
+            raise InvalidBuild("outputs of a request must be outputs, such as parse_outputs gives")
         if not output.dest and (is_archive(output) or output.type == "local"):
-            raise UsageError(f"{_PREFIX}dest is required for {output.type} exporter")
+            raise InvalidBuild(f"dest is required for {output.type} exporter")
 
 
 def _check_no_cache(request: BuildRequest) -> None:
     if request.no_cache and request.no_cache_filter:
-        raise UsageError(f"{_PREFIX}--no-cache and --no-cache-filter cannot currently be used together")
+        raise InvalidBuild("--no-cache and --no-cache-filter cannot currently be used together")
 
 
 def _check_tags(request: BuildRequest) -> None:
@@ -64,31 +63,29 @@ def _check_tags(request: BuildRequest) -> None:
         try:
             parse_tag(tag)
         except InvalidReference as error:
-            raise UsageError(f'{_PREFIX}invalid tag "{tag}": {error}') from None
+            raise InvalidBuild(f'invalid tag "{tag}": {error}') from None
     if not request.tags and any(output.push and not output.attrs.get("name") for output in request.outputs):
-        raise UsageError(f"{_PREFIX}tag is needed when pushing to registry")
+        raise InvalidBuild("tag is needed when pushing to registry")
 
 
 def _check_syntax(request: BuildRequest) -> None:
     if not request.build_args.get("BUILDKIT_SYNTAX", "some").strip():
-        raise UsageError(
-            f"{_PREFIX}empty BUILDKIT_SYNTAX build-arg is invalid, "
+        raise InvalidBuild(
+            "empty BUILDKIT_SYNTAX build-arg is invalid, "
             "use --build-arg BUILDKIT_SYNTAX without '=' for optional behavior"
         )
 
 
 def _check_network(request: BuildRequest) -> None:
     if request.network not in ("", "default", "host", "none"):
-        raise UsageError(f'{_PREFIX}network mode "{request.network}" not supported by buildkit: use host or none')
+        raise InvalidBuild(f'network mode "{request.network}" not supported by buildkit: use host or none')
 
 
 def _check_outputs(request: BuildRequest) -> None:
     if any(output.type == "docker" for output in request.outputs) and (
         len(request.platforms) > 1 or any(value is not None for value in request.attests.values())
     ):
-        raise UsageError(
-            f"{_PREFIX}docker exporter does not support exporting manifest lists, use the oci exporter instead"
-        )
+        raise InvalidBuild("docker exporter does not support exporting manifest lists, use the oci exporter instead")
 
 
 def _check_all(check: Callable[[str], object], texts: Sequence[str]) -> None:
@@ -210,7 +207,7 @@ def _repositories(names: Sequence[str]) -> tuple[str, ...]:
     try:
         return repositories(names)
     except InvalidReference as error:
-        raise UsageError(f"{_PREFIX}{error}") from None
+        raise InvalidBuild(f"{error}") from None
 
 
 def _cache(entry: Mapping[str, str]) -> CacheEntry:
@@ -234,7 +231,7 @@ def image_names(request: BuildRequest) -> tuple[str, ...]:
     output = next(output for output in request.outputs if output.push)
     names = request.tags or tuple(name for name in output.attrs.get("name", "").split(",") if name)
     if not names:
-        raise UsageError(f"{_PREFIX}tag is needed when pushing to registry")
+        raise InvalidBuild("tag is needed when pushing to registry")
     return names
 
 
@@ -267,5 +264,5 @@ def _switch(name: str, value: str | None) -> bool:
     if value is None:
         return False
     if not is_bool(value):
-        raise UsageError(f'{_PREFIX}invalid {name}: strconv.ParseBool: parsing "{value}": invalid syntax')
+        raise InvalidBuild(f'invalid {name}: strconv.ParseBool: parsing "{value}": invalid syntax')
     return parse_bool(value)

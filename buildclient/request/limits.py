@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from buildclient.base.errors import UsageError
+from buildclient.base.errors import InvalidBuild, UsageError
 
 __all__ = ["check_entitlement", "parse_host", "parse_size", "parse_ulimits"]
 
@@ -65,13 +65,12 @@ def parse_ulimits(texts: Sequence[str]) -> tuple[str, ...]:
 def parse_host(text: str) -> tuple[str, ...]:
     """`host=ip[,ip]` or `host:ip` as BuildKit's `host=ip`, one an address. Raises UsageError."""
     host, found, addresses = text.partition("=") if "=" in text else text.partition(":")
-    wrong = UsageError(f"failed to build: invalid host {text}")
+    wrong = InvalidBuild(f"invalid host {text}")
     if not found or not host or not addresses:
         raise wrong
     if addresses == "host-gateway":
-        raise UsageError(
-            "failed to build: unable to derive the IP value for host-gateway: "
-            "host-gateway is not supported by the kubernetes driver"
+        raise InvalidBuild(
+            "unable to derive the IP value for host-gateway: host-gateway is not supported by the kubernetes driver"
         )
     import ipaddress
 
@@ -92,7 +91,7 @@ def check_entitlement(text: str) -> None:
     if name == _LOCAL_DELETE:
         raise UsageError(f"{_LOCAL_DELETE} is not supported yet: results never delete files")
     if name not in _ENTITLEMENTS or (equals and name != "device"):
-        raise UsageError(f"failed to build: unknown entitlement {text}")
+        raise InvalidBuild(f"unknown entitlement {text}")
 
 
 def _integer(text: str, start: str) -> int:

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from buildclient.base.csvtext import CsvError, csv_fields
-from buildclient.base.errors import UsageError
+from buildclient.base.errors import InvalidBuild, UsageError
 from buildclient.base.gotext import parse_bool
 from buildclient.request.values import Output
 
 __all__ = ["build_outputs", "check_default_load", "is_archive", "parse_output", "parse_outputs"]
 
-_PREFIX = "failed to build: "
 _LOAD = (
     "--load puts images into a Docker daemon, and there is none here: "
     "use -o type=docker,dest=image.tar (or type=oci), or --push"
@@ -68,7 +67,7 @@ def build_outputs(given: Sequence[Output], *, push: bool = False, load: bool = F
         if not images:
             outputs.append(Output("image", {"push": "true", "unpack": "false"}))
     if sum(output.dest == "-" for output in outputs) > 1:
-        raise UsageError(f"{_PREFIX}multiple outputs configured to write to stdout")
+        raise InvalidBuild("multiple outputs configured to write to stdout")
     return tuple(outputs)
 
 
@@ -100,7 +99,7 @@ def _exporter(output: Output) -> Output:
         return Output(kind, attrs, dest or "-")
     if kind == "local" or kind in ("oci", "docker"):
         if not dest:
-            raise UsageError(f"{_PREFIX}dest is required for {kind} exporter")
+            raise InvalidBuild(f"dest is required for {kind} exporter")
         if dest == "-":
-            raise UsageError(f"{_PREFIX}dest cannot be stdout for {kind} exporter")
+            raise InvalidBuild(f"dest cannot be stdout for {kind} exporter")
     return Output(kind, attrs, dest)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from buildclient.base.errors import UsageError
+from buildclient.base.errors import InvalidBuild, UsageError
 from buildclient.contract.platform import Platform, PlatformError, parse_platform
 
 __all__ = ["read_platforms"]
 
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
 _OS = re.compile(r"([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+)*)\))?")
-_PREFIX = "failed to build: "
 
 
 def read_platforms(texts: Iterable[str], local: Callable[[], str]) -> tuple[Platform, ...]:
@@ -29,14 +28,14 @@ def read_platforms(texts: Iterable[str], local: Callable[[], str]) -> tuple[Plat
 
 def _read(text: str) -> Platform:
     if problem := _problem(text):
-        raise UsageError(f"{_PREFIX}{problem}: invalid argument")
+        raise InvalidBuild(f"{problem}: invalid argument")
     try:
         return parse_platform(text)
     except PlatformError:
         if "(" in text:
             raise UsageError(f"--platform {text}: operating system versions are not supported yet") from None
         said = "unknown operating system or architecture" if "/" not in text else "cannot parse platform specifier"
-        raise UsageError(f'{_PREFIX}"{text}": {said}: invalid argument') from None
+        raise InvalidBuild(f'"{text}": {said}: invalid argument') from None
 
 
 def _problem(text: str) -> str:

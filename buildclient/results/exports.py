@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from buildclient.base.errors import BuildFailed, Cancelled, UsageError
+from buildclient.base.errors import BuildFailed, Cancelled, InvalidBuild
 from buildclient.base.files import replaceable
 from buildclient.request.outputs import is_archive
 from buildclient.request.values import Output
@@ -18,8 +18,6 @@ from buildclient.results.filesend import ArchiveReceiver, TreeReceiver
 from buildclient.results.tree import Tree
 
 __all__ = ["Exports"]
-
-_PREFIX = "failed to build: "
 
 
 class Exports:
@@ -41,7 +39,7 @@ class Exports:
             if is_archive(output):
                 self._archives[number] = _Archive(output, nodes)
         if nodes > 1 and any(output.type == "docker" for output in self._outputs):
-            raise UsageError(f"{_PREFIX}docker exporter does not support several nodes, use the oci exporter instead")
+            raise InvalidBuild("docker exporter does not support several nodes, use the oci exporter instead")
 
     def receivers(self, node: int) -> dict[int, ArchiveReceiver | TreeReceiver]:
         """What takes each exporter's result from a node (0, 1, …), by the exporter's position."""
@@ -247,7 +245,7 @@ def _check(output: Output) -> None:
     """Refuses a destination that is the wrong kind of thing. Raises UsageError."""
     if output.dest == "-":
         if sys.stdout.isatty():
-            raise UsageError(f"{_PREFIX}dest file is required for {output.type} exporter. refusing to write to console")
+            raise InvalidBuild(f"dest file is required for {output.type} exporter. refusing to write to console")
         return
     if not output.dest:
         return
@@ -257,8 +255,8 @@ def _check(output: Output) -> None:
         return
     except OSError as error:
         kind, reason = "file" if is_archive(output) else "directory", (error.strerror or "").lower()
-        raise UsageError(f"{_PREFIX}invalid destination {kind}: {output.dest}: stat {output.dest}: {reason}") from None
+        raise InvalidBuild(f"invalid destination {kind}: {output.dest}: stat {output.dest}: {reason}") from None
     if is_archive(output) and folder:
-        raise UsageError(f"{_PREFIX}destination file {output.dest} is a directory")
+        raise InvalidBuild(f"destination file {output.dest} is a directory")
     if not is_archive(output) and not folder:
-        raise UsageError(f"{_PREFIX}destination directory {output.dest} is a file")
+        raise InvalidBuild(f"destination directory {output.dest} is a file")

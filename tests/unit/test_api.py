@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from buildclient import api
-from buildclient.api import BuildRequest, Client, ClientError, Output, UnreachableError, UsageError, parse_outputs
+from buildclient.api import (
+    BuildRequest,
+    Client,
+    ClientError,
+    InvalidBuild,
+    Output,
+    UnreachableError,
+    UsageError,
+    parse_outputs,
+)
 from buildclient.contract.output import BuilderOutput, NodeOutput
 from buildclient.request.attrs import check_request
 
@@ -23,6 +32,16 @@ def test_all_that_is_named_is_there() -> None:
     for name in ("BuildFailed", "Cancelled", "InternalFailure", "ResourceExhausted", "UnreachableError", "UsageError"):
         assert issubclass(getattr(api, name), ClientError)
         assert getattr(api, name).exit_status in (1, 2, 100, 102, 125, 130)
+
+
+def test_an_error_keeps_what_to_do_apart_from_what_was_wrong() -> None:
+    """The text for users has both; `failed to build: ` is the command's, and stands in no error."""
+    error = UnreachableError("no cluster", hint="set KUBECONFIG")
+    assert (error.message, error.hint, str(error)) == ("no cluster", "set KUBECONFIG", "no cluster; set KUBECONFIG")
+    with pytest.raises(InvalidBuild) as caught:
+        check_request(BuildRequest(network="bridge"))
+    assert str(caught.value).startswith('network mode "bridge" not supported')
+    assert caught.value.flag == "--network"
 
 
 def test_outputs_are_read_as_the_command_line_reads_them() -> None:

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from buildclient.cli.main import VERSION, status_of
+from buildclient.cli.main import status_of
+from buildclient.version import VERSION
 
 DENIED = {
     "aiohttp",
@@ -97,12 +98,20 @@ def test_build_help_shows_examples_and_every_flag(capsys: pytest.CaptureFixture[
 
 
 def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
-    """The literal in the program and the one in pyproject.toml are the same."""
+    """What the program prints is what the installed package is called."""
     from importlib.metadata import version
 
     assert status_of(["--version"]) == 0
     assert capsys.readouterr().out == f"buildclient {VERSION}\n"
     assert version("buildkit-builders") == VERSION
+
+
+def test_the_package_runs_as_a_module() -> None:
+    """`python -m buildclient` is the same program under the same name."""
+    line = [sys.executable, "-m", "buildclient", "build", "--frob", "."]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "ERROR: unknown flag: --frob; see buildclient build --help\n"
 
 
 @pytest.mark.parametrize("shell", ["bash", "fish", "zsh"])

@@ -102,7 +102,7 @@ async def work():
     print("begun", flush=True)
     await asyncio.to_thread(time.sleep, 60)
 try:
-    run(work(), "stopped")
+    run(work(), Cancelled("stopped"))
 except Cancelled as error:
     print(error, flush=True)
     os._exit(error.exit_status)

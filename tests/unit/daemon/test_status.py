@@ -37,16 +37,16 @@ SOURCE = {
 @pytest.mark.parametrize(
     ("code", "kind", "status", "text"),
     [
-        (grpc.StatusCode.UNKNOWN, BuildFailed, 1, "failed to build: failed to solve: why"),
-        (grpc.StatusCode.NOT_FOUND, BuildFailed, 1, "failed to build: failed to solve: NotFound: why"),
-        (grpc.StatusCode.INTERNAL, InternalFailure, 100, "failed to build: failed to solve: Internal: why"),
+        (grpc.StatusCode.UNKNOWN, BuildFailed, 1, "failed to solve: why"),
+        (grpc.StatusCode.NOT_FOUND, BuildFailed, 1, "failed to solve: NotFound: why"),
+        (grpc.StatusCode.INTERNAL, InternalFailure, 100, "failed to solve: Internal: why"),
         (
             grpc.StatusCode.RESOURCE_EXHAUSTED,
             ResourceExhausted,
             102,
-            "failed to build: failed to solve: ResourceExhausted: why",
+            "failed to solve: ResourceExhausted: why",
         ),
-        (grpc.StatusCode.CANCELLED, Cancelled, 130, "failed to build: failed to solve: Canceled: why"),
+        (grpc.StatusCode.CANCELLED, Cancelled, 130, "failed to solve: Canceled: why"),
         (grpc.StatusCode.UNAVAILABLE, UnreachableError, 125, "lost the connection to here: why"),
     ],
 )

@@ -179,7 +179,7 @@ def test_what_cannot_be_an_input_is_refused(request_: dict[str, object], stdin: 
     """Word for word as docker buildx 0.38 does (compared side by side)."""
     with pytest.raises(UsageError) as caught:
         _prepared(stdin, **request_)
-    assert str(caught.value) == f"failed to build: {message}"
+    assert (str(caught.value), caught.value.of_build) == (message, True)
 
 
 def test_standard_input_may_have_any_descriptor() -> None:

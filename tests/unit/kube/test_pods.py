@@ -161,4 +161,4 @@ def test_why_a_pod_is_not_ready(status: dict[str, Any], reason: str) -> None:
     """The most telling of the cluster's own words is taken."""
     raw = pod("a", ready=False)
     raw["status"] = {"phase": "Pending", **status}
-    assert read_pod(raw, "b").reason == reason
+    assert read_pod(raw).reason == reason
