@@ -34,20 +34,24 @@ from buildclient.base.errors import (
     UnreachableError,
     UsageError,
 )
-from buildclient.build import Exports, Node, Prepared, build
+from buildclient.build import build
 from buildclient.contract.output import BuilderOutput
 from buildclient.contract.platform import Platform, PlatformError, parse_platforms
 from buildclient.kube.pod import Pod
 from buildclient.progress.events import Event, EventSink, Log, Vertex, VertexStatus, Warned
 from buildclient.request.attrs import with_proxies
+from buildclient.request.destinations import ToFile, ToFolder, ToStdout
 from buildclient.request.outputs import check_default_load, parse_outputs
 from buildclient.request.values import BuildRequest, BuildResult, NodeResult, Output
-from buildclient.session.call import Handlers
 
 if TYPE_CHECKING:
+    from buildclient.inputs.interfaces import Prepared
     from buildclient.kube.pods import KubernetesPods
+    from buildclient.nodes.interfaces import Node
     from buildclient.nodes.node import BuilderNode
     from buildclient.nodes.views import BuilderView, NodeView, PodView
+    from buildclient.results.interfaces import CommitStep
+    from buildclient.session.call import Service
 
 __all__ = [
     "BuildFailed",
@@ -66,6 +70,9 @@ __all__ = [
     "Platform",
     "PlatformError",
     "ResourceExhausted",
+    "ToFile",
+    "ToFolder",
+    "ToStdout",
     "UnreachableError",
     "UsageError",
     "Vertex",
@@ -249,17 +256,17 @@ class _Tools:
 
         return prepare(request, stopped)
 
-    def exports(self, request: BuildRequest, nodes: int) -> Exports:
-        from buildclient.results.exports import Exports as Destinations
+    def commit_steps(self, request: BuildRequest, nodes: int) -> Sequence[CommitStep]:
+        from buildclient.results.exports import Exports
 
-        return Destinations(request.outputs, nodes)
+        return (Exports(request.outputs, nodes),)
 
-    def credentials(self) -> Handlers:
+    def services(self, request: BuildRequest) -> Sequence[Service]:
         from buildclient.registry.token import fetch_token
         from buildclient.registry.token_seed import TokenSeeds
         from buildclient.session.auth import auth
 
-        return auth(self.docker, fetch_token, TokenSeeds(os.path.dirname(self.docker.path)))
+        return (auth(self.docker, fetch_token, TokenSeeds(os.path.dirname(self.docker.path))),)
 
     async def merge(self, request: BuildRequest, responses: Sequence[Mapping[str, str]]) -> str:
         from buildclient.registry.client import OciRegistry

@@ -8,8 +8,8 @@ three. Reference: OCI image-spec, image-index, "platform"; Go's GOOS, GOARCH.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 __all__ = ["Platform", "PlatformError", "format_platforms", "parse_platform", "parse_platforms"]
 
@@ -83,6 +83,11 @@ class Platform(NamedTuple):
         if architecture == "arm" and variant in _ARM_DESCENT:
             return tuple(Platform(os, "arm", v) for v in _ARM_DESCENT[_ARM_DESCENT.index(variant) :])
         return (self,)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Platform:
+        """The `platform` object of an OCI descriptor, or an image's config, as it is spelled; it may lack fields."""
+        return cls(*(str(value.get(part) or "") for part in cls._fields))
 
     def to_json(self) -> dict[str, str]:
         """The `platform` object of an OCI descriptor."""

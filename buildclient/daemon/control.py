@@ -21,7 +21,7 @@ from buildclient.daemon.worker import Worker
 from buildclient.progress.events import Event, EventSink
 from buildclient.proto import control_pb2 as pb
 from buildclient.request.solve import SolveRequest
-from buildclient.session.call import Handlers
+from buildclient.session.call import Service, methods_of
 from buildclient.session.health import health
 from buildclient.session.server import SessionServer
 from buildclient.session.wire import WireError, bytes_message, read_bytes_message
@@ -95,10 +95,11 @@ class GrpcControl:
         except grpc.aio.AioRpcError as error:
             raise self._failure(error) from None
 
-    async def solve(self, request: SolveRequest, handlers: Handlers, sink: EventSink) -> dict[str, str]:
-        """Runs one solve with a session that serves `handlers`; progress goes to `sink`.
+    async def solve(self, request: SolveRequest, services: Sequence[Service], sink: EventSink) -> dict[str, str]:
+        """Runs one solve with a session that serves `services` and Health; progress goes to `sink`.
 
-        Gives the exporter's response. Raises BuildFailed and its kin, or UnreachableError.
+        Returns the exporter's response. Raises BuildFailed or a subclass, or UnreachableError; ValueError where two
+        services claim one method.
         """
         session = secrets.token_hex(13)
         loop = asyncio.get_running_loop()
@@ -109,7 +110,7 @@ class GrpcControl:
             last = loop.time()
             sink(event)
 
-        async with self._session(session, request.shared_key, handlers) as broken:
+        async with self._session(session, request.shared_key, services) as broken:
             progress = asyncio.ensure_future(self._status(request.ref, told))
             call = self._unary("Solve", pb.SolveRequest, pb.SolveResponse)
             solving = asyncio.ensure_future(_finish(call(_solve_message(request, session))))
@@ -165,20 +166,22 @@ class GrpcControl:
                     sink(event)
 
     @contextlib.asynccontextmanager
-    async def _session(self, session: str, shared_key: str, handlers: Handlers) -> AsyncIterator[asyncio.Future[str]]:
+    async def _session(
+        self, session: str, shared_key: str, services: Sequence[Service]
+    ) -> AsyncIterator[asyncio.Future[str]]:
         """A session that is served; what is given is done, with the reason, if it breaks."""
-        every = {**health(), **handlers}
+        methods = methods_of([health(), *services])
         metadata = [
             ("x-docker-expose-session-uuid", session),
             ("x-docker-expose-session-sharedkey", shared_key),
-            *(("x-docker-expose-session-grpc-method", method) for method in every),
+            *(("x-docker-expose-session-grpc-method", method) for method in methods),
         ]
         stream = self._channel.stream_stream(f"{_SERVICE}Session")(metadata=metadata)
 
         async def send(data: bytes) -> None:
             await stream.write(bytes_message(data))
 
-        server = SessionServer(every, send)
+        server = SessionServer(methods, send)
 
         loop = asyncio.get_running_loop()
         heard = loop.time()
@@ -239,7 +242,6 @@ def _solve_message(request: SolveRequest, session: str) -> pb.SolveRequest:
             imports=[pb.CacheEntry(type=entry.type, attrs=dict(entry.attrs)) for entry in request.cache_imports],
         ),
         entitlements=list(request.entitlements),
-        internal=request.internal,
     )
 
 

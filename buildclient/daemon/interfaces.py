@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from buildclient.daemon.worker import Worker
 from buildclient.progress.events import EventSink
 from buildclient.request.solve import SolveRequest
+from buildclient.session.call import Service
 
 if TYPE_CHECKING:
     from buildclient.daemon.provenance import Provenance
@@ -21,12 +22,10 @@ class Control(Protocol):
     async def workers(self, deadline: float) -> Sequence[Worker]:
         """The daemon's workers and version."""
 
-    async def solve(
-        self, request: SolveRequest, handlers: Mapping[str, Callable[..., Awaitable[None]]], sink: EventSink
-    ) -> Mapping[str, str]:
-        """Runs one solve with a session that serves `handlers`.
+    async def solve(self, request: SolveRequest, services: Sequence[Service], sink: EventSink) -> Mapping[str, str]:
+        """Runs one solve: what the daemon is asked for, what its session is served, where progress goes.
 
-        Gives the exporter's response. Raises BuildFailed and its kin, or UnreachableError.
+        Returns the exporter's response. Raises BuildFailed or a subclass, or UnreachableError.
         """
 
     async def provenance(self, ref: str, deadline: float) -> Mapping[str, Provenance]:

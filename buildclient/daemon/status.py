@@ -16,7 +16,7 @@ from buildclient.base.errors import (
     ResourceExhausted,
     UnreachableError,
 )
-from buildclient.contract.platform import parse_platform
+from buildclient.contract.platform import Platform, parse_platform
 from buildclient.daemon.worker import Worker
 from buildclient.progress.events import Event, Log, SourceRange, Vertex, VertexStatus, Warned
 from buildclient.progress.excerpt import excerpt
@@ -116,8 +116,7 @@ def _worker(record: pb.WorkerRecord) -> Worker:
         id=record.id,
         labels=dict(record.labels),
         platforms=tuple(
-            parse_platform("/".join(part for part in (p.os, p.architecture, p.variant) if part))
-            for p in record.platforms
+            parse_platform(str(Platform(one.os, one.architecture, one.variant))) for one in record.platforms
         ),
         buildkit_version=record.buildkit_version.version,
         gc_policies=tuple(

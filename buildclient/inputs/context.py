@@ -10,15 +10,16 @@ import os
 import re
 import secrets
 import stat as st
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO, NamedTuple
 
 from buildclient.base.errors import InvalidBuild, UsageError
-from buildclient.inputs.filesync import LocalDir
+from buildclient.inputs.filesync import LocalDir, filesync
 from buildclient.inputs.stdin import Stdin
-from buildclient.inputs.upload import address
+from buildclient.inputs.upload import address, upload
 from buildclient.inputs.vcs import vcs_attrs
 from buildclient.request.values import BuildRequest
+from buildclient.session.call import Service
 
 __all__ = ["Prepared", "prepare"]
 
@@ -34,16 +35,20 @@ _CHUNK = 1 << 20
 
 
 class Prepared(NamedTuple):
-    """The inputs of a build, ready for a solve."""
+    """The inputs of a build, ready for a solve; fulfils `buildclient.inputs.interfaces.Prepared`."""
 
     dirs: Mapping[str, LocalDir]
-    """What the daemon may read, by the names that it asks with."""
+    """Folders that the daemon may read, by the names that it asks with."""
     attrs: Mapping[str, str]
     """`filename`, `context`, `dockerfilekey` and what named contexts add."""
     shared_key: str
     """The context's base name: equal ones make uploads incremental."""
     uploads: Mapping[str, str]
     """Files that the daemon fetches, by id: a context that came as an archive."""
+
+    def services(self) -> Sequence[Service]:
+        """What a node's session serves of them."""
+        return (filesync(self.dirs), upload(self.uploads))
 
 
 @contextlib.contextmanager

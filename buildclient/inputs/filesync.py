@@ -19,7 +19,7 @@ from buildclient.inputs.globs import PatternError
 from buildclient.inputs.ignore import Filter
 from buildclient.inputs.walk import Walk, WalkError
 from buildclient.session import diffcopy
-from buildclient.session.call import Call, Code, Handlers, Status
+from buildclient.session.call import Call, Code, Service, Status
 
 __all__ = ["LocalDir", "filesync"]
 
@@ -41,7 +41,7 @@ class LocalDir(NamedTuple):
     path: str
 
 
-def filesync(dirs: Mapping[str, LocalDir]) -> Handlers:
+def filesync(dirs: Mapping[str, LocalDir]) -> Service:
     """The service for these folders, and for no others; not offered where there are none."""
 
     async def diff_copy(call: Call) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import posixpath
 from collections.abc import Mapping
 
-from buildclient.session.call import Call, Code, Handlers, Status
+from buildclient.session.call import Call, Code, Service, Status
 from buildclient.session.wire import bytes_message
 
 __all__ = ["address", "upload"]
@@ -24,7 +24,7 @@ def address(name: str) -> str:
     return f"http://buildkit-session/{name}"
 
 
-def upload(files: Mapping[str, str]) -> Handlers:
+def upload(files: Mapping[str, str]) -> Service:
     """The service for these files, by id; none where there are none."""
 
     async def pull(call: Call) -> None:

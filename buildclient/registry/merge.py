@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from buildclient.base.errors import BuildFailed
 from buildclient.base.gotext import go_json
+from buildclient.contract.platform import Platform
 
 __all__ = [
     "DOCKER_LIST",
@@ -131,7 +132,7 @@ def _matches(platform: Any, wanted: str) -> bool:
     """Whether a descriptor's platform is spelled `wanted`; docker buildx compares the spellings too."""
     if not isinstance(platform, dict):
         return False
-    return wanted == "/".join(str(platform[part]) for part in ("os", "architecture", "variant") if platform.get(part))
+    return wanted == str(Platform.from_json(platform))
 
 
 def _ordered(descriptor: Mapping[str, Any]) -> dict[str, Any]:

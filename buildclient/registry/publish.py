@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from buildclient.base.errors import BuildFailed
-from buildclient.contract.platform import parse_platform
+from buildclient.contract.platform import Platform, parse_platform
 from buildclient.registry.client import OciRegistry
 from buildclient.registry.merge import Source, descriptor_of, digest_of, merge_sources
 from buildclient.registry.reference import repositories
@@ -59,9 +59,6 @@ async def _platform(registry: OciRegistry, repository: str, manifest: bytes) -> 
     try:
         digest = str(json.loads(manifest)["config"]["digest"])
         config = json.loads(b"".join([piece async for piece in registry.blob(repository, digest)]))
-        text = "/".join(str(config[key]) for key in ("os", "architecture", "variant") if config.get(key))
-        found = parse_platform(text)
+        return parse_platform(str(Platform.from_json(config))).to_json()
     except (ValueError, KeyError, TypeError):
         raise BuildFailed(f"{repository}: a node pushed an image whose config names no platform") from None
-    platform = {"architecture": found.architecture, "os": found.os}
-    return {**platform, "variant": found.variant} if found.variant else platform

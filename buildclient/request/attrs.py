@@ -12,6 +12,7 @@ from buildclient.base.gotext import go_json, is_bool, parse_bool
 from buildclient.contract.platform import Platform, format_platforms
 from buildclient.registry.reference import InvalidReference, parse_reference, parse_tag, registry_host, repositories
 from buildclient.request.annotations import annotation_attrs
+from buildclient.request.destinations import ToFile, ToFolder, ToStdout
 from buildclient.request.flagtext import flagged
 from buildclient.request.limits import check_entitlement, parse_host, parse_ulimits
 from buildclient.request.outputs import is_archive
@@ -49,8 +50,20 @@ def _check_kinds(request: BuildRequest) -> None:
     for output in request.outputs:
         if not isinstance(output, Output) or output.type == "registry":
             raise InvalidBuild("outputs of a request must be outputs, such as parse_outputs gives")
-        if not output.dest and (is_archive(output) or output.type == "local"):
-            raise InvalidBuild(f"dest is required for {output.type} exporter")
+        _check_dest(output)
+
+
+def _check_dest(output: Output) -> None:
+    kinds: tuple[type, ...] = ()
+    if is_archive(output):
+        kinds = (ToFile, ToStdout)
+    elif output.type in ("local", "oci", "docker"):
+        kinds = (ToFolder,)
+    if kinds and output.dest is None:
+        raise InvalidBuild(f"dest is required for {output.type} exporter")
+    if output.dest is not None and not isinstance(output.dest, kinds):
+        named = " or ".join(kind.__name__ for kind in kinds) or "None"
+        raise InvalidBuild(f"dest of an output of type {output.type} must be {named}, not {output.dest!r}")
 
 
 def _check_no_cache(request: BuildRequest) -> None:
@@ -115,7 +128,6 @@ def solve_request(
     context_attrs: Mapping[str, str],
     shared_key: str = "",
     several_nodes: bool = False,
-    default_provenance: bool = True,
 ) -> SolveRequest:
     """One node's share of a build.
 
@@ -134,7 +146,7 @@ def solve_request(
     for kind, parameters in request.attests.items():
         if parameters is not None:
             attrs[f"attest:{kind}"] = parameters
-    if "provenance" not in request.attests and default_provenance:
+    if "provenance" not in request.attests:
         attrs["attest:provenance"] = "mode=min,inline-only=true"
     attrs.update(_build_attrs(request))
     if platforms:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from buildclient.base.csvtext import CsvError, csv_fields
 from buildclient.base.errors import InvalidBuild, UsageError
 from buildclient.base.gotext import parse_bool
+from buildclient.request.destinations import Destination, ToFile, ToFolder, ToStdout
 from buildclient.request.values import Output
 
 __all__ = ["build_outputs", "check_default_load", "is_archive", "parse_output", "parse_outputs"]
@@ -27,7 +28,7 @@ def parse_output(text: str) -> Output:
     except CsvError as error:
         raise UsageError(str(error)) from None
     if len(fields) == 1 and fields[0] == text and not text.startswith("type="):
-        return Output("tar" if text == "-" else "local", {}, text)
+        return Output("tar", {}, ToStdout()) if text == "-" else Output("local", {}, ToFolder(text))
     kind = dest = ""
     attrs: dict[str, str] = {}
     for field in fields:
@@ -43,7 +44,7 @@ def parse_output(text: str) -> Output:
             attrs[key] = value
     if not kind:
         raise UsageError("type is required for output")
-    return Output(kind, attrs, dest)
+    return Output(kind, attrs, _destination(Output(kind, attrs), dest))
 
 
 def parse_outputs(*texts: str, push: bool = False) -> tuple[Output, ...]:
@@ -54,7 +55,7 @@ def parse_outputs(*texts: str, push: bool = False) -> tuple[Output, ...]:
 def build_outputs(given: Sequence[Output], *, push: bool = False, load: bool = False) -> tuple[Output, ...]:
     """Outputs as exporters take them, with `--push` and `--load` put in. Raises UsageError.
 
-    Whether destinations exist is asked where files are (`adapters`).
+    What is at a destination is looked at where it is written (`buildclient.results`).
     """
     if load:
         raise UsageError(_LOAD, flag="--load")
@@ -66,7 +67,7 @@ def build_outputs(given: Sequence[Output], *, push: bool = False, load: bool = F
             outputs[number] = outputs[number]._replace(attrs=attrs)
         if not images:
             outputs.append(Output("image", {"push": "true", "unpack": "false"}))
-    if sum(output.dest == "-" for output in outputs) > 1:
+    if sum(isinstance(output.dest, ToStdout) for output in outputs) > 1:
         raise InvalidBuild("multiple outputs configured to write to stdout")
     return tuple(outputs)
 
@@ -87,6 +88,15 @@ def is_archive(output: Output) -> bool:
     )
 
 
+def _destination(output: Output, text: str) -> Destination:
+    """What `dest=` means to this exporter."""
+    if not text:
+        return None
+    if text == "-":
+        return ToStdout()
+    return ToFile(text) if is_archive(output) else ToFolder(text)
+
+
 def _exporter(output: Output) -> Output:
     kind, attrs, dest = output.type, dict(output.attrs), output.dest
     if kind == "registry":
@@ -96,10 +106,12 @@ def _exporter(output: Output) -> Output:
     if kind in ("oci", "docker") and not parse_bool(attrs.get("tar", "true"), True):
         raise UsageError(f"tar=false is not supported yet for {kind}: write an archive, dest=FILE, and unpack it")
     if is_archive(output):
-        return Output(kind, attrs, dest or "-")
+        return Output(kind, attrs, ToStdout() if dest is None else dest)
     if kind == "local" or kind in ("oci", "docker"):
-        if not dest:
+        if dest is None:
             raise InvalidBuild(f"dest is required for {kind} exporter")
-        if dest == "-":
+        if isinstance(dest, ToStdout):
             raise InvalidBuild(f"dest cannot be stdout for {kind} exporter")
-    return Output(kind, attrs, dest)
+        return Output(kind, attrs, dest)
+    # Nothing comes back from the others, whatever `dest` says; as in docker buildx.
+    return Output(kind, attrs)

@@ -35,8 +35,6 @@ class SolveRequest(NamedTuple):
     entitlements: tuple[str, ...] = ()
     shared_key: str = ""
     """Session's shared key: equal keys make context uploads incremental."""
-    internal: bool = False
-    """Leaves the build out of the daemon's history."""
 
 
 def push_raced(message: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from buildclient.contract.platform import Platform
+from buildclient.request.destinations import Destination
 
 __all__ = ["BuildRequest", "BuildResult", "NodeResult", "Output"]
 
@@ -21,8 +22,8 @@ class Output(NamedTuple):
     """`image`, `oci`, `docker`, `tar`, `local` or `cacheonly` (`registry` is `image` with `push=true`)."""
     attrs: Mapping[str, str] = {}
     """The exporter's attributes as BuildKit takes them, without `type` and `dest`."""
-    dest: str = ""
-    """A file or folder on the client, `-` for standard output, empty where nothing comes back."""
+    dest: Destination = None
+    """`ToFile`, `ToStdout` (archives) or `ToFolder` (trees); None where nothing comes back."""
 
     @property
     def push(self) -> bool:

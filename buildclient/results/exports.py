@@ -1,262 +1,127 @@
-"""Where a build's outputs land on this machine: archives beside and renamed, trees into their folder."""
+"""A build's outputs on their way to this machine: which destination each has, and all of them as one commit step."""
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import os
 import stat as st
 import sys
-import threading
-from collections.abc import Sequence
-from typing import BinaryIO
+from collections.abc import Callable, Sequence
 
-from buildclient.base.errors import BuildFailed, Cancelled, InvalidBuild
+from buildclient.base.errors import InvalidBuild
 from buildclient.base.files import replaceable
-from buildclient.request.outputs import is_archive
-from buildclient.request.values import Output
-from buildclient.results.filesend import ArchiveReceiver, TreeReceiver
-from buildclient.results.tree import Tree
+from buildclient.request.destinations import ToFolder, ToStdout
+from buildclient.request.values import NodeResult, Output
+from buildclient.results.filesend import filesend
+from buildclient.results.interfaces import ArchiveExport, Export
+from buildclient.session.call import Service
 
-__all__ = ["Exports"]
+__all__ = ["Exports", "export_of"]
+
+Choose = Callable[[Output, int], Export | None]
+"""The export of an output that comes from this many nodes."""
 
 
 class Exports:
-    """The outputs of one build over one or several nodes.
+    """The outputs of one build over one or several nodes; fulfils CommitStep.
 
-    `receivers(node)` serve a node's session; then `commit` puts the archives in place, or `abort` takes them away.
-    `abort` may be called while `commit` is at it in another thread: `commit` ends then, and what it has not yet put in
-    its place does not come.
+    No file is put in its place before every output is whole. Folders and streams take what comes as it comes.
     """
 
-    def __init__(self, outputs: Sequence[Output], nodes: int) -> None:
-        """Checks every destination. Raises UsageError."""
-        self._outputs = [output for output in outputs if output.type != "cacheonly"]
-        self._nodes = nodes
-        self._archives: dict[int, _Archive] = {}
-        self._trees: list[Tree] = []
-        for number, output in enumerate(self._outputs):
-            _check(output)
-            if is_archive(output):
-                self._archives[number] = _Archive(output, nodes)
-        if nodes > 1 and any(output.type == "docker" for output in self._outputs):
+    def __init__(self, outputs: Sequence[Output], nodes: int, choose: Choose | None = None) -> None:
+        """Checks every destination; `choose` makes the export of an output (`export_of`). Raises UsageError."""
+        choose = choose or export_of
+        self._exports: dict[int, Export] = {}
+        # The daemon counts the exporters that it was asked for.
+        asked = [output for output in outputs if output.type != "cacheonly"]
+        for number, output in enumerate(asked):
+            if (export := choose(output, nodes)) is not None:
+                self._exports[number] = export
+        if nodes > 1 and any(output.type == "docker" for output in outputs):
             raise InvalidBuild("docker exporter does not support several nodes, use the oci exporter instead")
 
-    def receivers(self, node: int) -> dict[int, ArchiveReceiver | TreeReceiver]:
+    def services(self, node: int) -> Sequence[Service]:
         """What takes each exporter's result from a node (0, 1, …), by the exporter's position."""
-        found: dict[int, ArchiveReceiver | TreeReceiver] = {}
-        for number, output in enumerate(self._outputs):
-            if number in self._archives:
-                found[number] = self._archives[number].part(node)
-            elif output.type in ("local", "oci", "docker") and output.dest:
-                found[number] = tree = Tree(output.dest)
-                self._trees.append(tree)
-        return found
+        return (filesend({number: export.receiver(node) for number, export in self._exports.items()}),)
 
-    def commit(self) -> None:
-        """Merges and puts in place what came. Raises BuildFailed and leaves nothing half-written; Cancelled by `abort`.
+    async def stage(self, results: Sequence[NodeResult]) -> None:
+        """Merges what came of several nodes. Raises BuildFailed for what did not come or cannot be read, OSError."""
+        await self._each(lambda export: export.stage())
 
-        A pipe without a reader holds it until then.
-        """
-        for archive in self._archives.values():
-            archive.check()
-        if not all(tree.complete for tree in self._trees):
-            raise BuildFailed("the daemon sent no result for output local")
-        for archive in self._archives.values():
-            archive.commit()
+    async def commit(self) -> None:
+        """Puts every file in its place. Raises OSError, and Cancelled after `abort`."""
+        await self._each(lambda export: export.commit())
 
     def abort(self) -> None:
-        """Takes away what came."""
-        for archive in self._archives.values():
-            archive.abort()
+        """Takes away what is not in its place."""
+        for export in reversed(self._exports.values()):
+            export.abort()
 
-
-class _Part:
-    """One node's archive; fulfils ArchiveReceiver."""
-
-    def __init__(self, file: BinaryIO, path: str = "") -> None:
-        self.file = file
-        self.path = path
-        self.complete = False
-
-    def write(self, pieces: Sequence[bytes | memoryview]) -> None:
-        for piece in pieces:
-            self.file.write(piece)
-
-    def finish(self) -> None:
-        self.file.flush()
-        self.complete = True
-
-
-class _Stream(_Part):
-    """Standard output, or what is no regular file (a device, a named pipe): the archive goes straight into it."""
-
-    def __init__(self, dest: str) -> None:
-        super().__init__(sys.stdout.buffer)
-        self._dest = dest
-        self._opened = dest == "-"
-
-    def begin(self) -> None:
-        """Opens it, unless it is open."""
-        if not self._opened:
-            self.file = open(self._dest, "wb")  # noqa: SIM115
-            self._opened = True
-
-    def write(self, pieces: Sequence[bytes | memoryview]) -> None:
-        # Not before: to open a pipe is to wait for its reader.
-        self.begin()
-        super().write(pieces)
-
-    def finish(self) -> None:
-        super().finish()
-        if self._dest != "-" and self._opened:
-            self.file.close()
-
-
-class _Archive:
-    """One output's archive, from all nodes.
-
-    The lock guards what `abort`, on the loop, and `commit`, in a thread, both take up; nothing slow is done under it.
-    """
-
-    def __init__(self, output: Output, nodes: int) -> None:
-        self._type = output.type
-        self._nodes = nodes
-        self._streamed = output.dest == "-" or not replaceable(output.dest)
-        # A link stays, and what it leads to is replaced.
-        self._dest = output.dest if self._streamed else os.path.realpath(output.dest)
-        self._parts: dict[int, _Part] = {}
-        self._paths: set[str] = set()
-        self._lock = threading.Lock()
-        self._aborted = False
-        self._streamed_or_aborted = threading.Event()
-
-    def part(self, node: int) -> _Part:
-        if node not in self._parts:
-            if self._streamed and self._nodes == 1:
-                self._parts[node] = _Stream(self._dest)
-            else:
-                handle, path = self._beside()
-                self._parts[node] = _Part(os.fdopen(handle, "w+b"), path)
-        return self._parts[node]
-
-    def check(self) -> None:
-        if not all(part.complete for part in self._parts.values()):
-            raise BuildFailed(f"the daemon sent no result for output {self._type}")
-
-    def commit(self) -> None:
-        with self._lock:
-            self._go_on()
-            parts = [self._parts[node] for node in sorted(self._parts)]
-        if self._nodes > 1:
-            self._merge(parts)
-        elif parts and parts[0].path:
-            parts[0].file.close()
-            self._replace(parts[0].path)
-        with self._lock:
-            self._parts = {}
-
-    def abort(self) -> None:
-        with self._lock:
-            self._aborted = True
-            parts, self._parts = self._parts, {}
-            paths, self._paths = self._paths, set()
-        self._streamed_or_aborted.set()
-        for part in parts.values():
-            if part.path:
-                # What is still in its buffer may not fit on the disk.
-                with contextlib.suppress(OSError):
-                    part.file.close()
-        for path in paths:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-
-    def _merge(self, parts: Sequence[_Part]) -> None:
-        from buildclient.results.archive import merge_oci, merge_tars
-
-        try:
-            handle, path = self._beside()
-            with os.fdopen(handle, "w+b") as out:
-                for part in parts:
-                    part.file.seek(0)
-                (merge_tars if self._type == "tar" else merge_oci)([part.file for part in parts], out)
-                if self._streamed:
-                    self._stream(out)
-            if not self._streamed:
-                self._replace(path)
-        except (OSError, ValueError):
-            with self._lock:
-                # Of files that `abort` has closed under our hands.
-                self._go_on()
-            raise
-        finally:
-            self.abort()
-
-    def _stream(self, out: BinaryIO) -> None:
-        """In a thread that is not waited for once aborted: a pipe that nobody reads would hold an interrupted build."""
-        failures: list[BaseException] = []
+    async def _each(self, work: Callable[[Export], None]) -> None:
+        """In a thread; cancelled, it aborts, and waits for the thread: what it was at must not come afterwards."""
 
         def run() -> None:
-            try:
-                out.seek(0)
-                stream = _Stream(self._dest)
-                stream.begin()
-                while not self._aborted and (piece := out.read(1 << 20)):
-                    stream.write([piece])
-                stream.finish()
-            except BaseException as error:
-                failures.append(error)
-            self._streamed_or_aborted.set()
+            for export in self._exports.values():
+                work(export)
 
-        threading.Thread(target=run, daemon=True).start()
-        self._streamed_or_aborted.wait()
-        with self._lock:
-            self._go_on()
-        if failures:
-            raise failures[0]
-
-    def _replace(self, path: str) -> None:
-        with self._lock:
-            self._go_on()
-            os.replace(path, self._dest)
-            self._paths.discard(path)
-
-    def _go_on(self) -> None:
-        if self._aborted:
-            raise Cancelled("the export was aborted")
-
-    def _beside(self) -> tuple[int, str]:
-        """A new file next to the destination, with the mode that a plain `open` would give."""
-        import tempfile
-
-        folder = None if self._streamed else os.path.dirname(self._dest)
-        with self._lock:
-            self._go_on()
-            if folder:
-                os.makedirs(folder, exist_ok=True)
-            handle, path = tempfile.mkstemp(prefix=".buildclient-", dir=folder)
-            self._paths.add(path)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.fchmod(handle, 0o666 & ~mask)
-        return handle, path
+        running = asyncio.ensure_future(asyncio.to_thread(run))
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            self.abort()
+            await asyncio.gather(running, return_exceptions=True)
+            raise
 
 
-def _check(output: Output) -> None:
-    """Refuses a destination that is the wrong kind of thing. Raises UsageError."""
-    if output.dest == "-":
+def export_of(output: Output, nodes: int) -> Export | None:
+    """The way of one output to its destination; None where nothing comes back.
+
+    Raises UsageError for a destination that is the wrong kind of thing.
+    """
+    dest = output.dest
+    if dest is None:
+        return None
+    if isinstance(dest, ToFolder):
+        from buildclient.results.folder import FolderExport
+
+        if _is_folder(dest.path, "directory") is False:
+            raise InvalidBuild(f"destination directory {dest.path} is a file")
+        return FolderExport(output.type, dest.path)
+    export: ArchiveExport
+    folder = None
+    if isinstance(dest, ToStdout):
+        from buildclient.results.stream import StreamExport
+
         if sys.stdout.isatty():
             raise InvalidBuild(f"dest file is required for {output.type} exporter. refusing to write to console")
-        return
-    if not output.dest:
-        return
+        export = StreamExport(output.type)
+    elif _is_folder(dest.path, "file"):
+        raise InvalidBuild(f"destination file {dest.path} is a directory")
+    elif replaceable(dest.path):
+        from buildclient.results.file import FileExport
+
+        export = file = FileExport(output.type, dest.path)
+        folder = file.folder
+    else:
+        from buildclient.results.stream import StreamExport
+
+        export = StreamExport(output.type, dest.path)
+    return export if nodes == 1 else _merged(output.type, export, folder)
+
+
+def _merged(type_: str, into: ArchiveExport, folder: str | None) -> Export:
+    from buildclient.results.archive import merge_oci, merge_tars
+    from buildclient.results.merged import MergedExport
+
+    return MergedExport(type_, into, merge_tars if type_ == "tar" else merge_oci, folder)
+
+
+def _is_folder(path: str, kind: str) -> bool | None:
+    """Whether a path is a folder; None where there is nothing. Raises UsageError where that cannot be told."""
     try:
-        folder = st.S_ISDIR(os.stat(output.dest).st_mode)
+        return st.S_ISDIR(os.stat(path).st_mode)
     except FileNotFoundError:
-        return
+        return None
     except OSError as error:
-        kind, reason = "file" if is_archive(output) else "directory", (error.strerror or "").lower()
-        raise InvalidBuild(f"invalid destination {kind}: {output.dest}: stat {output.dest}: {reason}") from None
-    if is_archive(output) and folder:
-        raise InvalidBuild(f"destination file {output.dest} is a directory")
-    if not is_archive(output) and not folder:
-        raise InvalidBuild(f"destination directory {output.dest} is a file")
+        reason = (error.strerror or "").lower()
+        raise InvalidBuild(f"invalid destination {kind}: {path}: stat {path}: {reason}") from None

@@ -10,56 +10,23 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, cast
+from typing import cast
 
+from buildclient.results.interfaces import ArchiveReceiver, TreeReceiver, TreeWriter
 from buildclient.session import diffcopy
-from buildclient.session.call import Call, Code, Handlers, Status
+from buildclient.session.call import Call, Code, Service, Status
 from buildclient.session.wire import WireError, read_bytes_message
 
-__all__ = ["ArchiveReceiver", "TreeReceiver", "filesend"]
+__all__ = ["CLOSE_TIMEOUT", "filesend"]
 
-_CLOSING = 2.0
+CLOSE_TIMEOUT = 2.0
 """Seconds that a tree has to be let go of; a disk that hangs would hold an interrupted build."""
-
-
-class ArchiveReceiver(Protocol):
-    """Takes one stream of bytes (oci, docker, tar); called in a thread."""
-
-    def write(self, pieces: Sequence[bytes | memoryview]) -> None:
-        """The next bytes. Raises OSError."""
-
-    def finish(self) -> None:
-        """All of it came."""
-
-
-class TreeReceiver(Protocol):
-    """Takes a tree of files (local); called in a thread."""
-
-    def open(self) -> TreeWriter:
-        """A writer for one stream; several platforms may come at once."""
-
-
-class TreeWriter(Protocol):
-    """Writes one stream's entries."""
-
-    def entry(self, stat: diffcopy.Stat) -> bool:
-        """Makes an entry; whether its content is wanted. Raises OSError, DiffCopyError for a path that must not be."""
-
-    def data(self, file: int, data: bytes) -> None:
-        """Content of the entry of that position, empty at its end. Raises OSError."""
-
-    def finish(self) -> None:
-        """Every content came: sets the folders' times."""
-
-    def close(self) -> None:
-        """Takes away what is incomplete; may be called twice."""
-
 
 Receivers = Mapping[int, ArchiveReceiver | TreeReceiver]
 
 
-def filesend(receivers: Receivers) -> Handlers:
-    """The service for these exporters, by position."""
+def filesend(receivers: Receivers, close_timeout: float = CLOSE_TIMEOUT) -> Service:
+    """The service for these exporters, by position; `close_timeout` is in seconds."""
 
     async def diff_copy(call: Call) -> None:
         given = call.metadata.get("buildkit-attachable-exporter-id", ("0",))[0]
@@ -69,7 +36,7 @@ def filesend(receivers: Receivers) -> Handlers:
         disk = ThreadPoolExecutor(1, "export")
         try:
             if hasattr(receiver, "open"):
-                await _tree(call, cast(TreeReceiver, receiver), disk)
+                await _tree(call, cast(TreeReceiver, receiver), disk, close_timeout)
             else:
                 await _archive(call, receiver, disk)
         except OSError as error:
@@ -90,7 +57,7 @@ async def _archive(call: Call, receiver: ArchiveReceiver, disk: ThreadPoolExecut
     await loop.run_in_executor(disk, receiver.finish)
 
 
-async def _tree(call: Call, receiver: TreeReceiver, disk: ThreadPoolExecutor) -> None:
+async def _tree(call: Call, receiver: TreeReceiver, disk: ThreadPoolExecutor, close_timeout: float) -> None:
     loop = asyncio.get_running_loop()
     writer = await loop.run_in_executor(disk, receiver.open)
     transfer = _Transfer(writer)
@@ -105,7 +72,7 @@ async def _tree(call: Call, receiver: TreeReceiver, disk: ThreadPoolExecutor) ->
     finally:
         # In the thread that writes, behind what it may still be writing.
         closing = loop.run_in_executor(disk, writer.close)
-        await asyncio.wait([closing], timeout=_CLOSING)
+        await asyncio.wait([closing], timeout=close_timeout)
         if closing.done():
             closing.result()
     raise Status(Code.CANCELLED, "the export ended before its end")

@@ -85,7 +85,7 @@ class _Writer:
             while view:
                 view = view[os.write(handle, view) :]
             return
-        _dress(handle, stat)
+        _apply_metadata(handle, stat)
         os.close(self._files.pop(file))
         try:
             os.rename(self._beside(file), name, src_dir_fd=parent, dst_dir_fd=parent)
@@ -110,7 +110,7 @@ class _Writer:
             parent, name = self._parent(stat.path)
             handle = os.open(name, _DIRECTORY, dir_fd=parent)
             try:
-                _dress(handle, stat)
+                _apply_metadata(handle, stat)
             finally:
                 os.close(handle)
         self.close()
@@ -197,8 +197,8 @@ def _set_mode(parent: int, name: bytes, type_: int, mode: int) -> None:
         os.close(handle)
 
 
-def _dress(handle: int, stat: Stat) -> None:
-    """Attributes, mode and time of an open file or folder."""
+def _apply_metadata(handle: int, stat: Stat) -> None:
+    """Sets xattrs, mode and mtime of an open file or folder."""
     _set_xattrs(handle, stat)
     os.fchmod(handle, unix_mode(stat.mode))
     os.utime(handle, ns=(stat.mtime, stat.mtime))

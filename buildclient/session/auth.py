@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from buildclient.base.errors import ClientError
 from buildclient.registry.credentials import Credentials, CredentialSource
-from buildclient.session.call import Call, Code, Handlers, Status
+from buildclient.session.call import Call, Code, Service, Status
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -27,7 +27,7 @@ FetchToken = Callable[[str, str, Sequence[str], Credentials], tuple[str, int, in
 _PREFIX = "/moby.filesync.v1.Auth/"
 
 
-def auth(source: CredentialSource, fetch_token: FetchToken, seed: Callable[[str], bytes]) -> Handlers:
+def auth(source: CredentialSource, fetch_token: FetchToken, seed: Callable[[str], bytes]) -> Service:
     """The service. `seed` gives a host's secret random bytes, the same ones every time."""
     service = _Auth(source, fetch_token, seed)
     return {

@@ -1,8 +1,9 @@
 """One gRPC call that the daemon makes on the session, as a service's handler sees it.
 
-A service is one file with a function that returns a table `{"/package.Service/Method": handler}`; the tables
-of a build are put together and both served and advertised (`x-docker-expose-session-grpc-method`). A handler
-returns for status OK and raises Status for any other; any other exception becomes INTERNAL with its text.
+A service is one file with a function that returns a table `{"/package.Service/Method": handler}`. Inputs, results
+and credentials hand out the services that a build needs of them; all of them are served and advertised
+(`x-docker-expose-session-grpc-method`). A handler returns for status OK and raises Status for any other; any other
+exception becomes INTERNAL with its text.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
 
-__all__ = ["Call", "Code", "Handler", "Handlers", "Status"]
+__all__ = ["Call", "Code", "Handler", "Service", "Status", "methods_of"]
 
 
 class Code:
@@ -65,4 +66,15 @@ class Call(Protocol):
 
 
 Handler = Callable[[Call], Awaitable[None]]
-Handlers = Mapping[str, Handler]
+Service = Mapping[str, Handler]
+"""A service's methods, `/package.Service/Method`; empty for a service that this build does not need."""
+
+
+def methods_of(services: Iterable[Service]) -> dict[str, Handler]:
+    """The methods of several services. Raises ValueError where two claim the same one: only one would be served."""
+    methods: dict[str, Handler] = {}
+    for service in services:
+        if claimed := methods.keys() & service.keys():
+            raise ValueError(f"two session services claim {', '.join(sorted(claimed))}")
+        methods.update(service)
+    return methods

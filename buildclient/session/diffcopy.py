@@ -10,6 +10,8 @@ import stat as st
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from buildclient.session.varint import VarintError, decode_varint, encode_varint
+
 __all__ = [
     "END_OF_STATS",
     "FIN",
@@ -94,22 +96,6 @@ def unix_mode(mode: int) -> int:
     return value
 
 
-def varint(value: int) -> bytes:
-    """A base-128 number; negative ones as 64-bit two's complement."""
-    if 0 <= value < 0x80:
-        return _SMALL[value]
-    value &= (1 << 64) - 1
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-_SMALL = tuple(bytes((n,)) for n in range(0x80))
-
-
 def encode_stat(
     path: bytes,
     mode: int,
@@ -120,50 +106,57 @@ def encode_stat(
     xattrs: Mapping[bytes, bytes] | None = None,
 ) -> bytes:
     """A STAT packet of user and group 0 (os.FileMode, bytes, nanoseconds, (major, minor))."""
-    parts = [b"\x0a", varint(len(path)), path]
+    parts = [b"\x0a", encode_varint(len(path)), path]
     if mode:
-        parts += (b"\x10", varint(mode))
+        parts += (b"\x10", encode_varint(mode))
     if size:
-        parts += (b"\x28", varint(size))
+        parts += (b"\x28", encode_varint(size))
     if mtime:
-        parts += (b"\x30", varint(mtime))
+        parts += (b"\x30", encode_varint(mtime))
     if linkname:
-        parts += (b"\x3a", varint(len(linkname)), linkname)
+        parts += (b"\x3a", encode_varint(len(linkname)), linkname)
     if device[0]:
-        parts += (b"\x40", varint(device[0]))
+        parts += (b"\x40", encode_varint(device[0]))
     if device[1]:
-        parts += (b"\x48", varint(device[1]))
+        parts += (b"\x48", encode_varint(device[1]))
     for name, value in sorted((xattrs or {}).items()):
-        entry = b"".join((b"\x0a", varint(len(name)), name, b"\x12", varint(len(value)), value))
-        parts += (b"\x52", varint(len(entry)), entry)
+        entry = b"".join((b"\x0a", encode_varint(len(name)), name, b"\x12", encode_varint(len(value)), value))
+        parts += (b"\x52", encode_varint(len(entry)), entry)
     body = b"".join(parts)
-    return b"".join((b"\x12", varint(len(body)), body))
+    return b"".join((b"\x12", encode_varint(len(body)), body))
 
 
 def data_head(file: int, length: int) -> bytes:
     """What stands before `length` bytes of a file in a DATA packet."""
-    head = b"\x08\x02" + (b"\x18" + varint(file) if file else b"")
-    return head + b"\x22" + varint(length)
+    head = b"\x08\x02" + (b"\x18" + encode_varint(file) if file else b"")
+    return head + b"\x22" + encode_varint(length)
 
 
 def encode_data_end(file: int) -> bytes:
     """The empty DATA that ends a file."""
-    return b"\x08\x02" + (b"\x18" + varint(file) if file else b"")
+    return b"\x08\x02" + (b"\x18" + encode_varint(file) if file else b"")
 
 
 def encode_request(file: int) -> bytes:
     """A REQ for a file's content."""
-    return b"\x08\x01" + (b"\x18" + varint(file) if file else b"")
+    return b"\x08\x01" + (b"\x18" + encode_varint(file) if file else b"")
 
 
 def encode_error(text: str) -> bytes:
     """An ERR with its text."""
     data = text.encode("utf-8", "surrogateescape")
-    return b"\x08\x04\x22" + varint(len(data)) + data
+    return b"\x08\x04\x22" + encode_varint(len(data)) + data
 
 
 def decode(message: bytes) -> Packet:
     """Reads any packet. Raises DiffCopyError."""
+    try:
+        return _packet(message)
+    except VarintError as error:
+        raise DiffCopyError(f"a packet {error}") from None
+
+
+def _packet(message: bytes) -> Packet:
     kind = file = 0
     stat: Stat | None = None
     data = b""
@@ -210,13 +203,13 @@ def _fields(message: bytes) -> list[tuple[int, int | bytes]]:
     found: list[tuple[int, int | bytes]] = []
     at, end = 0, len(message)
     while at < end:
-        tag, at = _varint(message, at)
+        tag, at = decode_varint(message, at)
         wire = tag & 7
         if wire == 0:
-            value, at = _varint(message, at)
+            value, at = decode_varint(message, at)
             found.append((tag >> 3, value))
         elif wire == 2:
-            length, at = _varint(message, at)
+            length, at = decode_varint(message, at)
             if at + length > end:
                 raise DiffCopyError("a packet ends inside a field")
             found.append((tag >> 3, message[at : at + length]))
@@ -228,18 +221,6 @@ def _fields(message: bytes) -> list[tuple[int, int | bytes]]:
     if at != end:
         raise DiffCopyError("a packet ends inside a field")
     return found
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < len(data) and shift < 70:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-    raise DiffCopyError("a packet ends inside a number")
 
 
 def _signed(value: int) -> int:

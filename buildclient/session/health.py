@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from buildclient.session.call import Call, Handlers
+from buildclient.session.call import Call, Service
 
 __all__ = ["health"]
 
@@ -10,7 +10,7 @@ _SERVING = b"\x08\x01"
 """HealthCheckResponse{status: SERVING}."""
 
 
-def health() -> Handlers:
+def health() -> Service:
     """The service that says SERVING."""
     return {"/grpc.health.v1.Health/Check": _check}
 

@@ -22,7 +22,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from buildclient.session.call import Code, Handler, Handlers, Status
+from buildclient.session.call import Code, Handler, Status
 from buildclient.session.wire import MessageReader, WireError, frame, frames, percent_encode
 
 __all__ = ["SessionServer"]
@@ -133,9 +133,9 @@ class _Call:
 class SessionServer:
     """The server side of one session."""
 
-    def __init__(self, handlers: Handlers, send: Send) -> None:
-        """Serves `handlers`; `send` takes bytes for the daemon and waits while too much is in flight."""
-        self._handlers = dict(handlers)
+    def __init__(self, methods: Mapping[str, Handler], send: Send) -> None:
+        """Serves `methods`; `send` takes bytes for the daemon and waits while too much is in flight."""
+        self._methods = dict(methods)
         self._send = send
         self._wake = asyncio.Event()
         self._calls: dict[int, _Call] = {}
@@ -147,11 +147,6 @@ class SessionServer:
         # Changed before the preface was queued, the window would never reach the peer.
         self._h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW})
         self._h2.increment_flow_control_window(_WINDOW)
-
-    @property
-    def methods(self) -> list[str]:
-        """What is advertised in `x-docker-expose-session-grpc-method`."""
-        return list(self._handlers)
 
     def wake(self) -> None:
         """Says that there is something to send."""
@@ -247,7 +242,7 @@ class SessionServer:
         method = headers.get(":path", ("",))[0]
         call = _Call(self, event.stream_id or 0, method, headers)
         self._calls[call.stream] = call
-        handler = self._handlers.get(method, _unimplemented)
+        handler = self._methods.get(method, _unimplemented)
         call.task = asyncio.get_running_loop().create_task(self._serve(call, handler))
 
     def _on_data(self, event: h2.events.DataReceived) -> None:

@@ -9,6 +9,8 @@ import struct
 from collections.abc import Iterator
 from urllib.parse import quote
 
+from buildclient.session.varint import VarintError, decode_varint, encode_varint
+
 __all__ = ["MessageReader", "WireError", "bytes_message", "frame", "frames", "percent_encode", "read_bytes_message"]
 
 _PREFIX = struct.Struct(">BI")
@@ -62,7 +64,7 @@ class MessageReader:
 
 def bytes_message(data: bytes | memoryview) -> bytes:
     """`moby.buildkit.v1.BytesMessage{data}` (field 1)."""
-    return b"".join((b"\x0a", _varint(len(data)), data))
+    return b"".join((b"\x0a", encode_varint(len(data)), data))
 
 
 def read_bytes_message(message: bytes) -> bytes | memoryview:
@@ -71,7 +73,10 @@ def read_bytes_message(message: bytes) -> bytes | memoryview:
         return b""
     if message[0] != 0x0A:
         raise WireError("a session message has a field that BytesMessage does not have")
-    length, at = _read_varint(message, 1)
+    try:
+        length, at = decode_varint(message, 1)
+    except VarintError as error:
+        raise WireError(f"a session message {error}") from None
     if at + length != len(message):
         raise WireError("a session message's length is wrong")
     return memoryview(message)[at:]
@@ -80,24 +85,3 @@ def read_bytes_message(message: bytes) -> bytes | memoryview:
 def percent_encode(text: str) -> str:
     """`grpc-message` as the gRPC over HTTP/2 specification writes it."""
     return quote(text.encode(errors="replace"), safe=" !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~")
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < len(data) and shift < 64:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-    raise WireError("a session message ends in the middle of a number")

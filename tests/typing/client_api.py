@@ -15,6 +15,9 @@ from buildclient.api import (
     Log,
     Output,
     Platform,
+    ToFile,
+    ToFolder,
+    ToStdout,
     UnreachableError,
     Where,
     parse_outputs,
@@ -27,6 +30,15 @@ def request() -> BuildRequest:
     assert_type(outputs, tuple[Output, ...])
     assert_type(platforms, tuple[Platform, ...])
     return BuildRequest(context="app", tags=("r.example/app:1",), outputs=outputs, platforms=platforms)
+
+
+def destinations() -> tuple[Output, ...]:
+    return (
+        Output("local", dest=ToFolder("out")),
+        Output("oci", dest=ToFile("image.tar")),
+        Output("tar", {}, ToStdout()),
+        Output("image", {"push": "true"}),
+    )
 
 
 def plain() -> None:

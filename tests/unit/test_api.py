@@ -15,6 +15,8 @@ from buildclient.api import (
     ClientError,
     InvalidBuild,
     Output,
+    ToFile,
+    ToFolder,
     UnreachableError,
     UsageError,
     parse_outputs,
@@ -48,7 +50,7 @@ def test_outputs_are_read_as_the_command_line_reads_them() -> None:
     """`push` adds an image, or goes into those there are."""
     assert parse_outputs(push=True) == (Output("image", {"push": "true", "unpack": "false"}),)
     assert parse_outputs("out", "type=registry") == (
-        Output("local", {}, "out"),
+        Output("local", {}, ToFolder("out")),
         Output("image", {"unpack": "false", "push": "true"}),
     )
     with pytest.raises(UsageError, match="dest is required"):
@@ -65,6 +67,10 @@ def test_outputs_are_read_as_the_command_line_reads_them() -> None:
         ({"outputs": (Output("registry"),)}, "outputs of a request"),
         ({"outputs": (Output("tar"),)}, "dest is required for tar"),
         ({"outputs": (Output("local"),)}, "dest is required for local"),
+        ({"outputs": (Output("local", {}, "out"),)}, "dest of an output of type local must be ToFolder, not 'out'"),
+        ({"outputs": (Output("local", {}, ToFile("out")),)}, "type local must be ToFolder, not ToFile"),
+        ({"outputs": (Output("tar", {}, ToFolder("out")),)}, "type tar must be ToFile or ToStdout, not ToFolder"),
+        ({"outputs": (Output("image", {}, ToFile("out")),)}, "type image must be None, not ToFile"),
     ],
 )
 def test_a_request_of_the_wrong_kinds_is_refused(fields: dict[str, Any], words: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,8 +16,10 @@ from buildclient.contract.platform import Platform, parse_platform
 from buildclient.daemon.provenance import Provenance
 from buildclient.daemon.worker import Worker
 from buildclient.progress.events import Event, EventSink, Vertex
+from buildclient.request.destinations import ToFolder
 from buildclient.request.solve import SolveRequest
-from buildclient.request.values import BuildRequest, Output
+from buildclient.request.values import BuildRequest, NodeResult, Output
+from buildclient.session.call import Call, Service, methods_of
 
 AMD, ARM, S390 = (parse_platform(f"linux/{name}") for name in ("amd64", "arm64", "s390x"))
 PUSH = (Output("image", {"push": "true"}),)
@@ -33,8 +34,9 @@ class FakeControl:
     async def workers(self, deadline: float) -> Sequence[Worker]:
         return (Worker("w", {}, self.world.reported.get(self.name, ())),)
 
-    async def solve(self, request: SolveRequest, handlers: Any, sink: EventSink) -> Mapping[str, str]:
+    async def solve(self, request: SolveRequest, services: Sequence[Service], sink: EventSink) -> Mapping[str, str]:
         self.world.solves[self.name] = request
+        self.world.served[self.name] = sorted(methods_of(services))
         sink(Vertex("d", "step"))
         try:
             answer = self.world.answers.get(self.name, {"containerimage.digest": f"sha256:{self.name}"})
@@ -71,24 +73,40 @@ class FakeNode:
 
 
 class Prepared:
-    dirs: Mapping[str, Any] = {}
     attrs: Mapping[str, str] = {"filename": "Dockerfile"}
     shared_key = "app"
-    uploads: Mapping[str, str] = {}
+
+    def services(self) -> Sequence[Service]:
+        return ({"/inputs": _serve},)
 
 
-class FakeExports:
-    def __init__(self, world: World) -> None:
-        self.world = world
+async def _serve(call: Call) -> None:
+    """A handler that is never called."""
 
-    def receivers(self, node: int) -> dict[int, Any]:
-        return {}
 
-    def commit(self) -> None:
-        self.world.log.append("commit")
+class FakeStep:
+    """A commit step that may fail in a phase, or never end it."""
+
+    def __init__(self, world: World, name: str = "") -> None:
+        self.world, self.name = world, f" {name}" if name else ""
+        self.failing = ""
+
+    def services(self, node: int) -> Sequence[Service]:
+        return ({f"/results{self.name}/{node}": _serve},)
+
+    async def stage(self, results: Sequence[NodeResult]) -> None:
+        await self._do("stage")
+
+    async def commit(self) -> None:
+        await self._do("commit")
+
+    async def _do(self, phase: str) -> None:
+        if self.failing == phase:
+            raise BuildFailed(f"{phase} failed")
+        self.world.log.append(phase + self.name)
 
     def abort(self) -> None:
-        self.world.log.append("abort")
+        self.world.log.append("abort" + self.name)
 
 
 class World:
@@ -106,6 +124,9 @@ class World:
         self.wrong_context: Exception | None = None
         self.merge_error: Exception | None = None
         self.events: list[Event] = []
+        self.steps = [FakeStep(self)]
+        self.extra: list[Service] = []
+        self.served: dict[str, list[str]] = {}
 
     def nodes(self, output: BuilderOutput) -> Sequence[FakeNode]:
         return [FakeNode(self, node) for node in output.nodes]
@@ -121,11 +142,11 @@ class World:
         yield Prepared()
         self.log.append("cleaned")
 
-    def exports(self, request: BuildRequest, nodes: int) -> FakeExports:
-        return FakeExports(self)
+    def commit_steps(self, request: BuildRequest, nodes: int) -> Sequence[FakeStep]:
+        return self.steps
 
-    def credentials(self) -> dict[str, Any]:
-        return {}
+    def services(self, request: BuildRequest) -> Sequence[Service]:
+        return ({"/credentials": _serve}, *self.extra)
 
     async def merge(self, request: BuildRequest, responses: Sequence[Mapping[str, str]]) -> str:
         self.log.append("merge " + " ".join(response["containerimage.digest"] for response in responses))
@@ -136,7 +157,8 @@ class World:
     async def build(self, **fields: Any) -> Any:
         """Builds in this world."""
         deadline = asyncio.get_running_loop().time() + 5
-        return await build(self.output, BuildRequest(**fields), self, self.events.append, deadline)
+        request = BuildRequest(**fields)
+        return await build(self.output, request, self, self.events.append, deadline, push_retry_delays=(0.0, 0.0))
 
 
 async def test_one_node_pushes_its_tags_itself() -> None:
@@ -146,15 +168,14 @@ async def test_one_node_pushes_its_tags_itself() -> None:
     assert result.digest == "sha256:b"
     assert world.solves["b"].exporters[0].attrs["name"] == "r/app:1"
     assert "push-by-digest" not in world.solves["b"].exporters[0].attrs
-    assert world.log == ["prepared", "commit", "abort", "closed b", "cleaned"]
+    assert world.log == ["prepared", "stage", "commit", "abort", "closed b", "cleaned"]
 
 
 RACED = "failed to solve: failed to push r/app: errors:\nunknown: blob unknown to registry - sha256:b"
 
 
-async def test_a_push_that_another_nodes_push_spoilt_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_push_that_another_nodes_push_spoilt_is_done_again() -> None:
     """Two nodes push one layer at once; the one that the registry refused for it pushes again, as a new solve."""
-    monkeypatch.setattr("buildclient.build._RACE_PAUSES", (0.0, 0.0))
     world = World(a=(AMD,), b=(ARM,))
     done = {"containerimage.digest": "sha256:b"}
     world.answers["b"] = [BuildFailed(RACED), done]
@@ -166,14 +187,11 @@ async def test_a_push_that_another_nodes_push_spoilt_is_done_again(monkeypatch: 
 
 @pytest.mark.parametrize(
     ("message", "outputs"),
-    [(RACED, PUSH), ("failed to push r/app: denied", PUSH), (RACED, (*PUSH, Output("local", dest="x")))],
+    [(RACED, PUSH), ("failed to push r/app: denied", PUSH), (RACED, (*PUSH, Output("local", dest=ToFolder("x"))))],
     ids=["again and again", "another reason", "another output"],
 )
-async def test_a_push_that_fails_for_good_fails_the_build(
-    monkeypatch: pytest.MonkeyPatch, message: str, outputs: tuple[Output, ...]
-) -> None:
+async def test_a_push_that_fails_for_good_fails_the_build(message: str, outputs: tuple[Output, ...]) -> None:
     """What is no race, or comes back, is told; a build whose results come back is not run twice."""
-    monkeypatch.setattr("buildclient.build._RACE_PAUSES", (0.0, 0.0))
     world = World(a=(AMD,), b=(ARM,))
     world.answers["b"] = answers = [BuildFailed(message)] * 3
     with pytest.raises(BuildFailed, match="failed to push"):
@@ -219,37 +237,50 @@ async def test_a_cancelled_build_cleans_up_quickly() -> None:
     assert set(world.log) >= {"cancelled a", "cancelled b", "abort", "closed a", "closed b", "cleaned"}
 
 
-async def test_cancelled_while_results_are_put_in_place_it_waits_for_the_thread(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """What is half put in place is taken away before the command leaves, not by a thread after it."""
-    world = World(a=(AMD,))
-    begun, aborted = threading.Event(), threading.Event()
+async def test_every_part_of_a_build_hands_out_its_session_services() -> None:
+    """A service more needs one place: where it is handed out; each node's session serves its own results."""
+    world = World(a=(AMD,), b=(ARM,))
+    world.extra = [{"/extra": _serve}]
+    await world.build(platforms=(AMD, ARM))
+    assert world.served == {
+        name: ["/credentials", "/extra", "/inputs", f"/results/{number}"] for number, name in enumerate(("a", "b"))
+    }
 
-    class Slow(FakeExports):
-        def commit(self) -> None:
-            begun.set()
-            assert aborted.wait(5)
-            self.world.log.append("ended")
 
-        def abort(self) -> None:
-            super().abort()
-            aborted.set()
+async def test_steps_are_staged_and_committed_in_order_and_aborted_in_reverse() -> None:
+    """Every step is staged before the tags are put, which come before the first file."""
+    world = World(a=(AMD,), b=(ARM,))
+    world.steps = [FakeStep(world, "exports"), FakeStep(world, "cache")]
+    await world.build(tags=("r/app:1",), platforms=(AMD, ARM), outputs=PUSH)
+    assert [line for line in world.log if line.startswith(("stage", "commit", "merge", "abort"))] == [
+        "stage exports",
+        "stage cache",
+        "merge sha256:a sha256:b",
+        "commit exports",
+        "commit cache",
+        "abort cache",
+        "abort exports",
+    ]
 
-    monkeypatch.setattr(world, "exports", lambda request, nodes: Slow(world))
-    task = asyncio.ensure_future(world.build(outputs=(Output("oci", {}, "x"),)))
-    assert await asyncio.to_thread(begun.wait, 5)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 3)
-    assert world.log.index("abort") < world.log.index("ended") < world.log.index("closed a")
+
+@pytest.mark.parametrize("phase", ["stage", "commit"])
+async def test_a_step_that_fails_aborts_the_others(phase: str) -> None:
+    """Where it cannot be staged, there is no tag and no file of any step."""
+    world = World(a=(AMD,), b=(ARM,))
+    world.steps = [FakeStep(world, "exports"), FakeStep(world, "cache")]
+    world.steps[1].failing = phase
+    with pytest.raises(BuildFailed, match=f"{phase} failed"):
+        await world.build(tags=("r/app:1",), platforms=(AMD, ARM), outputs=PUSH)
+    assert world.log.index("abort cache") < world.log.index("abort exports")
+    if phase == "stage":
+        assert not any(line.startswith(("merge", "commit")) for line in world.log)
 
 
 @pytest.mark.parametrize(
     ("nodes", "outputs", "asked"),
     [
         ({"a": (AMD,)}, PUSH, ["a"]),
-        ({"a": (AMD,), "b": (ARM,)}, (Output("local", {}, "x"),), ["a", "b"]),
+        ({"a": (AMD,), "b": (ARM,)}, (Output("local", {}, ToFolder("x")),), ["a", "b"]),
         ({"a": (AMD,), "b": (ARM,)}, PUSH, []),
     ],
 )

@@ -91,7 +91,7 @@ async def connected(daemon: Daemon, folder: Path, silence: float = 60) -> AsyncI
 
 async def solve(control: GrpcControl) -> dict[str, str]:
     """A solve without inputs."""
-    return await asyncio.wait_for(control.solve(SolveRequest("ref", "dockerfile.v0", {}), {}, lambda event: None), 20)
+    return await asyncio.wait_for(control.solve(SolveRequest("ref", "dockerfile.v0", {}), [], lambda event: None), 20)
 
 
 async def test_a_solve_gives_the_exporters_answer(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ async def test_progress_that_comes_late_is_waited_for(
     daemon.late = 10
     events: list[Any] = []
     async with connected(daemon, tmp_path) as control:
-        await asyncio.wait_for(control.solve(SolveRequest("ref", "dockerfile.v0", {}), {}, events.append), 20)
+        await asyncio.wait_for(control.solve(SolveRequest("ref", "dockerfile.v0", {}), [], events.append), 20)
     assert (len(events) == 10) is whole
 
 

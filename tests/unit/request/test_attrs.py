@@ -16,6 +16,7 @@ from buildclient.cli.flags import build_request
 from buildclient.cli.main import main, status_of
 from buildclient.contract.platform import parse_platform
 from buildclient.request.attrs import check_request, solve_request, without_artifacts
+from buildclient.request.destinations import ToFile, ToFolder
 from buildclient.request.solve import SolveRequest
 from buildclient.request.values import BuildRequest, Output
 
@@ -140,8 +141,8 @@ def test_attestations_may_be_kept_from_being_artifacts() -> None:
     """BUILDX_NO_DEFAULT_OCI_ARTIFACT, for registries that refuse them; what an output itself says stays."""
     outputs = (
         Output("image", {"push": "true"}),
-        Output("oci", {"oci-artifact": "true"}, "x"),
-        Output("local", {}, "y"),
+        Output("oci", {"oci-artifact": "true"}, ToFile("x")),
+        Output("local", {}, ToFolder("y")),
     )
     assert without_artifacts(outputs, None) == outputs
     assert without_artifacts(outputs, "0") == outputs

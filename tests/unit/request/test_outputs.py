@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from buildclient.base.errors import UsageError
+from buildclient.request.destinations import ToFile, ToFolder, ToStdout
 from buildclient.request.outputs import build_outputs, parse_output
 from buildclient.request.values import Output
 
@@ -12,13 +13,13 @@ from buildclient.request.values import Output
 @pytest.mark.parametrize(
     ("text", "output"),
     [
-        ("out", Output("local", {}, "out")),
-        ("-", Output("tar", {}, "-")),
-        ("a=b", Output("local", {}, "a=b")),
+        ("out", Output("local", {}, ToFolder("out"))),
+        ("-", Output("tar", {}, ToStdout())),
+        ("a=b", Output("local", {}, ToFolder("a=b"))),
         ("type=image,push=true", Output("image", {"push": "true"})),
-        ("type=oci,dest=x.tar,compression=zstd", Output("oci", {"compression": "zstd"}, "x.tar")),
-        ('type=local,"dest=a,b"', Output("local", {}, "a,b")),
-        ("TYPE=tar,DEST=X", Output("tar", {}, "X")),
+        ("type=oci,dest=x.tar,compression=zstd", Output("oci", {"compression": "zstd"}, ToFile("x.tar"))),
+        ('type=local,"dest=a,b"', Output("local", {}, ToFolder("a,b"))),
+        ("TYPE=tar,DEST=X", Output("tar", {}, ToFile("X"))),
     ],
 )
 def test_an_output_is_read(text: str, output: Output) -> None:
@@ -33,8 +34,8 @@ def test_an_output_is_read(text: str, output: Output) -> None:
         ([Output("image", {"name": "x"})], [Output("image", {"name": "x", "push": "true", "unpack": "false"})]),
         ([Output("registry")], [Output("image", {"push": "true", "unpack": "false"})]),
         (
-            [Output("oci", {}, "x")],
-            [Output("oci", {}, "x"), Output("image", {"push": "true", "unpack": "false"})],
+            [Output("oci", {}, ToFile("x"))],
+            [Output("oci", {}, ToFile("x")), Output("image", {"push": "true", "unpack": "false"})],
         ),
     ],
 )

@@ -8,18 +8,17 @@ import os
 import stat as st
 import tarfile
 import threading
-from collections.abc import Sequence
+import time
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
 from buildclient.base.errors import BuildFailed, Cancelled, UsageError
+from buildclient.request.destinations import ToFile, ToFolder
 from buildclient.request.values import Output
-from buildclient.results.archive import merge_tars
 from buildclient.results.exports import Exports
 from buildclient.results.filesend import filesend
-from buildclient.results.tree import Tree, _Writer
+from buildclient.results.spool import Spool
 from buildclient.session import diffcopy
 from buildclient.session.call import Status
 from buildclient.session.wire import bytes_message
@@ -32,12 +31,21 @@ def _file(path: bytes, **more: int) -> bytes:
     return diffcopy.encode_stat(path, more.get("mode", 0o644), 1, more.get("mtime", 1))
 
 
-async def _archive(exports: Exports, node: int, data: bytes) -> None:
-    call = MemoryCall({"buildkit-attachable-exporter-id": ("0",)})
+async def _put(exports: Exports) -> None:
+    """As a build does once every node has answered."""
+    try:
+        await exports.stage([])
+        await exports.commit()
+    finally:
+        exports.abort()
+
+
+async def _archive(exports: Exports, node: int, data: bytes, exporter: str = "0") -> None:
+    call = MemoryCall({"buildkit-attachable-exporter-id": (exporter,)})
     for at in range(0, len(data), 7000):
         call.incoming.put_nowait(bytes_message(data[at : at + 7000]))
     call.incoming.put_nowait(None)
-    await filesend(exports.receivers(node))[_SEND](call)
+    await exports.services(node)[0][_SEND](call)
 
 
 def _tar(files: dict[str, bytes]) -> bytes:
@@ -54,10 +62,10 @@ async def test_an_archive_appears_only_when_it_is_whole(tmp_path: Path) -> None:
     """Until then the destination is what it was; afterwards nothing else is beside it."""
     dest = tmp_path / "out.tar"
     dest.write_text("old")
-    exports = Exports([Output("tar", {}, str(dest))], 1)
+    exports = Exports([Output("tar", {}, ToFile(str(dest)))], 1)
     await _archive(exports, 0, b"new" * 10_000)
     assert dest.read_text() == "old"
-    exports.commit()
+    await _put(exports)
     assert dest.read_bytes() == b"new" * 10_000
     assert os.listdir(tmp_path) == ["out.tar"]
 
@@ -65,7 +73,7 @@ async def test_an_archive_appears_only_when_it_is_whole(tmp_path: Path) -> None:
 async def test_an_aborted_build_leaves_the_destination_alone(tmp_path: Path) -> None:
     """Nothing half-written, and a folder without leftovers."""
     dest = tmp_path / "out.tar"
-    exports = Exports([Output("oci", {}, str(dest))], 1)
+    exports = Exports([Output("oci", {}, ToFile(str(dest)))], 1)
     await _archive(exports, 0, b"half")
     exports.abort()
     assert os.listdir(tmp_path) == []
@@ -76,11 +84,11 @@ async def test_a_pipe_is_written_into_and_stays_one(tmp_path: Path, nodes: int) 
     """As `dest=/dev/null`, or a pipe that another program reads: it is not replaced by a file."""
     dest = tmp_path / "pipe"
     os.mkfifo(dest)
-    exports = Exports([Output("tar", {}, str(dest))], nodes)
+    exports = Exports([Output("tar", {}, ToFile(str(dest)))], nodes)
     reading = asyncio.ensure_future(asyncio.to_thread(dest.read_bytes))
     for node in range(nodes):
         await _archive(exports, node, _tar({f"f{node}": b"1" * 100_000}))
-    await asyncio.to_thread(exports.commit)
+    await _put(exports)
     with tarfile.open(fileobj=io.BytesIO(await asyncio.wait_for(reading, 5))) as archive:
         assert archive.getnames() == [f"f{node}" for node in range(nodes)]
     assert st.S_ISFIFO(dest.stat().st_mode)
@@ -90,9 +98,9 @@ async def test_a_pipe_is_written_into_and_stays_one(tmp_path: Path, nodes: int) 
 async def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
     """As if it had been opened."""
     (tmp_path / "link.tar").symlink_to("out.tar")
-    exports = Exports([Output("tar", {}, str(tmp_path / "link.tar"))], 1)
+    exports = Exports([Output("tar", {}, ToFile(str(tmp_path / "link.tar")))], 1)
     await _archive(exports, 0, b"new")
-    exports.commit()
+    await _put(exports)
     assert (tmp_path / "link.tar").is_symlink()
     assert (tmp_path / "out.tar").read_bytes() == b"new"
     assert sorted(os.listdir(tmp_path)) == ["link.tar", "out.tar"]
@@ -104,8 +112,8 @@ async def test_a_pipe_that_nobody_reads_does_not_hold_an_interrupted_export(tmp_
     os.mkfifo(dest)
     call = MemoryCall({"buildkit-attachable-exporter-id": ("0",)})
     call.incoming.put_nowait(bytes_message(b"x"))
-    exports = Exports([Output("tar", {}, str(dest))], 1)
-    task = asyncio.ensure_future(filesend(exports.receivers(0))[_SEND](call))
+    exports = Exports([Output("tar", {}, ToFile(str(dest)))], 1)
+    task = asyncio.ensure_future(exports.services(0)[0][_SEND](call))
     await asyncio.sleep(0.2)
     task.cancel()
     await asyncio.wait([task], timeout=2)
@@ -125,10 +133,10 @@ async def test_a_pipe_that_nobody_reads_does_not_hold_a_commit_that_is_aborted(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     dest = tmp_path / "pipe"
     os.mkfifo(dest)
-    exports = Exports([Output("tar", {}, str(dest))], 2)
+    exports = Exports([Output("tar", {}, ToFile(str(dest)))], 2)
     for node in range(2):
         await _archive(exports, node, _tar({f"f{node}": b"1"}))
-    committing = asyncio.ensure_future(asyncio.to_thread(exports.commit))
+    committing = asyncio.ensure_future(exports.stage([]))
     await asyncio.wait([committing], timeout=0.3)
     waited = not committing.done()
     exports.abort()
@@ -147,59 +155,84 @@ async def test_a_pipe_that_nobody_reads_does_not_hold_a_commit_that_is_aborted(
         os.close(reader)
 
 
-@pytest.mark.parametrize("nodes", [1, 2])
-async def test_nothing_is_put_in_place_after_an_abort(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nodes: int
-) -> None:
-    """It comes while the commit is at the archive, in the middle of the merge; what was there stays as it was."""
+async def test_nothing_is_put_in_place_after_an_abort(tmp_path: Path) -> None:
+    """What was there stays as it was, though all of the new archive had come."""
     dest = tmp_path / "out.tar"
     dest.write_text("old")
-    exports = Exports([Output("tar", {}, str(dest))], nodes)
-    for node in range(nodes):
-        await _archive(exports, node, _tar({f"f{node}": b"1"}))
-    check, merge = exports._archives[0].check, merge_tars
-
-    def checked() -> None:
-        check()
-        if nodes == 1:
-            exports.abort()
-
-    def merging(parts: Sequence[BinaryIO], out: BinaryIO) -> None:
-        merge(parts, out)
-        exports.abort()
-
-    monkeypatch.setattr(exports._archives[0], "check", checked)
-    monkeypatch.setattr("buildclient.results.archive.merge_tars", merging)
+    exports = Exports([Output("tar", {}, ToFile(str(dest)))], 1)
+    await _archive(exports, 0, b"new")
+    await exports.stage([])
+    exports.abort()
     with pytest.raises(Cancelled):
-        exports.commit()
+        await exports.commit()
     assert dest.read_text() == "old"
     assert os.listdir(tmp_path) == ["out.tar"]
 
 
+async def test_cancelled_while_it_merges_it_waits_for_the_thread(tmp_path: Path) -> None:
+    """What is half put in place is taken away before the command leaves, not by a thread after it."""
+    begun, ended = threading.Event(), threading.Event()
+
+    class Slow:
+        """An export whose thread ends a moment after it was aborted."""
+
+        aborted = threading.Event()
+
+        def receiver(self, node: int) -> Spool:
+            return Spool(str(tmp_path))
+
+        def stage(self) -> None:
+            begun.set()
+            assert self.aborted.wait(5)
+            time.sleep(0.1)
+            ended.set()
+
+        def commit(self) -> None:
+            raise AssertionError("it was cancelled before")
+
+        def abort(self) -> None:
+            self.aborted.set()
+
+    exports = Exports([Output("tar", {}, ToFile(str(tmp_path / "out.tar")))], 1, lambda output, nodes: Slow())
+    task = asyncio.ensure_future(_put(exports))
+    assert await asyncio.to_thread(begun.wait, 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 3)
+    assert ended.is_set()
+
+
 async def test_what_is_in_its_place_stays_after_an_abort(tmp_path: Path) -> None:
     """What it has replaced cannot be brought back."""
-    exports = Exports([Output("tar", {}, str(tmp_path / "out.tar"))], 1)
+    exports = Exports([Output("tar", {}, ToFile(str(tmp_path / "out.tar")))], 1)
     await _archive(exports, 0, b"new")
-    exports.commit()
+    await _put(exports)
     exports.abort()
     assert (tmp_path / "out.tar").read_bytes() == b"new"
 
 
-async def test_a_disk_that_hangs_does_not_hold_an_interrupted_tree(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_disk_that_hangs_does_not_hold_an_interrupted_tree(tmp_path: Path) -> None:
     """The writer is let go of behind the write, which may take for ever."""
-    monkeypatch.setattr("buildclient.results.filesend._CLOSING", 0.1)
     hanging, begun = threading.Event(), threading.Event()
 
-    def hang(self: _Writer, stat: diffcopy.Stat) -> bool:
-        begun.set()
-        return hanging.wait(5)
+    class Hanging:
+        """A tree on such a disk."""
 
-    monkeypatch.setattr(_Writer, "entry", hang)
+        def open(self) -> Hanging:
+            return self
+
+        def entry(self, stat: diffcopy.Stat) -> bool:
+            begun.set()
+            return hanging.wait(5)
+
+        def data(self, file: int, data: bytes) -> None:
+            raise AssertionError("no entry was made")
+
+        finish = close = lambda self: None
+
     call = MemoryCall()
     call.incoming.put_nowait(_file(b"f"))
-    task = asyncio.ensure_future(filesend({0: Tree(str(tmp_path))})[_SEND](call))
+    task = asyncio.ensure_future(filesend({0: Hanging()}, close_timeout=0.1)[_SEND](call))
     try:
         assert await asyncio.to_thread(begun.wait, 5)
         task.cancel()
@@ -210,12 +243,13 @@ async def test_a_disk_that_hangs_does_not_hold_an_interrupted_tree(
 
 
 @pytest.mark.parametrize("type_", ["local", "tar"])
-def test_a_result_that_never_came_fails_the_build(tmp_path: Path, type_: str) -> None:
+async def test_a_result_that_never_came_fails_the_build(tmp_path: Path, type_: str) -> None:
     """A daemon that says it is done but sent nothing."""
-    exports = Exports([Output(type_, {}, str(tmp_path / "out"))], 1)
-    exports.receivers(0)
+    place = str(tmp_path / "out")
+    exports = Exports([Output(type_, {}, ToFolder(place) if type_ == "local" else ToFile(place))], 1)
+    exports.services(0)
     with pytest.raises(BuildFailed, match=f"the daemon sent no result for output {type_}"):
-        exports.commit()
+        await _put(exports)
     exports.abort()
     assert os.listdir(tmp_path) == []
 
@@ -223,22 +257,35 @@ def test_a_result_that_never_came_fails_the_build(tmp_path: Path, type_: str) ->
 async def test_of_two_outputs_none_is_put_in_place_if_one_is_missing(tmp_path: Path) -> None:
     """The first stays what it was, though it came whole."""
     (tmp_path / "a.tar").write_text("old")
-    exports = Exports([Output("tar", {}, str(tmp_path / name)) for name in ("a.tar", "b.tar")], 1)
+    exports = Exports([Output("tar", {}, ToFile(str(tmp_path / name))) for name in ("a.tar", "b.tar")], 1)
     await _archive(exports, 0, b"new")
     with pytest.raises(BuildFailed):
-        exports.commit()
+        await _put(exports)
     exports.abort()
     assert (tmp_path / "a.tar").read_text() == "old"
     assert os.listdir(tmp_path) == ["a.tar"]
+
+
+async def test_of_two_merged_archives_none_is_put_in_place_if_one_cannot_be_read(tmp_path: Path) -> None:
+    """All are merged before the first is renamed."""
+    names = ["a.tar", "b.tar"]
+    exports = Exports([Output("tar", {}, ToFile(str(tmp_path / name))) for name in names], 2)
+    for node in range(2):
+        await _archive(exports, node, _tar({"a": b"1"}))
+        await _archive(exports, node, b"no tar at all" * 100, exporter="1")
+    with pytest.raises(BuildFailed, match="a node sent an archive"):
+        await _put(exports)
+    exports.abort()
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_destination_of_the_wrong_kind_is_refused_first(tmp_path: Path) -> None:
     """In docker buildx's words."""
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="is a directory"):
-        Exports([Output("tar", {}, str(tmp_path))], 1)
+        Exports([Output("tar", {}, ToFile(str(tmp_path)))], 1)
     with pytest.raises(UsageError, match="is a file"):
-        Exports([Output("local", {}, str(tmp_path / "file"))], 1)
+        Exports([Output("local", {}, ToFolder(str(tmp_path / "file")))], 1)
 
 
 async def test_an_exporter_that_was_not_asked_for_is_refused() -> None:

@@ -12,7 +12,7 @@ import h2.events
 import h2.settings
 import pytest
 
-from buildclient.session.call import Call, Code, Handlers, Status
+from buildclient.session.call import Call, Code, Service, Status
 from buildclient.session.health import health
 from buildclient.session.server import SessionServer
 from buildclient.session.wire import MessageReader, frame
@@ -23,7 +23,7 @@ HEALTH = "/grpc.health.v1.Health/Check"
 class Daemon:
     """The client's end: opens calls, keeps what comes, may be told to read slowly."""
 
-    def __init__(self, handlers: Handlers, window: int = 1 << 20) -> None:
+    def __init__(self, handlers: Service, window: int = 1 << 20) -> None:
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
         self.h2.initiate_connection()
         self.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window})
@@ -80,7 +80,7 @@ class Daemon:
 
 
 @contextlib.asynccontextmanager
-async def daemon(handlers: Handlers, window: int = 1 << 20) -> AsyncIterator[Daemon]:
+async def daemon(handlers: Service, window: int = 1 << 20) -> AsyncIterator[Daemon]:
     """A daemon whose session server runs."""
     one = Daemon(handlers, window)
     running = asyncio.ensure_future(one.server.run())
@@ -94,7 +94,7 @@ async def daemon(handlers: Handlers, window: int = 1 << 20) -> AsyncIterator[Dae
         await asyncio.gather(running, return_exceptions=True)
 
 
-def handler(function: Callable[[Call], Awaitable[None]]) -> Handlers:
+def handler(function: Callable[[Call], Awaitable[None]]) -> Service:
     """A table with one method, `/t.T/M`."""
     return {"/t.T/M": function}
 

@@ -1,0 +1,21 @@
+"""The protocol of a builder's node. Deadlines are absolute, on `asyncio`'s loop clock (seconds)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from buildclient.contract.output import NodeOutput
+from buildclient.daemon.interfaces import Control
+
+__all__ = ["Node"]
+
+
+class Node(Protocol):
+    """A node of the builder and the way to it."""
+
+    @property
+    def node(self) -> NodeOutput:
+        """What the builder's output says of it."""
+
+    async def open(self, key: str, deadline: float) -> Control:
+        """The daemon that takes the builds of this routing key. Raises UnreachableError."""

@@ -1,0 +1,51 @@
+"""Connects the nodes that a build needs: those of its shares, or all where only the daemons know their platforms."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from buildclient.base.tasks import gather_all
+from buildclient.contract.platform import Platform
+from buildclient.daemon.interfaces import Control
+from buildclient.nodes.interfaces import Node
+from buildclient.nodes.plan import Candidate, Share, needs_reports, plan
+
+__all__ = ["Placed", "place"]
+
+
+class Placed(NamedTuple):
+    """A node's share of the build, with its daemon connected."""
+
+    share: Share
+    node: Node
+    control: Control
+
+
+async def place(
+    nodes: Sequence[Node], platforms: Sequence[Platform], key: str, deadline: float, stack: contextlib.AsyncExitStack
+) -> list[Placed]:
+    """Which node builds what; `stack` closes the connections.
+
+    Raises UsageError for a platform that no node builds, and UnreachableError.
+    """
+    opened: dict[int, Control] = {}
+
+    async def reach(number: int) -> None:
+        opened[number] = control = await nodes[number].open(key, deadline)
+        stack.push_async_callback(control.close)
+
+    candidates = [Candidate(node.node.name, node.node.platforms) for node in nodes]
+    if needs_reports(candidates, platforms):
+        # Some platform has to be emulated, or is native without being declared: the daemons know.
+        await gather_all(reach(number) for number in range(len(nodes)))
+        reports = await gather_all(_reported(opened[number], deadline) for number in range(len(nodes)))
+        candidates = [one._replace(reported=report) for one, report in zip(candidates, reports, strict=True)]
+    shares = plan(candidates, platforms)
+    await gather_all(reach(share.node) for share in shares if share.node not in opened)
+    return [Placed(share, nodes[share.node], opened[share.node]) for share in shares]
+
+
+async def _reported(control: Control, deadline: float) -> tuple[Platform, ...]:
+    return tuple(platform for worker in await control.workers(deadline) for platform in worker.platforms)
