@@ -1,12 +1,9 @@
 """What Python programs import: find a builder, build with it, look at it.
 
-    from buildclient.api import BuildRequest, Client, Where, parse_outputs, parse_platforms
+    from buildclient.api import Client, Where, build_request
 
-    request = BuildRequest(
-        context="app",
-        tags=("registry.example/app:1",),
-        platforms=parse_platforms(["linux/amd64", "linux/arm64"]),
-        outputs=parse_outputs(push=True),
+    request = build_request(
+        "app", tags=["registry.example/app:1"], platforms=["linux/amd64", "linux/arm64"], push=True
     )
     print(Client(Where(stack="dev")).build(request).digest)
 
@@ -39,9 +36,15 @@ from buildclient.contract.output import BuilderOutput
 from buildclient.contract.platform import Platform, PlatformError, parse_platforms
 from buildclient.kube.pod import Pod
 from buildclient.progress.events import Event, EventSink, Log, Vertex, VertexStatus, Warned
+from buildclient.registry.reference import ImageTag
+from buildclient.request.annotations import Annotation, parse_annotations
 from buildclient.request.attrs import with_proxies
 from buildclient.request.destinations import ToFile, ToFolder, ToStdout
+from buildclient.request.flagtext import parse_tags
+from buildclient.request.limits import HostEntry, Ulimit, parse_hosts, parse_ulimits
+from buildclient.request.make import build_request
 from buildclient.request.outputs import check_default_load, parse_outputs
+from buildclient.request.solve import CacheEntry
 from buildclient.request.values import BuildRequest, BuildResult, NodeResult, Output
 
 if TYPE_CHECKING:
@@ -54,14 +57,18 @@ if TYPE_CHECKING:
     from buildclient.session.call import Service
 
 __all__ = [
+    "Annotation",
     "BuildFailed",
     "BuildRequest",
     "BuildResult",
     "BuilderOutput",
+    "CacheEntry",
     "Cancelled",
     "Client",
     "ClientError",
     "Event",
+    "HostEntry",
+    "ImageTag",
     "InternalFailure",
     "InvalidBuild",
     "Log",
@@ -73,14 +80,20 @@ __all__ = [
     "ToFile",
     "ToFolder",
     "ToStdout",
+    "Ulimit",
     "UnreachableError",
     "UsageError",
     "Vertex",
     "VertexStatus",
     "Warned",
     "Where",
+    "build_request",
+    "parse_annotations",
+    "parse_hosts",
     "parse_outputs",
     "parse_platforms",
+    "parse_tags",
+    "parse_ulimits",
 ]
 
 _T = TypeVar("_T")

@@ -23,7 +23,8 @@ from buildclient.nodes.interfaces import Node
 from buildclient.nodes.placement import Placed, place
 from buildclient.progress.events import EventSink
 from buildclient.progress.steps import client_step
-from buildclient.request.attrs import check_request, pushes, solve_request
+from buildclient.request.attrs import pushes, solve_request
+from buildclient.request.checks import check_request
 from buildclient.request.solve import SolveRequest, push_raced
 from buildclient.request.values import BuildRequest, BuildResult, NodeResult
 from buildclient.results.index import MergedIndex

@@ -13,12 +13,11 @@ import click
 from buildclient.api import Client
 from buildclient.base.errors import UsageError
 from buildclient.base.gotext import parse_bool
-from buildclient.cli.flags import FlagsCommand, build_flags, build_request
+from buildclient.cli.flags import FlagsCommand, build_flags, request_of
 from buildclient.cli.running import cancelled_build, run
 from buildclient.cli.where import client_of, where_options
 from buildclient.progress.events import Event, Warned, distinct
 from buildclient.progress.terminal import choose_mode, open_display, shown
-from buildclient.request.attrs import check_request
 from buildclient.request.values import BuildRequest, BuildResult
 
 __all__ = ["command"]
@@ -47,8 +46,7 @@ def command(context: str, **flags: Any) -> int:
     if flags["builder_file"] == "-" and stdin:
         raise UsageError(f"standard input cannot be both the builder and the {stdin[0]}")
     client = client_of(flags)
-    request = build_request(context, flags, os.environ)
-    check_request(request)
+    request = request_of(context, flags, os.environ)
     _prepare_files(request, flags)
     if not request.outputs and mode != "quiet":
         print(_NO_OUTPUT, file=sys.stderr)

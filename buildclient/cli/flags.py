@@ -12,24 +12,33 @@ from buildclient.base.errors import UsageError
 from buildclient.base.gotext import is_bool, parse_bool
 from buildclient.cli.hints import NOT_SERVED, SWITCHES
 from buildclient.progress.terminal import MODES
-from buildclient.request.attrs import provenance_by_default, without_artifacts
-from buildclient.request.flagtext import (
-    flagged,
-    key_values,
-    parse_attests,
-    parse_cache,
-    parse_context_names,
-    parse_list,
-)
-from buildclient.request.limits import parse_size
-from buildclient.request.outputs import build_outputs, parse_output
-from buildclient.request.platforms import read_platforms
-from buildclient.request.values import BuildRequest, Output
+from buildclient.request.make import build_request
+from buildclient.request.values import BuildRequest
 
-__all__ = ["FlagsCommand", "build_flags", "build_request"]
+__all__ = ["FlagsCommand", "build_flags", "request_of"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_T = TypeVar("_T")
+_FIELDS = {
+    "add_host": "add_hosts",
+    "annotation": "annotations",
+    "attest": "attests",
+    "build_arg": "build_args",
+    "build_context": "build_contexts",
+    "file": "dockerfile",
+    "label": "labels",
+    "output": "outputs",
+    "platform": "platforms",
+    "tag": "tags",
+    "ulimit": "ulimits",
+    **{
+        name: name
+        for name in """
+        allow cache_from cache_to cgroup_parent load network no_cache no_cache_filter provenance pull push routing_key
+        sbom shm_size target
+        """.split()  # noqa: SIM905 - a table of 15 lines otherwise
+    },
+}
+"""Names of flags, and what they are called in a request: there, what may be several has a plural."""
 # flag names, (metavar or None for a switch), help; flags with "…" in their metavar may be given several times
 _FLAGS: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
     (("--add-host",), "HOST:IP…", "Add a custom host-to-IP mapping."),
@@ -122,57 +131,15 @@ def _refused(flag: str, reason: str) -> dict[str, Any]:
     return {"callback": refuse, "expose_value": False, **({"is_flag": True} if flag in SWITCHES else {})}
 
 
-def build_request(context: str, flags: Mapping[str, Any], environ: Mapping[str, str]) -> BuildRequest:
+def request_of(context: str, flags: Mapping[str, Any], environ: Mapping[str, str]) -> BuildRequest:
     """The request that a command line means. Raises UsageError."""
-    attests = _attests(flags, environ)
-    return BuildRequest(
-        context=context,
-        dockerfile=flags["file"],
-        target=flags["target"],
-        tags=tuple(flags["tag"]),
-        build_args=key_values(flags["build_arg"], "--build-arg", environ),
-        labels=key_values(flags["label"], "--label"),
-        annotations=tuple(flags["annotation"]),
-        build_contexts=_read("--build-context", parse_context_names, flags["build_context"]),
-        no_cache=flags["no_cache"],
-        no_cache_filter=tuple(flags["no_cache_filter"]),
-        pull=flags["pull"],
-        attests=attests,
-        allow=tuple(filter(None, flags["allow"])),
-        add_hosts=_read("--add-host", parse_list, flags["add_host"]),
-        network=flags["network"],
-        shm_size=parse_size(flags["shm_size"], "--shm-size") if flags["shm_size"] else 0,
-        ulimits=tuple(flags["ulimit"]),
-        cgroup_parent=flags["cgroup_parent"],
-        outputs=without_artifacts(_outputs(flags), environ.get("BUILDX_NO_DEFAULT_OCI_ARTIFACT")),
-        cache_from=_read("--cache-from", parse_cache, flags["cache_from"], environ),
-        cache_to=_read("--cache-to", parse_cache, flags["cache_to"], environ),
-        platforms=_read(
-            "--platform", read_platforms, flags["platform"] or [environ.get("DOCKER_DEFAULT_PLATFORM", "")], _machine
-        ),
-        routing_key=flags["routing_key"],
-        source_date_epoch=environ.get("SOURCE_DATE_EPOCH", ""),
+    return build_request(
+        context,
+        **{field: flags[flag] for flag, field in _FIELDS.items()},
         metadata_provenance=_metadata_provenance(environ) if flags["metadata_file"] else "",
+        environ=environ,
+        machine=_machine(),
     )
-
-
-def _read(flag: str, parse: Callable[..., _T], *arguments: Any) -> _T:
-    with flagged(flag):
-        return parse(*arguments)
-
-
-def _outputs(flags: Mapping[str, Any]) -> tuple[Output, ...]:
-    with flagged("--output"):
-        given = [parse_output(text) for text in flags["output"] if text]
-        return build_outputs(given, push=flags["push"], load=flags["load"])
-
-
-def _attests(flags: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str | None]:
-    short = next((flag for flag in ("provenance", "sbom") if flags[flag] and not flags["attest"]), "attest")
-    attests = _read(f"--{short}", parse_attests, flags["attest"], flags["provenance"], flags["sbom"])
-    if not provenance_by_default(environ.get("BUILDX_NO_DEFAULT_ATTESTATIONS")):
-        attests.setdefault("provenance", None)
-    return attests
 
 
 def _metadata_provenance(environ: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["InvalidReference", "Reference", "parse_reference", "parse_tag", "registry_host", "repositories"]
+__all__ = ["ImageTag", "InvalidReference", "Reference", "parse_reference", "parse_tag", "registry_host", "repositories"]
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _DOMAIN_PART = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
@@ -28,6 +28,12 @@ _MAX_NAME = 255
 
 class InvalidReference(ValueError):
     """A text that is no image reference; the message is distribution/reference's own."""
+
+
+class ImageTag(str):
+    """An image's name as it was given: checked, not normalised. Made by `parse_tag`."""
+
+    __slots__ = ()
 
 
 class Reference(NamedTuple):
@@ -59,7 +65,7 @@ class Reference(NamedTuple):
         return f"{text}@{self.digest}" if self.digest else text
 
 
-def parse_tag(text: str) -> str:
+def parse_tag(text: str) -> ImageTag:
     """A `--tag` as docker buildx hands it on: checked, not normalised. Raises InvalidReference."""
     match = _REFERENCE.fullmatch(text)
     if match is None:
@@ -70,7 +76,7 @@ def parse_tag(text: str) -> str:
         raise InvalidReference("invalid reference format")
     named = _NAME.fullmatch(match.group(1))
     _check(named.group(2) if named else match.group(1), match.group(3))
-    return text
+    return ImageTag(text)
 
 
 def parse_reference(text: str) -> Reference:

@@ -1,4 +1,4 @@
-"""`--annotation`: `[type[[platform]][,type…]:]key=value` to the exporter's attributes.
+"""`--annotation`: `[type[[platform]][,type…]:]key=value`, and the exporter's attributes that it becomes.
 
 Reference: ParseAnnotations of buildx 0.38 and exptypes.AnnotationKey of BuildKit.
 """
@@ -6,37 +6,57 @@ Reference: ParseAnnotations of buildx 0.38 and exptypes.AnnotationKey of BuildKi
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from buildclient.base.errors import InvalidBuild
-from buildclient.contract.platform import PlatformError, parse_platform
+from buildclient.contract.platform import Platform, PlatformError, parse_platform
 
-__all__ = ["annotation_attrs"]
+__all__ = ["Annotation", "annotation_attrs", "parse_annotations"]
 
 _TYPE = re.compile(r"([a-z-]+)(?:\[([A-Za-z0-9_/-]+)\])?\Z")
 _TYPES = ("index", "index-descriptor", "manifest", "manifest-descriptor")
 _PREFIX = "parse annotations: "
 
 
-def annotation_attrs(texts: Sequence[str]) -> dict[str, str]:
-    """Attribute names, such as `annotation-manifest[linux/arm64].key`, and their values. Raises InvalidBuild."""
-    found: dict[str, str] = {}
-    for text in texts:
-        if not text:
-            continue
+class Annotation(NamedTuple):
+    """An annotation of the image that is exported."""
+
+    key: str
+    value: str
+    type: str = ""
+    """`index`, `index-descriptor`, `manifest` or `manifest-descriptor`; empty is every manifest."""
+    platform: Platform | None = None
+    """The one platform whose manifest is meant."""
+
+    @property
+    def attr(self) -> str:
+        """The exporter's attribute, such as `annotation-manifest[linux/arm64].key`."""
+        place = f"-{self.type}" if self.type else ""
+        return f"annotation{place}{f'[{self.platform}]' if self.platform else ''}.{self.key}"
+
+
+def parse_annotations(texts: Iterable[str]) -> tuple[Annotation, ...]:
+    """Annotations from texts, one for each type that a text names; empty texts are left out. Raises InvalidBuild."""
+    found = []
+    for text in filter(None, texts):
         left, equals, value = text.partition("=")
         if not equals:
             raise InvalidBuild(f'{_PREFIX}invalid annotation "{text}", expected key=value')
         types, colon, key = left.partition(":")
-        if not colon:
-            found[f"annotation.{left}"] = value
-            continue
-        for item in types.split(","):
-            found[f"annotation-{_typed(item)}.{key}"] = value
-    return found
+        if colon:
+            found += [Annotation(key, value, *_typed(item)) for item in types.split(",")]
+        else:
+            found.append(Annotation(left, value))
+    return tuple(found)
 
 
-def _typed(item: str) -> str:
+def annotation_attrs(annotations: Iterable[Annotation]) -> dict[str, str]:
+    """The exporter's attributes and their values; the last of equal ones wins."""
+    return {annotation.attr: annotation.value for annotation in annotations}
+
+
+def _typed(item: str) -> tuple[str, Platform | None]:
     match = _TYPE.match(item)
     if match is None:
         raise InvalidBuild(
@@ -46,9 +66,9 @@ def _typed(item: str) -> str:
     if kind not in _TYPES:
         raise InvalidBuild(f'{_PREFIX}unknown annotation type "{kind}"')
     if not platform:
-        return str(kind)
+        return str(kind), None
     try:
-        return f"{kind}[{parse_platform(platform)}]"
+        return str(kind), parse_platform(platform)
     except PlatformError:
         raise InvalidBuild(
             f'{_PREFIX}invalid platform "{platform}": "{platform}": '

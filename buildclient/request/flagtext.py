@@ -6,9 +6,10 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from buildclient.base.csvtext import CsvError, csv_fields, csv_line
-from buildclient.base.errors import UsageError
+from buildclient.base.errors import InvalidBuild, UsageError
 from buildclient.base.gotext import is_bool, parse_bool
-from buildclient.registry.reference import InvalidReference, parse_reference
+from buildclient.registry.reference import ImageTag, InvalidReference, parse_reference, parse_tag
+from buildclient.request.solve import CacheEntry
 
 __all__ = [
     "flagged",
@@ -17,6 +18,7 @@ __all__ = [
     "parse_cache",
     "parse_context_names",
     "parse_list",
+    "parse_tags",
 ]
 
 
@@ -85,17 +87,17 @@ def parse_attests(items: Sequence[str], provenance: str = "", sbom: str = "") ->
     return found
 
 
-def parse_cache(items: Sequence[str], environment: Mapping[str, str]) -> tuple[dict[str, str], ...]:
-    """`--cache-from`, `--cache-to`: references, or `type=…,key=value` (`type` stays among the keys).
+def parse_cache(items: Sequence[str], environment: Mapping[str, str]) -> tuple[CacheEntry, ...]:
+    """`--cache-from`, `--cache-to`: references, or `type=…,key=value`.
 
     GitHub's cache takes address and token from the environment, and is left out where there is none, as in docker
     buildx. Raises UsageError.
     """
-    found: list[dict[str, str]] = []
+    found: list[CacheEntry] = []
     for text in filter(None, items):
         fields = _fields(text)
         if "=" not in text:
-            found.extend({"type": "registry", "ref": field} for field in fields)
+            found.extend(CacheEntry("registry", {"ref": field}) for field in fields)
             continue
         entry: dict[str, str] = {}
         for field in fields:
@@ -103,7 +105,7 @@ def parse_cache(items: Sequence[str], environment: Mapping[str, str]) -> tuple[d
             if not equals:
                 raise UsageError(f"invalid value {field}")
             entry[key.lower()] = value
-        kind = entry.get("type")
+        kind = entry.pop("type", "")
         if not kind:
             raise UsageError(f'type required for "{text}"')
         if kind == "local":
@@ -112,7 +114,7 @@ def parse_cache(items: Sequence[str], environment: Mapping[str, str]) -> tuple[d
             entry = _github(entry, environment)
             if not (entry.get("token") and (entry.get("url") or entry.get("url_v2"))):
                 continue
-        found.append(entry)
+        found.append(CacheEntry(kind, entry))
     return tuple(found)
 
 
@@ -140,6 +142,17 @@ def parse_context_names(items: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"invalid context name {name}: {error}") from None
         found[named.familiar.removesuffix(":latest")] = path
     return found
+
+
+def parse_tags(items: Sequence[str]) -> tuple[ImageTag, ...]:
+    """`--tag`: names of images. Raises InvalidBuild."""
+    found = []
+    for item in items:
+        try:
+            found.append(parse_tag(item))
+        except InvalidReference as error:
+            raise InvalidBuild(f'invalid tag "{item}": {error}') from None
+    return tuple(found)
 
 
 def parse_list(items: Sequence[str]) -> tuple[str, ...]:

@@ -6,11 +6,20 @@ Reference: github.com/docker/go-units, build/utils.go of buildx 0.38 and util/en
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from buildclient.base.errors import InvalidBuild, UsageError
 
-__all__ = ["check_entitlement", "parse_host", "parse_size", "parse_ulimits"]
+__all__ = [
+    "HostEntry",
+    "Ulimit",
+    "parse_entitlements",
+    "parse_host",
+    "parse_hosts",
+    "parse_size",
+    "parse_ulimits",
+]
 
 _SIZE = re.compile(r"([0-9]*\.?[0-9]*) ?([A-Za-z]*)")
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
@@ -23,6 +32,29 @@ _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _MAX_INTEGER = 1 << 63
 _ENTITLEMENTS = frozenset(("network.host", "security.insecure", "device"))
 _LOCAL_DELETE = "buildx.local.delete"
+
+
+class Ulimit(NamedTuple):
+    """A limit of the RUN instructions, such as `nofile`; -1 is unlimited."""
+
+    name: str
+    soft: int
+    hard: int
+
+    def __str__(self) -> str:
+        """As BuildKit takes it."""
+        return f"{self.name}={self.soft}:{self.hard}"
+
+
+class HostEntry(NamedTuple):
+    """A line of the RUN instructions' hosts file."""
+
+    host: str
+    address: str
+
+    def __str__(self) -> str:
+        """As BuildKit takes it."""
+        return f"{self.host}={self.address}"
 
 
 def parse_size(text: str, flag: str) -> int:
@@ -38,9 +70,9 @@ def parse_size(text: str, flag: str) -> int:
     return int(float(number) * _UNITS[unit])
 
 
-def parse_ulimits(texts: Sequence[str]) -> tuple[str, ...]:
-    """`nofile=1024[:2048]` as BuildKit takes them, sorted by name; the last of a name wins. Raises UsageError."""
-    found = {}
+def parse_ulimits(texts: Iterable[str]) -> tuple[Ulimit, ...]:
+    """`nofile=1024[:2048]`, sorted by name; the last of a name wins. Raises UsageError."""
+    found: dict[str, Ulimit] = {}
     for text in texts:
         start = f'invalid argument "{text}" for "--ulimit" flag: '
         name, equals, values = text.partition("=")
@@ -58,12 +90,17 @@ def parse_ulimits(texts: Sequence[str]) -> tuple[str, ...]:
         if hard != -1 and (soft == -1 or soft > hard):
             said = f"soft: -1 (unlimited), hard: {hard}" if soft == -1 else f"{soft} > {hard}"
             raise UsageError(f"{start}ulimit soft limit must be less than or equal to hard limit: {said}")
-        found[name] = f"{name}={soft}:{hard}"
+        found[name] = Ulimit(name, soft, hard)
     return tuple(found[name] for name in sorted(found))
 
 
-def parse_host(text: str) -> tuple[str, ...]:
-    """`host=ip[,ip]` or `host:ip` as BuildKit's `host=ip`, one an address. Raises UsageError."""
+def parse_hosts(texts: Iterable[str]) -> tuple[HostEntry, ...]:
+    """Several of what `parse_host` reads. Raises UsageError."""
+    return tuple(entry for text in texts for entry in parse_host(text))
+
+
+def parse_host(text: str) -> tuple[HostEntry, ...]:
+    """`host=ip[,ip]` or `host:ip`: an entry for each address. Raises UsageError."""
     host, found, addresses = text.partition("=") if "=" in text else text.partition(":")
     wrong = InvalidBuild(f"invalid host {text}")
     if not found or not host or not addresses:
@@ -81,12 +118,19 @@ def parse_host(text: str) -> tuple[str, ...]:
             ipaddress.ip_address(bare)
         except ValueError:
             raise wrong from None
-        entries.append(f"{host}={bare}")
+        entries.append(HostEntry(host, bare))
     return tuple(entries)
 
 
-def check_entitlement(text: str) -> None:
-    """Refuses an `--allow` that BuildKit does not know. Raises UsageError."""
+def parse_entitlements(texts: Iterable[str]) -> tuple[str, ...]:
+    """`--allow`, without empty texts. Raises UsageError for what BuildKit does not know."""
+    found = tuple(filter(None, texts))
+    for text in found:
+        _check_entitlement(text)
+    return found
+
+
+def _check_entitlement(text: str) -> None:
     name, equals, _ = text.partition("=")
     if name == _LOCAL_DELETE:
         raise UsageError(f"{_LOCAL_DELETE} is not supported yet: results never delete files")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from buildclient.base.errors import InvalidBuild, UsageError
 from buildclient.contract.platform import Platform, PlatformError, parse_platform
@@ -14,15 +14,18 @@ _PART = re.compile(r"[A-Za-z0-9_.-]+")
 _OS = re.compile(r"([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+)*)\))?")
 
 
-def read_platforms(texts: Iterable[str], local: Callable[[], str]) -> tuple[Platform, ...]:
+def read_platforms(texts: Iterable[str | Platform], machine: str) -> tuple[Platform, ...]:
     """Platforms from texts, each perhaps a comma-separated list; the first of equal ones stays.
 
-    `local` gives this machine's platform, for the word `local`. Raises UsageError.
+    `machine` is this machine's platform, for the word `local`. Raises UsageError.
     """
     found: dict[Platform, None] = {}
     for text in texts:
+        if isinstance(text, Platform):
+            found[text] = None
+            continue
         for one in text.split(",") if text else ():
-            found[_read(local() if one.lower() == "local" else one)] = None
+            found[_read(machine if machine and one.lower() == "local" else one)] = None
     return tuple(found)
 
 

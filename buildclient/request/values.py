@@ -1,6 +1,6 @@
 """A build as a value: what was asked for, and what came of it.
 
-Values are already parsed and checked (strings end at `buildclient.cli`); field names follow the flags of
+Values are parsed already: texts become them in `buildclient.request.make`, once. Field names follow the flags of
 `docker buildx build`.
 """
 
@@ -10,7 +10,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from buildclient.contract.platform import Platform
+from buildclient.registry.reference import ImageTag
+from buildclient.request.annotations import Annotation
 from buildclient.request.destinations import Destination
+from buildclient.request.limits import HostEntry, Ulimit
+from buildclient.request.solve import CacheEntry
 
 __all__ = ["BuildRequest", "BuildResult", "NodeResult", "Output"]
 
@@ -32,21 +36,20 @@ class Output(NamedTuple):
 
 
 class BuildRequest(NamedTuple):
-    """One build, for one or several platforms."""
+    """One build, for one or several platforms; `build_request` makes one from texts."""
 
     context: str = "."
     """A folder, a Git or HTTP URL, or `-` for standard input."""
     dockerfile: str = ""
     """`-f` as given: a path (relative to the working directory), `-` for standard input, empty for the default."""
     target: str = ""
-    tags: tuple[str, ...] = ()
+    tags: tuple[ImageTag, ...] = ()
     platforms: tuple[Platform, ...] = ()
     """Empty: the native platform of the node that is chosen."""
     outputs: tuple[Output, ...] = ()
     build_args: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
-    annotations: tuple[str, ...] = ()
-    """`[type[,type][platform]:]key=value`, checked but not yet split (seed: `--annotation`)."""
+    annotations: tuple[Annotation, ...] = ()
     build_contexts: Mapping[str, str] = {}
     no_cache: bool = False
     no_cache_filter: tuple[str, ...] = ()
@@ -54,14 +57,14 @@ class BuildRequest(NamedTuple):
     attests: Mapping[str, str | None] = {}
     """Attestation type (`provenance`, `sbom`) -> parameters in CSV; None switches it off."""
     allow: tuple[str, ...] = ()
-    add_hosts: tuple[str, ...] = ()
+    add_hosts: tuple[HostEntry, ...] = ()
     network: str = ""
     shm_size: int = 0
     """Bytes; 0 is the daemon's default."""
-    ulimits: tuple[str, ...] = ()
+    ulimits: tuple[Ulimit, ...] = ()
     cgroup_parent: str = ""
-    cache_from: tuple[Mapping[str, str], ...] = ()
-    cache_to: tuple[Mapping[str, str], ...] = ()
+    cache_from: tuple[CacheEntry, ...] = ()
+    cache_to: tuple[CacheEntry, ...] = ()
     routing_key: str = ""
     """Overrides the key of sticky pod choice."""
     source_date_epoch: str = ""

@@ -22,15 +22,13 @@ from buildkit_builders.automation import Project, Stack, StackError
 
 from buildclient.api import (
     BuilderOutput,
-    BuildRequest,
     Client,
     ClientError,
     Event,
     Log,
     PlatformError,
     Vertex,
-    parse_outputs,
-    parse_platforms,
+    build_request,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,11 +50,11 @@ def provision(stack: Stack) -> BuilderOutput:
 
 def build(builder: BuilderOutput, context: Path, tag: str, platforms: str, base_image: str) -> str:
     """Build the folder `context` for the platforms, push the image as `tag`, and give its digest."""
-    request = BuildRequest(
-        context=str(context),
-        tags=(tag,),
-        platforms=parse_platforms([platforms]),
-        outputs=parse_outputs(push=True),
+    request = build_request(
+        str(context),
+        tags=[tag],
+        platforms=[platforms],
+        push=True,
         build_args={"BASE_IMAGE": base_image} if base_image else {},
     )
     return Client(output=builder).build(request, show).digest

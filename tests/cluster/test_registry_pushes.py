@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 import urllib3
 
-from buildclient.api import Client
+from buildclient.api import Client, build_request
 from buildclient.base.errors import ClientError
 from buildclient.contract.platform import parse_platform
 from buildclient.registry.client import OciRegistry
 from buildclient.registry.credentials import Credentials
 from buildclient.registry.merge import DOCKER_LIST, OCI_INDEX, Source, digest_of, merge_sources
-from buildclient.request.values import BuildRequest, BuildResult, Output
+from buildclient.request.values import BuildResult, Output
 from localcluster import tools
 from tests.cluster.client_builder import HandMadeBuilder
 from tests.conftest import kubectl
@@ -61,12 +61,12 @@ def push(builder: HandMadeBuilder, *names: str, auths: Mapping[str, str] | None 
     entries = {host: {"auth": base64.b64encode(pair.encode()).decode()} for host, pair in (auths or {}).items()}
     (docker / "config.json").write_text(json.dumps({"auths": entries}))
     attrs = {"push": "true", "registry.insecure": "true"}
-    request = BuildRequest(
-        context=str(builder.folder / "context"),
+    request = build_request(
+        str(builder.folder / "context"),
         tags=names,
         platforms=BOTH,
-        outputs=(Output("image", attrs),),
-        attests={"provenance": None},
+        outputs=[Output("image", attrs)],
+        provenance="false",
         **more,
     )
     return Client(output=builder.output, environ={**builder.environment, "DOCKER_CONFIG": str(docker)}).build(request)
@@ -178,7 +178,7 @@ def test_the_merged_index_is_buildxs_to_the_byte(
     """Two nodes' images merged here and by docker buildx are the same bytes, annotations included."""
     ours, theirs = (f"{builder.registry}/push/{uuid.uuid4().hex[:8]}:1" for _ in range(2))
     epoch = "1700000000"
-    push(builder, ours, annotations=annotations, source_date_epoch=epoch)
+    push(builder, ours, annotations=annotations, environ={"SOURCE_DATE_EPOCH": epoch})
     environment = {
         **builder.environment,
         "DOCKER_CONFIG": str(tmp_path),

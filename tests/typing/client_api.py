@@ -12,6 +12,7 @@ from buildclient.api import (
     Client,
     ClientError,
     Event,
+    ImageTag,
     Log,
     Output,
     Platform,
@@ -20,8 +21,10 @@ from buildclient.api import (
     ToStdout,
     UnreachableError,
     Where,
+    build_request,
     parse_outputs,
     parse_platforms,
+    parse_tags,
 )
 
 
@@ -29,7 +32,11 @@ def request() -> BuildRequest:
     outputs, platforms = parse_outputs("type=local,dest=out", push=True), parse_platforms(["linux/amd64"])
     assert_type(outputs, tuple[Output, ...])
     assert_type(platforms, tuple[Platform, ...])
-    return BuildRequest(context="app", tags=("r.example/app:1",), outputs=outputs, platforms=platforms)
+    tags = parse_tags(["r.example/app:1"])
+    assert_type(tags, tuple[ImageTag, ...])
+    made = build_request("app", tags=["r.example/app:1"], platforms=platforms, outputs=["out"], push=True)
+    assert_type(made, BuildRequest)
+    return BuildRequest(context="app", tags=tags, outputs=outputs, platforms=platforms)
 
 
 def destinations() -> tuple[Output, ...]:

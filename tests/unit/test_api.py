@@ -22,7 +22,7 @@ from buildclient.api import (
     parse_outputs,
 )
 from buildclient.contract.output import BuilderOutput, NodeOutput
-from buildclient.request.attrs import check_request
+from buildclient.request.checks import check_request
 
 NOWHERE = BuilderOutput("kube", "", (NodeOutput("one", address="unix:///nowhere/socket"),))
 

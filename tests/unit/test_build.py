@@ -17,6 +17,7 @@ from buildclient.daemon.provenance import Provenance
 from buildclient.daemon.worker import Worker
 from buildclient.progress.events import Event, EventSink, Vertex
 from buildclient.request.destinations import ToFolder
+from buildclient.request.flagtext import parse_tags
 from buildclient.request.solve import SolveRequest
 from buildclient.request.values import BuildRequest, NodeResult, Output
 from buildclient.session.call import Call, Service, methods_of
@@ -157,6 +158,7 @@ class World:
     async def build(self, **fields: Any) -> Any:
         """Builds in this world."""
         deadline = asyncio.get_running_loop().time() + 5
+        fields["tags"] = parse_tags(fields.get("tags", ()))
         request = BuildRequest(**fields)
         return await build(self.output, request, self, self.events.append, deadline, push_retry_delays=(0.0, 0.0))
 

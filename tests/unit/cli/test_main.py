@@ -32,8 +32,8 @@ import sys
 from buildclient.cli.main import main
 command = main.get_command(None, "build")
 with command.make_context("build", ["-t", "a.example/b:1", "--platform", "linux/amd64", "--push", "."]) as context:
-    from buildclient.cli.flags import build_request
-    build_request("context" in context.params and ".", context.params, {})
+    from buildclient.cli.flags import request_of
+    request_of("context" in context.params and ".", context.params, {})
 import json
 print(json.dumps(sorted(sys.modules)))
 """

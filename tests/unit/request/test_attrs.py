@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
-from buildclient.cli.flags import build_request
+from buildclient.cli.flags import request_of
 from buildclient.cli.main import main, status_of
 from buildclient.contract.platform import parse_platform
-from buildclient.request.attrs import check_request, solve_request, without_artifacts
+from buildclient.request.attrs import solve_request
 from buildclient.request.destinations import ToFile, ToFolder
+from buildclient.request.flagtext import parse_tags
+from buildclient.request.make import without_artifacts
 from buildclient.request.solve import SolveRequest
 from buildclient.request.values import BuildRequest, Output
 
@@ -52,8 +54,7 @@ def solve_of(flags: list[str], environment: dict[str, str]) -> SolveRequest:
     command = main.get_command(None, "build")  # type: ignore[arg-type]
     assert command is not None
     with command.make_context("build", [*flags, "../ctx"], help_option_names=["-h", "--help"]) as context:
-        request = build_request("../ctx", context.params, environment)
-    check_request(request)
+        request = request_of("../ctx", context.params, environment)
     return solve_request(request, request.platforms, ref="r", context_attrs=_context_attrs(request))
 
 
@@ -112,7 +113,7 @@ def test_the_recording_is_worth_its_name() -> None:
 def test_several_nodes_push_by_digest_without_tags() -> None:
     """Each node pushes its own index to the repository; the tags are for the merged one."""
     request = BuildRequest(
-        tags=("a.example/b:1", "a.example/b:2", "a.example/c:1"),
+        tags=parse_tags(["a.example/b:1", "a.example/b:2", "a.example/c:1"]),
         platforms=(parse_platform("linux/arm64"),),
         outputs=(Output("image", {"push": "true", "unpack": "false"}),),
     )

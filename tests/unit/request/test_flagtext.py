@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from buildclient.request.flagtext import key_values, parse_attests, parse_cache, parse_context_names
+from buildclient.request.solve import CacheEntry
 
 
 def test_a_build_argument_may_come_from_the_environment() -> None:
@@ -29,13 +30,13 @@ def test_attestations_are_read(items: list[str], provenance: str, found: dict[st
 def test_caches_are_references_or_types() -> None:
     """A list of references is one entry each; GitHub's is left out without its token and filled in with it."""
     assert parse_cache(["a,b", "type=inline"], {}) == (
-        {"type": "registry", "ref": "a"},
-        {"type": "registry", "ref": "b"},
-        {"type": "inline"},
+        CacheEntry("registry", {"ref": "a"}),
+        CacheEntry("registry", {"ref": "b"}),
+        CacheEntry("inline"),
     )
     assert parse_cache(["type=gha"], {}) == ()
     found = parse_cache(["type=gha,scope=x"], {"ACTIONS_RUNTIME_TOKEN": "t", "ACTIONS_RESULTS_URL": "u"})
-    assert found == ({"token": "t", "url": "u", "type": "gha", "scope": "x"},)
+    assert found == (CacheEntry("gha", {"token": "t", "url": "u", "scope": "x"}),)
 
 
 def test_a_context_s_name_is_an_image_s() -> None:

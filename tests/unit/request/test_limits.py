@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildclient.base.errors import UsageError
-from buildclient.request.limits import parse_host, parse_size, parse_ulimits
+from buildclient.request.limits import HostEntry, Ulimit, parse_host, parse_size, parse_ulimits
 
 
 @pytest.mark.parametrize(
@@ -29,10 +29,10 @@ def test_any_size_is_read_or_refused(text: str) -> None:
 
 def test_ulimits_come_sorted_with_both_limits() -> None:
     """The last of a name wins."""
-    assert parse_ulimits(["nproc=3", "core=-1", "nproc=1:2"]) == ("core=-1:-1", "nproc=1:2")
+    assert parse_ulimits(["nproc=3", "core=-1", "nproc=1:2"]) == (Ulimit("core", -1, -1), Ulimit("nproc", 1, 2))
 
 
 def test_hosts_take_brackets_and_several_addresses() -> None:
     """One entry an address."""
-    assert parse_host("a=[::1]") == ("a=::1",)
-    assert parse_host("a:1.2.3.4,::2") == ("a=1.2.3.4", "a=::2")
+    assert parse_host("a=[::1]") == (HostEntry("a", "::1"),)
+    assert parse_host("a:1.2.3.4,::2") == (HostEntry("a", "1.2.3.4"), HostEntry("a", "::2"))

@@ -11,7 +11,7 @@ from buildclient.request.platforms import read_platforms
 
 def test_platforms_are_read_once_and_local_is_this_machine() -> None:
     """Aliases are the same platform."""
-    found = read_platforms(["local,linux/x86_64", "aarch64"], lambda: "linux/amd64")
+    found = read_platforms(["local,linux/x86_64", "aarch64"], "linux/amd64")
     assert [str(platform) for platform in found] == ["linux/amd64", "linux/arm64"]
 
 
@@ -19,6 +19,6 @@ def test_platforms_are_read_once_and_local_is_this_machine() -> None:
 def test_any_platform_text_is_read_or_refused(text: str) -> None:
     """No other error than that of usage."""
     try:
-        read_platforms([text], lambda: "linux/amd64")
+        read_platforms([text], "linux/amd64")
     except UsageError as error:
         assert str(error)  # noqa: PT017 - either end will do

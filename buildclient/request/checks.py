@@ -1,0 +1,123 @@
+"""What can be told of a request without a builder, in the words of docker buildx.
+
+Whatever is wrong with one value is said where it is read (`buildclient.request.make`); here is what is wrong with
+several together, and with the kinds of values in a request that a program made by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from buildclient.base.errors import InvalidBuild, UsageError
+from buildclient.contract.platform import Platform
+from buildclient.registry.reference import ImageTag
+from buildclient.request.annotations import Annotation
+from buildclient.request.destinations import ToFile, ToFolder, ToStdout
+from buildclient.request.flagtext import flagged
+from buildclient.request.limits import HostEntry, Ulimit, parse_entitlements
+from buildclient.request.outputs import is_archive
+from buildclient.request.solve import CacheEntry
+from buildclient.request.values import BuildRequest, Output
+
+__all__ = [
+    "check_network",
+    "check_no_cache",
+    "check_outputs",
+    "check_request",
+    "check_syntax",
+    "check_tagged",
+]
+
+_KINDS: Mapping[str, tuple[type[Any], str]] = {
+    "tags": (ImageTag, "tags, such as parse_tags gives"),
+    "platforms": (Platform, "platforms, such as parse_platforms gives"),
+    "outputs": (Output, "outputs, such as parse_outputs gives"),
+    "annotations": (Annotation, "annotations, such as parse_annotations gives"),
+    "add_hosts": (HostEntry, "host entries, such as parse_hosts gives"),
+    "ulimits": (Ulimit, "ulimits, such as parse_ulimits gives"),
+    "cache_from": (CacheEntry, "cache entries, such as parse_cache gives"),
+    "cache_to": (CacheEntry, "cache entries, such as parse_cache gives"),
+    "no_cache_filter": (str, "names of stages"),
+    "allow": (str, "names of entitlements"),
+}
+"""Fields that are tuples, and what they are tuples of."""
+
+
+def check_request(request: BuildRequest) -> None:
+    """Raises UsageError for a request that a program made by hand and no builder could build."""
+    _check_kinds(request)
+    for flag, check in _CHECKS:
+        with flagged(flag):
+            check(request)
+
+
+def _check_kinds(request: BuildRequest) -> None:
+    for name, (kind, words) in _KINDS.items():
+        value = getattr(request, name)
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise UsageError(f"{name} of a request must be a tuple, not {value!r}", hint="build_request takes texts")
+        if not all(isinstance(one, kind) for one in value):
+            raise UsageError(f"{name} of a request must be {words}", hint="build_request takes texts")
+    for output in request.outputs:
+        if output.type == "registry":
+            raise UsageError("outputs of a request must be outputs, such as parse_outputs gives")
+        _check_dest(output)
+
+
+def _check_dest(output: Output) -> None:
+    kinds: tuple[type, ...] = ()
+    if is_archive(output):
+        kinds = (ToFile, ToStdout)
+    elif output.type in ("local", "oci", "docker"):
+        kinds = (ToFolder,)
+    if kinds and output.dest is None:
+        raise InvalidBuild(f"dest is required for {output.type} exporter")
+    if output.dest is not None and not isinstance(output.dest, kinds):
+        named = " or ".join(kind.__name__ for kind in kinds) or "None"
+        raise UsageError(f"dest of an output of type {output.type} must be {named}, not {output.dest!r}")
+
+
+def check_no_cache(request: BuildRequest) -> None:
+    """All or some stages without the cache, not both. Raises InvalidBuild."""
+    if request.no_cache and request.no_cache_filter:
+        raise InvalidBuild("--no-cache and --no-cache-filter cannot currently be used together")
+
+
+def check_syntax(request: BuildRequest) -> None:
+    """A build argument BUILDKIT_SYNTAX names a frontend. Raises InvalidBuild."""
+    if not request.build_args.get("BUILDKIT_SYNTAX", "some").strip():
+        raise InvalidBuild(
+            "empty BUILDKIT_SYNTAX build-arg is invalid, "
+            "use --build-arg BUILDKIT_SYNTAX without '=' for optional behavior"
+        )
+
+
+def check_tagged(request: BuildRequest) -> None:
+    """What is pushed has a name. Raises InvalidBuild."""
+    if not request.tags and any(output.push and not output.attrs.get("name") for output in request.outputs):
+        raise InvalidBuild("tag is needed when pushing to registry")
+
+
+def check_network(request: BuildRequest) -> None:
+    """BuildKit knows the mode. Raises InvalidBuild."""
+    if request.network not in ("", "default", "host", "none"):
+        raise InvalidBuild(f'network mode "{request.network}" not supported by buildkit: use host or none')
+
+
+def check_outputs(request: BuildRequest) -> None:
+    """The exporters can hold what is built. Raises InvalidBuild."""
+    if any(output.type == "docker" for output in request.outputs) and (
+        len(request.platforms) > 1 or any(value is not None for value in request.attests.values())
+    ):
+        raise InvalidBuild("docker exporter does not support exporting manifest lists, use the oci exporter instead")
+
+
+_CHECKS: tuple[tuple[str, Callable[[BuildRequest], object]], ...] = (
+    ("--allow", lambda request: parse_entitlements(request.allow)),
+    ("--no-cache-filter", check_no_cache),
+    ("--build-arg", check_syntax),
+    ("--tag", check_tagged),
+    ("--network", check_network),
+    ("--output", check_outputs),
+)

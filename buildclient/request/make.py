@@ -1,0 +1,208 @@
+"""A request from texts, as flags, files and programs write them: each is read once, here.
+
+What is wrong is said in the order and the words of docker buildx.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from buildclient.base.errors import InvalidBuild, UsageError
+from buildclient.base.gotext import is_bool, parse_bool
+from buildclient.contract.platform import Platform
+from buildclient.request.annotations import parse_annotations
+from buildclient.request.checks import check_network, check_no_cache, check_outputs, check_syntax, check_tagged
+from buildclient.request.flagtext import (
+    flagged,
+    key_values,
+    parse_attests,
+    parse_cache,
+    parse_context_names,
+    parse_list,
+    parse_tags,
+)
+from buildclient.request.limits import parse_entitlements, parse_hosts, parse_size, parse_ulimits
+from buildclient.request.outputs import build_outputs, parse_output
+from buildclient.request.platforms import read_platforms
+from buildclient.request.values import BuildRequest, Output
+
+__all__ = ["Pairs", "Texts", "build_request"]
+
+Texts = Iterable[str]
+Pairs = Mapping[str, str] | Iterable[str]
+"""Keys and values, or texts `KEY=VALUE`."""
+_T = TypeVar("_T")
+
+
+def build_request(
+    context: str = ".",
+    *,
+    dockerfile: str = "",
+    target: str = "",
+    tags: Texts = (),
+    platforms: Iterable[str | Platform] = (),
+    outputs: Iterable[str | Output] = (),
+    push: bool = False,
+    load: bool = False,
+    build_args: Pairs = (),
+    labels: Pairs = (),
+    annotations: Texts = (),
+    build_contexts: Pairs = (),
+    no_cache: bool = False,
+    no_cache_filter: Texts = (),
+    pull: bool = False,
+    attests: Texts = (),
+    provenance: str = "",
+    sbom: str = "",
+    allow: Texts = (),
+    add_hosts: Texts = (),
+    network: str = "",
+    shm_size: str = "",
+    ulimits: Texts = (),
+    cgroup_parent: str = "",
+    cache_from: Texts = (),
+    cache_to: Texts = (),
+    routing_key: str = "",
+    metadata_provenance: str = "",
+    environ: Mapping[str, str] | None = None,
+    machine: str = "",
+) -> BuildRequest:
+    """A checked request from the values of docker buildx's flags, each as its flag takes it.
+
+        build_request("app", tags=["registry.example/app:1"], platforms=["linux/amd64", "linux/arm64"], push=True)
+
+    With `environ` the variables that docker buildx heeds are heeded (SOURCE_DATE_EPOCH, DOCKER_DEFAULT_PLATFORM,
+    BUILDX_NO_DEFAULT_ATTESTATIONS, …), and a build argument without a value takes it from there. `machine` is what
+    the platform `local` means, such as `linux/amd64`. Raises UsageError for what can be told without a builder.
+    """
+    variables = environ or {}
+    texts = _texts(
+        tags=tags,
+        annotations=annotations,
+        no_cache_filter=no_cache_filter,
+        attests=attests,
+        allow=allow,
+        add_hosts=add_hosts,
+        ulimits=ulimits,
+        cache_from=cache_from,
+        cache_to=cache_to,
+    )
+    wanted = [*_several("platforms", platforms, Platform)] or [variables.get("DOCKER_DEFAULT_PLATFORM", "")]
+    results = _several("outputs", outputs, Output)
+    request = BuildRequest(
+        context=context,
+        dockerfile=dockerfile,
+        target=target,
+        no_cache=no_cache,
+        no_cache_filter=texts["no_cache_filter"],
+        pull=pull,
+        network=network,
+        cgroup_parent=cgroup_parent,
+        routing_key=routing_key,
+        source_date_epoch=variables.get("SOURCE_DATE_EPOCH", ""),
+        metadata_provenance=metadata_provenance,
+        attests=_attests(texts["attests"], provenance, sbom, variables),
+        build_args=_pairs("build_args", build_args, "--build-arg", variables),
+        labels=_pairs("labels", labels, "--label"),
+        build_contexts=_read("--build-context", parse_context_names, _items("build_contexts", build_contexts)),
+    )
+    hosts = _read("--add-host", parse_list, texts["add_hosts"])
+    request = request._replace(
+        shm_size=parse_size(shm_size, "--shm-size") if shm_size else 0,
+        outputs=_outputs(results, push, load, variables),
+        cache_from=_read("--cache-from", parse_cache, texts["cache_from"], variables),
+        cache_to=_read("--cache-to", parse_cache, texts["cache_to"], variables),
+        platforms=_read("--platform", read_platforms, wanted, machine),
+    )
+    return _checked(request, {**texts, "add_hosts": hosts})
+
+
+def _checked(request: BuildRequest, texts: Mapping[str, tuple[str, ...]]) -> BuildRequest:
+    """Reads what docker buildx reads last, between its checks of the whole."""
+    steps: tuple[tuple[str, Callable[[BuildRequest], BuildRequest | None]], ...] = (
+        ("--ulimit", lambda request: request._replace(ulimits=parse_ulimits(texts["ulimits"]))),
+        ("--allow", lambda request: request._replace(allow=parse_entitlements(texts["allow"]))),
+        ("--no-cache-filter", check_no_cache),
+        ("--build-arg", check_syntax),
+        ("--annotation", lambda request: request._replace(annotations=parse_annotations(texts["annotations"]))),
+        ("--tag", lambda request: request._replace(tags=parse_tags(texts["tags"]))),
+        ("--tag", check_tagged),
+        ("--network", check_network),
+        ("--output", check_outputs),
+        ("--add-host", lambda request: request._replace(add_hosts=parse_hosts(texts["add_hosts"]))),
+    )
+    for flag, step in steps:
+        with flagged(flag):
+            request = step(request) or request
+    return request
+
+
+def _read(flag: str, parse: Callable[..., _T], *arguments: Any) -> _T:
+    with flagged(flag):
+        return parse(*arguments)
+
+
+def _texts(**given: Texts) -> dict[str, tuple[str, ...]]:
+    return {name: _several(name, texts) for name, texts in given.items()}
+
+
+def _several(name: str, given: Iterable[Any], *kinds: type) -> tuple[Any, ...]:
+    """What was given for a field of several values, each a text or of one of the kinds."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise UsageError(f"{name} of a request must be a list, not {given!r}")
+    values = tuple(given)
+    for value in values:
+        if not isinstance(value, (str, *kinds)):
+            raise UsageError(f"{name} of a request must be texts, not {value!r}")
+    return values
+
+
+def _pairs(name: str, given: Pairs, flag: str, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    return key_values(_items(name, given), flag, environ)
+
+
+def _items(name: str, given: Pairs) -> tuple[str, ...]:
+    """Keys and values as texts `KEY=VALUE`."""
+    if not isinstance(given, Mapping):
+        return _several(name, given)
+    _several(name, [*given, *given.values()])
+    if wrong := next((key for key in given if "=" in key), ""):
+        raise UsageError(f"{name} of a request: a key has no equals sign, but {wrong!r} has")
+    return tuple(f"{key}={value}" for key, value in given.items())
+
+
+def _outputs(given: Iterable[str | Output], push: bool, load: bool, environ: Mapping[str, str]) -> tuple[Output, ...]:
+    with flagged("--output"):
+        read = [one if isinstance(one, Output) else parse_output(one) for one in given if one]
+        outputs = build_outputs(read, push=push, load=load)
+    return without_artifacts(outputs, environ.get("BUILDX_NO_DEFAULT_OCI_ARTIFACT"))
+
+
+def _attests(items: Texts, provenance: str, sbom: str, environ: Mapping[str, str]) -> dict[str, str | None]:
+    short = "attest" if items else "provenance" if provenance else "sbom" if sbom else "attest"
+    attests = _read(f"--{short}", parse_attests, items, provenance, sbom)
+    if _switch("BUILDX_NO_DEFAULT_ATTESTATIONS", environ.get("BUILDX_NO_DEFAULT_ATTESTATIONS")):
+        attests.setdefault("provenance", None)
+    return attests
+
+
+def without_artifacts(outputs: Iterable[Output], value: str | None) -> tuple[Output, ...]:
+    """Outputs as BUILDX_NO_DEFAULT_OCI_ARTIFACT wants attestations: not as OCI artifacts, which old registries refuse.
+
+    Raises InvalidBuild.
+    """
+    if not _switch("BUILDX_NO_DEFAULT_OCI_ARTIFACT", value):
+        return tuple(outputs)
+    return tuple(
+        output._replace(attrs={"oci-artifact": "false", **output.attrs}) if output.type in ("image", "oci") else output
+        for output in outputs
+    )
+
+
+def _switch(name: str, value: str | None) -> bool:
+    if value is None:
+        return False
+    if not is_bool(value):
+        raise InvalidBuild(f'invalid {name}: strconv.ParseBool: parsing "{value}": invalid syntax')
+    return parse_bool(value)
