@@ -13,6 +13,10 @@ __all__ = ["Connection", "Endpoint"]
 class Connection(Protocol):
     """A byte stream to a BuildKit daemon."""
 
+    @property
+    def answers(self) -> bool | None:
+        """Whether what lies between here and the daemon has answered lately; None where that is not known."""
+
     async def read(self) -> bytes:
         """The next bytes; empty at the end. Raises UnreachableError when it breaks."""
 

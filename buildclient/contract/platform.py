@@ -1,6 +1,7 @@
 """OCI platforms: parse, normalise, match.
 
-A platform is written `os/architecture[/variant]`. The aliases, defaults and compatibility rules are those of
+A platform is written `os/architecture[/variant]`, the system perhaps with version and features,
+`windows(10.0.17763+win32k)/amd64`. The aliases, defaults and compatibility rules are those of
 containerd's `platforms` package, which BuildKit and docker buildx share, so that a name means the same to all
 three. Reference: OCI image-spec, image-index, "platform"; Go's GOOS, GOARCH.
 """
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 __all__ = ["Platform", "PlatformError", "format_platforms", "parse_platform", "parse_platforms"]
 
 _PART = re.compile(r"[A-Za-z0-9_.-]+\Z")
+_OS = re.compile(r"([A-Za-z0-9_.-]+)(\([A-Za-z0-9_.%-]*(?:\+[A-Za-z0-9_.%-]+)*\))?\Z")
 _OS_ALIASES = {"macos": "darwin"}
 _KNOWN_OS = frozenset(
     """
@@ -49,6 +51,7 @@ class Platform(NamedTuple):
     """One normalised platform; compare and sort it as a tuple."""
 
     os: str
+    """The operating system; version and features, which only a daemon reads, follow in brackets."""
     architecture: str
     variant: str = ""
 
@@ -64,11 +67,13 @@ class Platform(NamedTuple):
         """Whether a machine of this platform executes `wanted` without emulation.
 
         With `strict` only the same platform counts; otherwise older variants of the architecture and the
-        32-bit sibling do too (an arm64 machine runs arm/v7, amd64/v3 runs amd64 and 386).
+        32-bit sibling do too (an arm64 machine runs arm/v7, amd64/v3 runs amd64 and 386). Versions of the operating
+        system are left to the daemon, as in containerd.
         """
+        here, wanted = (one._replace(os=one.os.partition("(")[0]) for one in (self, wanted))
         if strict:
-            return self == wanted
-        return wanted in self.compatible()
+            return here == wanted
+        return wanted in here.compatible()
 
     def compatible(self) -> tuple[Platform, ...]:
         """This platform and those it runs without emulation, best first."""
@@ -104,21 +109,22 @@ def parse_platform(text: str) -> Platform:
     lone word that names neither an operating system nor an architecture.
     """
     parts = text.strip().split("/")
-    if not all(_PART.match(part) for part in parts) or len(parts) > 3:
+    system = _OS.match(parts[0])
+    if system is None or not all(_PART.match(part) for part in parts[1:]) or len(parts) > 3:
         raise PlatformError(f'platform "{text}" is not of the form os/architecture[/variant], such as linux/arm64')
-    lower = [part.lower() for part in parts]
-    if len(lower) == 1:
-        word = _OS_ALIASES.get(lower[0], lower[0])
-        if word in _KNOWN_OS:
-            return Platform(word, "amd64")
-        architecture, variant = _architecture(lower[0], "")
-        if architecture not in _KNOWN_ARCH:
-            raise PlatformError(
-                f'platform "{text}" is neither an operating system nor an architecture; write it as linux/arm64'
-            )
-        return Platform("linux", architecture, variant)
+    lower = [part.lower() for part in (system.group(1), *parts[1:])]
+    options = (system.group(2) or "").removesuffix("()")
     os = _OS_ALIASES.get(lower[0], lower[0])
-    return Platform(os, *_architecture(lower[1], lower[2] if len(lower) == 3 else ""))
+    if len(lower) > 1:
+        return Platform(os + options, *_architecture(lower[1], lower[2] if len(lower) == 3 else ""))
+    if os in _KNOWN_OS:
+        return Platform(os + options, "amd64")
+    architecture, variant = _architecture(lower[0], "")
+    if architecture not in _KNOWN_ARCH or system.group(2):
+        raise PlatformError(
+            f'platform "{text}" is neither an operating system nor an architecture; write it as linux/arm64'
+        )
+    return Platform("linux", architecture, variant)
 
 
 def parse_platforms(texts: Iterable[str]) -> tuple[Platform, ...]:

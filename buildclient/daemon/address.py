@@ -16,6 +16,8 @@ _CHUNK = 256 << 10
 class StreamConnection:
     """A connection over asyncio's streams."""
 
+    answers = None
+
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, where: str) -> None:
         self._reader = reader
         self._writer = writer

@@ -28,6 +28,14 @@ class Bridge:
         self._tasks: set[asyncio.Task[None]] = set()
         self.error: UnreachableError | None = None
         """Why the last connection could not be made, or broke."""
+        self.heard = 0
+        """How many pieces have come from the daemon."""
+        self._current: Connection | None = None
+
+    @property
+    def answers(self) -> bool | None:
+        """Whether the way to the daemon has answered lately; None where that is not known."""
+        return self._current.answers if self._current else None
 
     async def open(self) -> str:
         """Starts listening; gives gRPC's target."""
@@ -58,6 +66,7 @@ class Bridge:
             connection, self._first = self._first, None
             if connection is None:
                 connection = await self._endpoint.connect(asyncio.get_running_loop().time() + 30)
+            self._current = connection
             await self._pump(reader, writer, connection)
         except UnreachableError as error:
             self.error = error
@@ -77,6 +86,7 @@ class Bridge:
 
         async def down() -> None:
             while data := await connection.read():
+                self.heard += 1
                 writer.write(data)
                 await writer.drain()
 

@@ -8,20 +8,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 
 from buildclient.base.errors import ClientError, UnreachableError
 from buildclient.base.streams import Connection, Endpoint
 from buildclient.daemon.bridge import Bridge
+from buildclient.daemon.silence import SILENCE, silent, silent_text
 from buildclient.daemon.status import events, failure, workers
 from buildclient.daemon.worker import Worker
 from buildclient.progress.events import Event, EventSink
 from buildclient.proto import control_pb2 as pb
 from buildclient.request.solve import SolveRequest
 from buildclient.session.call import Service, methods_of
+from buildclient.session.header import shared_key_headers
 from buildclient.session.health import health
 from buildclient.session.server import SessionServer
 from buildclient.session.wire import WireError, bytes_message, read_bytes_message
@@ -31,11 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = ["GrpcControl"]
 
+_T = TypeVar("_T")
 _SERVICE = "/moby.buildkit.v1.Control/"
 _STATUS_IDLE, _STATUS_LONGEST = 5.0, 60.0
 """Seconds without progress after the solve has ended, and in all, until the rest of it is given up."""
-_SILENCE = 120.0
-"""Seconds after which a daemon that has said nothing is given up: it asks for the session's health every five."""
 _LAST_WORDS = 5.0
 """Seconds that a solve has to end by itself after its session broke."""
 _OPTIONS = [
@@ -54,10 +55,8 @@ _OPTIONS = [
 class GrpcControl:
     """One daemon; fulfils `buildclient.daemon.interfaces.Control`. Made by `open`, ended by `close`."""
 
-    def __init__(
-        self, endpoint: Endpoint, bridge: Bridge, channel: grpc.aio.Channel, silence: float = _SILENCE
-    ) -> None:
-        """`silence` is how many seconds a daemon may say nothing during a solve."""
+    def __init__(self, endpoint: Endpoint, bridge: Bridge, channel: grpc.aio.Channel, silence: float = SILENCE) -> None:
+        """`silence` is how many seconds nothing may come from a daemon that a call waits for."""
         self._endpoint = endpoint
         self._bridge = bridge
         self._channel = channel
@@ -70,7 +69,7 @@ class GrpcControl:
         deadline: float,
         *,
         connection: Connection | None = None,
-        silence: float = _SILENCE,
+        silence: float = SILENCE,
     ) -> GrpcControl:
         """Connects now, so that what is wrong with the way is said here. Raises UnreachableError.
 
@@ -91,7 +90,7 @@ class GrpcControl:
         call = self._unary("ListWorkers", pb.ListWorkersRequest, pb.ListWorkersResponse)
         timeout = max(0.1, deadline - asyncio.get_running_loop().time())
         try:
-            return workers(await call(pb.ListWorkersRequest(), timeout=timeout))
+            return workers(await self._answer(_finish(call(pb.ListWorkersRequest(), timeout=timeout))))
         except grpc.aio.AioRpcError as error:
             raise self._failure(error) from None
 
@@ -115,7 +114,7 @@ class GrpcControl:
             call = self._unary("Solve", pb.SolveRequest, pb.SolveResponse)
             solving = asyncio.ensure_future(_finish(call(_solve_message(request, session))))
             try:
-                await asyncio.wait([solving, broken], return_when=asyncio.FIRST_COMPLETED)
+                await self._unless_silent(solving, broken)
                 if not solving.done():
                     # The daemon's own words, if it has any for the end of its session, say more.
                     await asyncio.wait([solving], timeout=_LAST_WORDS)
@@ -142,11 +141,32 @@ class GrpcControl:
 
         timeout = max(0.1, deadline - asyncio.get_running_loop().time())
         try:
-            return await read_provenance(self._channel, ref, timeout)
+            return await self._answer(read_provenance(self._channel, ref, timeout))
         except grpc.aio.AioRpcError as error:
             if error.code() == grpc.StatusCode.UNIMPLEMENTED:
                 return {}
             raise self._failure(error) from None
+
+    async def _answer(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """What `work`, a call, gives. Raises UnreachableError once the daemon has been silent for too long."""
+        task = asyncio.ensure_future(work)
+        try:
+            await self._unless_silent(task)
+            return task.result()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _unless_silent(self, *waited: asyncio.Future[Any]) -> None:
+        """Returns once one of them is done. Raises UnreachableError once the daemon has been silent for too long."""
+        watch = asyncio.ensure_future(silent(lambda: self._bridge.heard, self._silence))
+        try:
+            await asyncio.wait([*waited, watch], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            watch.cancel()
+        if not any(one.done() for one in waited):
+            said = silent_text(self._silence, self._bridge.answers)
+            raise UnreachableError(f"{self._endpoint.description}: {said}")
 
     def _failure(self, error: grpc.aio.AioRpcError) -> ClientError:
         if error.code() == grpc.StatusCode.UNAVAILABLE and self._bridge.error:
@@ -173,7 +193,7 @@ class GrpcControl:
         methods = methods_of([health(), *services])
         metadata = [
             ("x-docker-expose-session-uuid", session),
-            ("x-docker-expose-session-sharedkey", shared_key),
+            *shared_key_headers(shared_key),
             *(("x-docker-expose-session-grpc-method", method) for method in methods),
         ]
         stream = self._channel.stream_stream(f"{_SERVICE}Session")(metadata=metadata)
@@ -183,25 +203,15 @@ class GrpcControl:
 
         server = SessionServer(methods, send)
 
-        loop = asyncio.get_running_loop()
-        heard = loop.time()
-
         async def receive() -> None:
-            nonlocal heard
             while (message := await stream.read()) is not grpc.aio.EOF:
-                heard = loop.time()
                 server.receive(bytes(read_bytes_message(message)))
             # It is ours to end; the daemon keeps it as long as we do.
             raise WireError("the daemon ended it")
 
-        async def listen() -> None:
-            while (left := heard + self._silence - loop.time()) > 0:
-                await asyncio.sleep(left)
-            raise WireError(f"the daemon said nothing for {self._silence:.0f} s")
-
         server.wake()
-        tasks = [asyncio.ensure_future(work) for work in (receive(), server.run(), listen())]
-        broken: asyncio.Future[str] = loop.create_future()
+        tasks = [asyncio.ensure_future(work) for work in (receive(), server.run())]
+        broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         def ended(task: asyncio.Future[None]) -> None:
             error = None if task.cancelled() else task.exception()

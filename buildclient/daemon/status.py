@@ -91,6 +91,8 @@ def failure(error: grpc.aio.AioRpcError, where: str) -> ClientError:
     if code == grpc.StatusCode.UNAVAILABLE and not told:
         # The daemon's own errors carry details; this one was made on the way.
         return UnreachableError(f"lost the connection to {where}: {text}")
+    if code == grpc.StatusCode.DEADLINE_EXCEEDED and not told:
+        return UnreachableError(f"{where}: the daemon did not answer in time")
     kind = _KINDS.get(code, BuildFailed)
     if code != grpc.StatusCode.UNKNOWN:
         text = f"{_name(code)}: {text}"

@@ -75,7 +75,9 @@ class ExecEndpoint:
         except TimeoutError:
             if connection is None:
                 raise _Passing(f"no answer from {self._api.access.server} within {seconds:.0f} s") from None
-            raise _Passing(connection.lost(f"the daemon said nothing within {seconds:.0f} s")) from None
+            raise _Passing(
+                connection.lost(f"the daemon does not answer: nothing came from it within {seconds:.0f} s")
+            ) from None
         except _Ended as error:
             if any(mark in str(error) for mark in _PASSING):
                 raise _Passing(str(error)) from None
@@ -127,6 +129,11 @@ class ExecConnection:
         self._ended = False
         self.spoken = False
         """Whether the daemon's first frame has come."""
+
+    @property
+    def answers(self) -> bool | None:
+        """Whether the API server has answered lately."""
+        return self._websocket.answers
 
     async def await_daemon(self) -> None:
         """Waits for the daemon's SETTINGS and keeps them for `read`. Raises _Ended when something else comes."""

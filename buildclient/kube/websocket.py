@@ -116,6 +116,11 @@ class WebSocket(asyncio.Protocol):
         found: socket.socket | None = self._transport.get_extra_info("socket") if self._transport else None
         return found
 
+    @property
+    def answers(self) -> bool:
+        """Whether anything has come lately, an answer to the last ping at least."""
+        return self._loop.time() - self._heard < 1.5 * _PING_EVERY
+
     async def recv(self) -> bytes:
         """The next message. Raises Closed once all are read."""
         while not self._messages:

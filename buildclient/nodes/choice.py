@@ -36,4 +36,4 @@ def choose_pod(
 
 
 def _score(key: str, name: str) -> bytes:
-    return hashlib.sha256(f"{key}\0{name}".encode()).digest()
+    return hashlib.sha256(f"{key}\0{name}".encode(errors="surrogateescape")).digest()

@@ -21,8 +21,8 @@ __all__ = ["BuilderNode", "Waiting"]
 
 Waiting = Callable[[str, Sequence[Pod]], None]
 """Is told the node's name and its pods while none of them can take a build."""
-_CONNECT_TIMEOUT = 30.0
-"""Seconds to get through to the daemon of a ready pod."""
+_CONNECT_TIMEOUT = 25.0
+"""Seconds to get through to the daemon of a ready pod; as long as one may be silent later."""
 _MAX_FALLBACK_PODS = 2
 """How many pods are tried after the first: one may go away between the list and the exec."""
 

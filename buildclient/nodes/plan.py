@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from buildclient.base.errors import UsageError
-from buildclient.contract.platform import Platform, format_platforms
+from buildclient.contract.platform import Platform
 
 __all__ = ["Candidate", "Share", "needs_reports", "plan"]
 
@@ -34,33 +33,20 @@ class Share(NamedTuple):
 
 
 def needs_reports(candidates: Sequence[Candidate], wanted: Sequence[Platform]) -> bool:
-    """Whether the daemons have to be asked, because some platform is declared by no node."""
-    return any(_declaring(candidates, platform) is None for platform in wanted)
+    """Whether the daemons have to be asked, because some platform is declared by none of several nodes."""
+    return len(candidates) > 1 and any(_declaring(candidates, platform) is None for platform in wanted)
 
 
 def plan(candidates: Sequence[Candidate], wanted: Sequence[Platform]) -> tuple[Share, ...]:
-    """Shares in the order in which their first platforms were asked for.
-
-    Raises UsageError that names the platforms nobody can build, and what each node offers.
-    """
+    """Shares in the order in which their first platforms were asked for."""
     if not wanted:
         return (Share(0, ()),)
     shares: dict[int, list[Platform]] = {}
-    missing = []
     for platform in dict.fromkeys(wanted):
         node = _declaring(candidates, platform)
         if node is None:
             node = _reporting(candidates, platform)
-        if node is None:
-            missing.append(platform)
-        else:
-            shares.setdefault(node, []).append(platform)
-    if missing:
-        offers = "; ".join(f"{c.name}: {format_platforms(c.reported or c.declared) or 'nothing'}" for c in candidates)
-        raise UsageError(
-            f"no node of this builder can build {format_platforms(missing)} ({offers}). "
-            "Add a node for it, or emulate it with the driver option qemu.install=true"
-        )
+        shares.setdefault(node or 0, []).append(platform)
     return tuple(Share(node, tuple(platforms)) for node, platforms in shares.items())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from buildclient.base.errors import InvalidBuild, UsageError
+from buildclient.base.errors import InvalidBuild
 from buildclient.contract.platform import Platform, PlatformError, parse_platform
 
 __all__ = ["read_platforms"]
@@ -35,8 +35,6 @@ def _read(text: str) -> Platform:
     try:
         return parse_platform(text)
     except PlatformError:
-        if "(" in text:
-            raise UsageError(f"--platform {text}: operating system versions are not supported yet") from None
         said = "unknown operating system or architecture" if "/" not in text else "cannot parse platform specifier"
         raise InvalidBuild(f'"{text}": {said}: invalid argument') from None
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from localcluster import tools
-from tests.cluster.client_builder import HandMadeBuilder, Ran
+from tests.cluster.client_builder import ARCHITECTURES, HandMadeBuilder, Ran
 from tests.cluster.equal_contexts import CASES, FAILING, Case, Plot
 from tests.conftest import kubectl
 
@@ -42,6 +42,14 @@ class Peers:
         create = ("create", "--name", "peer", "--driver", "kubernetes", "--node", "builder-amd64")
         done = self.run(self.buildx, *create, "--driver-opt", f"namespace={builder.namespace}")
         assert done.status == 0, done.err
+        for number, architecture in enumerate(ARCHITECTURES):
+            node = ("--node", f"builder-{architecture}", "--platform", f"linux/{architecture}")
+            more = (*node, *(("--append",) if number else ()), "--driver-opt", f"namespace={builder.namespace}")
+            done = self.run(self.buildx, "create", "--name", "pair", "--driver", "kubernetes", *more)
+            assert done.status == 0, done.err
+        alone = builder.output._replace(nodes=builder.output.nodes[:1])
+        self.alone = builder.folder / "alone.json"
+        self.alone.write_text(alone.dumps())
 
     def run(self, *command: str) -> Ran:
         """Runs a command in the builder's folder."""
@@ -50,9 +58,15 @@ class Peers:
         )
         return Ran(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
-    def build(self, client: str, context: str, *flags: str, cached: bool = False) -> Ran:
-        """A build by `buildx` or by `ours`, `cached` if it may use what was built before."""
-        program = [self.buildx, "build", "--builder", "peer"] if client == "buildx" else ["buildclient", "build"]
+    def build(self, client: str, context: str, *flags: str, cached: bool = False, nodes: int = 0) -> Ran:
+        """A build by `buildx` or by `ours`, `cached` if it may use what was built before.
+
+        Both have so many `nodes`; 0 is one for docker buildx, and two for ours.
+        """
+        name = "pair" if nodes == 2 else "peer"
+        program = [self.buildx, "build", "--builder", name] if client == "buildx" else ["buildclient", "build"]
+        if client == "ours" and nodes == 1:
+            program += ["--builder-file", str(self.alone)]
         # Else the second build would be given the first one's layers.
         attested = () if "--provenance=true" in flags else ("--provenance=false",)
         fresh = () if cached else ("--no-cache",)
@@ -164,6 +178,48 @@ def test_a_failure_ends_with_the_same_line(peers: Peers, case: Case) -> None:
     last = {client: _VARYING.sub("ID", done.last) for client, done in said.items()}
     assert last["ours"] == last["buildx"]
     assert "Traceback" not in ran["ours"].err
+
+
+_CROSS = (
+    "FROM --platform=$BUILDPLATFORM BASE AS build\nARG BUILDPLATFORM TARGETPLATFORM\n"
+    "RUN echo $BUILDPLATFORM $TARGETPLATFORM >/out\nFROM scratch\nCOPY --from=build /out /\n"
+)
+_FOREIGN = [
+    *("darwin/arm64", "windows/amd64", "windows(10.0.17763)/amd64", "wasi/wasm", "linux/riscv64", "linux/amd64/v9"),
+    "linux/amd64,darwin/arm64,windows(10.0.17763)/amd64",
+    "windows/amd64,linux/386,wasi/wasm",
+]
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_targets_that_no_machine_runs_are_the_same(peers: Peers, nodes: int) -> None:
+    """Cross-compiled on the node that docker buildx takes: the same files, and the same entries in a pushed index."""
+    builder = peers.builder
+    context = builder.context(f"cross{nodes}", _CROSS)
+    kept: dict[str, list[Any]] = {"buildx": [], "ours": []}
+    for client, seen in kept.items():
+        for number, platforms in enumerate(_FOREIGN):
+            out, tagged = builder.folder / f"cross{nodes}-{client}-{number}", f"equal/cross{nodes}-{number}:{client}"
+            image = f"type=image,name={builder.registry}/{tagged},push=true,registry.insecure=true"
+            several = ("--platform", platforms, "--provenance=false")
+            for output in (str(out), f"{image},rewrite-timestamp=true"):
+                done = peers.build(client, context, *several, "-o", output, cached=True, nodes=nodes)
+                assert done.status == 0, (client, platforms, done.err[-2000:])
+            files = {str(path.relative_to(out)): path.read_text() for path in out.rglob("out")}
+            seen.append((platforms, files, peers.manifest(tagged)))
+    assert kept["ours"] == kept["buildx"]
+
+
+def test_the_daemon_says_what_cannot_run_there(peers: Peers) -> None:
+    """A RUN on a platform without emulator, and a base image without the platform: docker buildx's last lines."""
+    for name, dockerfile in (("noexec", 'FROM scratch\nCOPY . /\nRUN ["/x"]\n'), ("nobase", "FROM BASE\n")):
+        context = peers.builder.context(name, dockerfile, x="x")
+        last = []
+        for client in ("buildx", "ours"):
+            done = peers.build(client, context, "--platform", "linux/mips64", nodes=2)
+            assert done.status == 1, (client, done.err)
+            last.append(_VARYING.sub("ID", done._replace(err=_LIBRARYS.sub("", done.err)).last))
+        assert last[0] == last[1]
 
 
 def test_the_environment_is_the_one_that_the_cases_need() -> None:

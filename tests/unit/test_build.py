@@ -327,13 +327,13 @@ async def test_a_platform_nobody_declares_goes_to_who_reports_it() -> None:
     assert len(world.keys) == 2
 
 
-async def test_a_platform_nobody_has_is_wrong_usage() -> None:
-    """What no node can build is said, with what they offer, and connections are closed."""
-    world = World(a=(AMD,))
-    world.reported = {"a": (AMD,)}
-    with pytest.raises(UsageError, match="linux/s390x"):
-        await world.build(platforms=(S390,))
-    assert "closed a" in world.log
+async def test_a_platform_that_no_node_lists_goes_to_the_first() -> None:
+    """Whose daemon may build it all the same, and says so itself where it cannot."""
+    world = World(a=(AMD,), b=(ARM,))
+    world.reported = {"a": (AMD,), "b": (ARM,)}
+    await world.build(platforms=(ARM, S390))
+    assert world.solves["a"].frontend_attrs["platform"] == "linux/s390x"
+    assert world.solves["b"].frontend_attrs["platform"] == "linux/arm64"
 
 
 async def test_a_wrong_context_is_said_before_the_cluster() -> None:

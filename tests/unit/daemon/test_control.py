@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import h2.config
+import h2.connection
+import h2.events
 import pytest
 
 from buildclient.base.errors import BuildFailed, UnreachableError
@@ -18,6 +21,7 @@ from buildclient.daemon.control import GrpcControl
 from buildclient.daemon.provenance import Provenance
 from buildclient.proto import control_pb2, history_pb2
 from buildclient.request.solve import SolveRequest
+from buildclient.session.wire import bytes_message, read_bytes_message
 
 _SLSA = "https://slsa.dev/provenance/v1"
 Session = Callable[[], Awaitable[None]]
@@ -32,6 +36,11 @@ class Daemon(grpc.GenericRpcHandler):  # type: ignore[misc]
         self.record = history_pb2.BuildHistoryRecord()
         self.blobs: dict[str, list[bytes]] = {}
         self.with_history = True
+        self.hangs = False
+        """Whether it answers no question at all."""
+        self.questions = 1000
+        """How often it asks for the session's health."""
+        self.answers = 0
         self.late = 0
         """How many lines of output come after the solve has ended, one every tenth of a second."""
 
@@ -46,12 +55,34 @@ class Daemon(grpc.GenericRpcHandler):  # type: ignore[misc]
             "ListenBuildHistory": grpc.unary_stream_rpc_method_handler(
                 self._history, history_pb2.BuildHistoryRequest.FromString
             ),
+            "ListWorkers": grpc.unary_unary_rpc_method_handler(self._solve),
             "Read": grpc.unary_stream_rpc_method_handler(self._read, history_pb2.ReadContentRequest.FromString),
         }
         return handlers[name]
 
     async def _session(self, requests: Any, context: Any) -> None:
+        self._context, self._requests = context, requests
         await self.session()
+
+    async def ask_health(self) -> None:
+        """A session whose health is asked for every tenth of a second, as often as it is to be."""
+        session = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+        session.initiate_connection()
+
+        async def listen() -> None:
+            async for message in self._requests:
+                for event in session.receive_data(bytes(read_bytes_message(message))):
+                    self.answers += isinstance(event, h2.events.StreamEnded)
+
+        listening = asyncio.ensure_future(listen())
+        head = [(":method", "POST"), (":scheme", "http"), (":path", "/grpc.health.v1.Health/Check")]
+        for _ in range(self.questions):
+            stream = session.get_next_available_stream_id()
+            session.send_headers(stream, [*head, (":authority", "x"), ("content-type", "application/grpc")])
+            session.send_data(stream, bytes(5), end_stream=True)
+            await self._context.write(bytes_message(session.data_to_send()))
+            await asyncio.sleep(0.1)
+        await listening
 
     async def _solve(self, request: bytes, context: Any) -> bytes:
         await self.solved.wait()
@@ -65,6 +96,8 @@ class Daemon(grpc.GenericRpcHandler):  # type: ignore[misc]
             yield control_pb2.StatusResponse(logs=[log]).SerializeToString()
 
     async def _history(self, request: Any, context: Any) -> AsyncIterator[bytes]:
+        if self.hangs:
+            await asyncio.Event().wait()
         if request.ref == self.record.ref and request.early_exit:
             yield history_pb2.BuildHistoryEvent(record=self.record).SerializeToString()
 
@@ -132,14 +165,53 @@ async def test_a_session_that_the_daemon_ends_is_no_end(tmp_path: Path, monkeypa
             await solve(control)
 
 
-async def test_a_daemon_that_falls_silent_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A daemon asks for the session's health every few seconds; one that is stopped does not."""
-    monkeypatch.setattr("buildclient.daemon.control._LAST_WORDS", 0.2)
+async def test_a_daemon_that_falls_silent_is_given_up(tmp_path: Path) -> None:
+    """A daemon asks for the session's health every few seconds; one that is stopped does not, and gets no last word."""
     begun = time.monotonic()
     async with connected(Daemon(), tmp_path, silence=0.5) as control:
-        with pytest.raises(UnreachableError, match="the daemon said nothing for"):
+        with pytest.raises(
+            UnreachableError, match=r"unix:.*: the daemon does not answer: nothing came from it for 0 s"
+        ):
             await solve(control)
-    assert time.monotonic() - begun < 15
+        assert time.monotonic() - begun < 4
+
+
+async def test_a_step_that_prints_nothing_goes_on(tmp_path: Path) -> None:
+    """As long as the daemon asks for the session's health, however long the solve says nothing."""
+    daemon = Daemon()
+    daemon.session = daemon.ask_health
+    asyncio.get_running_loop().call_later(3, daemon.solved.set)
+    async with connected(daemon, tmp_path, silence=0.6) as control:
+        assert await solve(control) == {"a": "b"}
+        assert daemon.answers >= 10
+
+
+async def test_a_daemon_that_stops_in_mid_step_is_given_up(tmp_path: Path) -> None:
+    """After it had asked, and had its answers, for a while."""
+    daemon = Daemon()
+    daemon.session = daemon.ask_health
+    daemon.questions = 10
+    begun = time.monotonic()
+    async with connected(daemon, tmp_path, silence=0.6) as control:
+        with pytest.raises(UnreachableError, match="the daemon does not answer"):
+            await solve(control)
+        assert 1 < time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("call", ["workers", "provenance"])
+@pytest.mark.parametrize(("silence", "patience", "said"), [(0.5, 60, "does not answer"), (60, 0.5, "in time")])
+async def test_every_call_that_is_not_answered_ends(
+    tmp_path: Path, call: str, silence: float, patience: float, said: str
+) -> None:
+    """Before a solve and after one, as a daemon that is not reached."""
+    daemon = Daemon()
+    daemon.hangs = True
+    begun = time.monotonic()
+    async with connected(daemon, tmp_path, silence) as control:
+        deadline = asyncio.get_running_loop().time() + patience
+        with pytest.raises(UnreachableError, match=f"unix:.*{said}"):
+            await (control.workers(deadline) if call == "workers" else control.provenance("ref", deadline))
+        assert time.monotonic() - begun < 4
 
 
 def _attested(digest: str, size: int) -> history_pb2.BuildResultInfo:

@@ -155,7 +155,7 @@ async def test_a_silent_daemon_is_given_up() -> None:
         await connection.wait_closed()
 
     async with cluster(silent) as endpoint:
-        with pytest.raises(UnreachableError, match="said nothing"):
+        with pytest.raises(UnreachableError, match="the daemon does not answer"):
             await endpoint.connect(soon(0.5))
 
 

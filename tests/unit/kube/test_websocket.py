@@ -315,8 +315,10 @@ async def test_silence_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async with serving(handler=frozen) as port:
         socket = await connect(Target(f"http://127.0.0.1:{port}/"), [], ("v5",))
+        assert socket.answers
         with pytest.raises(Closed, match="no answer to pings"):
             await asyncio.wait_for(socket.recv(), 5)
+        assert not socket.answers
         stop.set()
 
 
@@ -327,6 +329,7 @@ async def test_a_peer_that_answers_pings_stays(monkeypatch: pytest.MonkeyPatch) 
     async with serving() as port:
         socket = await connect(Target(f"http://127.0.0.1:{port}/"), [], ("v5",))
         await asyncio.sleep(2)
+        assert socket.answers
         await echoed(socket, 10_000)
 
 
