@@ -1,7 +1,8 @@
 """Runs one build: choose nodes, solve on each, merge the results.
 
-Either every node's share succeeds and all of the result is put in its place, or no tag and no file is touched. What a
-build works with comes in as `Tools`; `buildclient.api` constructs them.
+No tag and no file is put in its place before every node's share has succeeded and all that can fail beforehand has
+been done; folders and streams take what comes as it comes. What a build works with comes in as `Tools`, which
+`buildclient.api` constructs.
 """
 
 from __future__ import annotations
