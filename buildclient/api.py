@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -35,7 +35,7 @@ from buildclient.build import build
 from buildclient.contract.output import BuilderOutput
 from buildclient.contract.platform import Platform, PlatformError, parse_platforms
 from buildclient.kube.pod import Pod
-from buildclient.progress.events import Event, EventSink, Log, Vertex, VertexStatus, Warned
+from buildclient.progress.events import Event, EventSink, Log, Vertex, VertexStatus, Warned, of_build
 from buildclient.registry.reference import ImageTag
 from buildclient.request.annotations import Annotation, parse_annotations
 from buildclient.request.attrs import with_proxies
@@ -51,8 +51,9 @@ if TYPE_CHECKING:
     from buildclient.inputs.interfaces import Prepared
     from buildclient.kube.pods import KubernetesPods
     from buildclient.nodes.interfaces import Node
-    from buildclient.nodes.node import BuilderNode
-    from buildclient.nodes.views import BuilderView, NodeView, PodView
+    from buildclient.nodes.node import NodeClient
+    from buildclient.nodes.pool import ConnectionPool
+    from buildclient.nodes.views import BuilderView
     from buildclient.results.interfaces import CommitStep
     from buildclient.session.call import Service
 
@@ -88,6 +89,7 @@ __all__ = [
     "Warned",
     "Where",
     "build_request",
+    "of_build",
     "parse_annotations",
     "parse_hosts",
     "parse_outputs",
@@ -97,8 +99,6 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
-_INSPECT_TIMEOUT = 15.0
-"""Seconds that one pod's daemon has to say what it is."""
 _CONNECT_GRACE = 60.0
 """Seconds until every node is connected, besides those that the builder gives its pods to become ready."""
 
@@ -115,7 +115,7 @@ class Where(NamedTuple):
     stack: str = ""
     project: str = ""
     """Folder of the Pulumi project; empty is the working directory."""
-    context: str = ""
+    kube_context: str = ""
     """Context of the kubeconfig."""
 
 
@@ -138,6 +138,7 @@ class Client:
         self.environ = dict(os.environ if environ is None else environ)
         self._output = output
         self._pods: dict[tuple[str, str], KubernetesPods] = {}
+        self._pool: ConnectionPool | None = None
 
     def build(self, request: BuildRequest, sink: EventSink = _ignore) -> BuildResult:
         """Builds; progress goes to `sink`. Raises ClientError's kin.
@@ -163,13 +164,37 @@ class Client:
         return self._output
 
     async def build_async(self, request: BuildRequest, sink: EventSink = _ignore) -> BuildResult:
-        """Builds; progress goes to `sink`, from the loop's thread. Cancelling the task cancels the build."""
+        """Builds; progress goes to `sink`, from the loop's thread. Cancelling the task cancels the build.
+
+        Several builds may run at once, into one sink if each gets `of_build(sink, name)`.
+        """
         output = await self.output_async()
         check_default_load(output.default_load, request.outputs, self.environ)
         longest = max(node.timeout_seconds for node in output.nodes)
         deadline = asyncio.get_running_loop().time() + longest + _CONNECT_GRACE
         tools = _Tools(self, sink)
         return await build(output, with_proxies(request, tools.docker.proxies()), tools, sink, deadline)
+
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[Client]:
+        """While it lasts, all calls share connections: a pod's daemon is connected to once, by whoever needs it first.
+
+            async with client.session():
+                await asyncio.gather(client.build_async(one, sink), client.build_async(two, sink))
+
+        Its end closes them. A session inside of another is the same one.
+        """
+        if self._pool is not None:
+            yield self
+            return
+        from buildclient.nodes.pool import ConnectionPool
+
+        self._pool = pool = ConnectionPool()
+        try:
+            yield self
+        finally:
+            self._pool = None
+            await pool.close()
 
     async def inspect_async(
         self, *, bootstrap: bool = False, waiting: Callable[[str, Sequence[Pod]], None] | None = None
@@ -195,15 +220,19 @@ class Client:
 
     def nodes_of(
         self, output: BuilderOutput, waiting: Callable[[str, Sequence[Pod]], None] | None = None
-    ) -> list[BuilderNode]:
+    ) -> list[NodeClient]:
         """The builder's nodes, not yet reached. Raises UnreachableError if its cluster is not to be found."""
-        from buildclient.nodes.node import BuilderNode
+        from buildclient.nodes.node import NodeClient
 
-        return [BuilderNode(node, None if node.address else self._cluster(output), waiting) for node in output.nodes]
+        return [
+            NodeClient(node, None if node.address else self._cluster(output), waiting, self._pool)
+            for node in output.nodes
+        ]
 
     async def _view(
         self, output: BuilderOutput, bootstrap: bool, waiting: Callable[[str, Sequence[Pod]], None] | None
     ) -> BuilderView:
+        from buildclient.nodes.inspect import inspect_nodes
         from buildclient.nodes.views import BuilderView, NodeView
 
         try:
@@ -213,8 +242,7 @@ class Client:
         context = ""
         if any(not node.node.address for node in nodes):
             context = self._cluster(output).api.access.context
-        views = await asyncio.gather(*(_look(node, bootstrap) for node in nodes))
-        return BuilderView(output, context, tuple(views))
+        return BuilderView(output, context, await inspect_nodes(nodes, bootstrap=bootstrap))
 
     def _cluster(self, output: BuilderOutput) -> KubernetesPods:
         return self._pods_of(output.cluster.context, output.cluster.server)
@@ -232,7 +260,7 @@ class Client:
             access = choose_access(
                 load_kubeconfig(self.environ),
                 Cluster(context, server),
-                self._where.context,
+                self._where.kube_context,
                 in_cluster(self.environ),
             )
             self._pods[key] = KubernetesPods(KubeApi(access, self.environ))
@@ -246,11 +274,12 @@ class _Tools:
     """The real adapters; fulfils `buildclient.build.Tools`."""
 
     def __init__(self, client: Client, sink: EventSink) -> None:
+        from buildclient.nodes.waiting import WaitSteps
         from buildclient.registry.docker_config import DockerConfig
 
         self._client = client
         self.docker = DockerConfig(client.environ)
-        self._waiting = _Waiting(sink)
+        self._waiting = WaitSteps(sink)
 
     def nodes(self, output: BuilderOutput) -> Sequence[Node]:
         return self._client.nodes_of(output, self._waiting)
@@ -293,71 +322,6 @@ class _Tools:
         registry = OciRegistry(self.docker, [*insecure, *insecure_registries(request)])
         attributes = [*(output.attrs for output in request.outputs), annotation_attrs(request.annotations)]
         return await publish_index(registry, image_names(request), responses, index_annotations(attributes))
-
-
-class _Waiting:
-    """Turns the wait for pods into a step of the progress."""
-
-    def __init__(self, sink: EventSink) -> None:
-        self._sink = sink
-        self._told: dict[str, str] = {}
-        self._started: dict[str, float] = {}
-
-    def __call__(self, node: str, pods: Sequence[Pod]) -> None:
-        import time
-
-        from buildclient.progress.events import Log, Vertex
-
-        digest = f"client:wait:{node}"
-        ready = any(pod.ready and not pod.terminating for pod in pods)
-        now = time.time()
-        said = "; ".join(f"{pod.name}: {pod.reason or pod.phase}" for pod in pods) or "no pods yet"
-        name = f"[internal] waiting for a pod of {node}"
-        started = self._started.setdefault(node, now)
-        if started == now or ready:
-            self._sink(Vertex(digest, name, started=started, completed=now if ready else None))
-        if not ready and self._told.get(node) != said:
-            self._sink(Log(digest, 1, f"{said}\n".encode(), now))
-        self._told[node] = said
-
-
-async def _look(node: BuilderNode, bootstrap: bool) -> NodeView:
-    """One node: its pods, and what each ready one's daemon says."""
-    from buildclient.nodes.views import NodeView
-
-    loop = asyncio.get_running_loop()
-    error = ""
-    if bootstrap:
-        try:
-            # All of them, as many as the workload was told to run.
-            await node.wait_ready(loop.time() + node.node.timeout_seconds, max(1, node.node.replicas))
-        except UnreachableError as problem:
-            error = str(problem)
-    try:
-        pods = await node.list_pods()
-    except UnreachableError as problem:
-        return NodeView(node.node, (), error or str(problem))
-    if node.node.address:
-        pods = (Pod(node.node.address, "", ready=True, terminating=False),)
-    views = await asyncio.gather(*(_ask(node, pod, loop.time() + _INSPECT_TIMEOUT) for pod in pods))
-    return NodeView(node.node, tuple(views), error)
-
-
-async def _ask(node: BuilderNode, pod: Pod, deadline: float) -> PodView:
-    from buildclient.nodes.views import PodView
-
-    if not pod.ready or pod.terminating:
-        return PodView(pod)
-    try:
-        control = await node.connect_to(pod, deadline)
-    except UnreachableError as error:
-        return PodView(pod, (), str(error))
-    try:
-        return PodView(pod, tuple(await control.workers(deadline)))
-    except ClientError as error:
-        return PodView(pod, (), str(error))
-    finally:
-        await control.close()
 
 
 def _run(work: Coroutine[Any, Any, _T]) -> _T:

@@ -33,7 +33,7 @@ def command(name: str, bootstrap: bool, shape: str, **flags: Any) -> int:
     from buildclient.nodes.views import inspect_lines, status_of, to_json
 
     flags["builder"] = name or flags["builder"]
-    view = run(client_of(flags).inspect_async(bootstrap=bootstrap, waiting=_Waiting()))
+    view = run(client_of(flags).inspect_async(bootstrap=bootstrap, waiting=_WaitLines()))
     if shape == "json":
         import json
 
@@ -44,7 +44,7 @@ def command(name: str, bootstrap: bool, shape: str, **flags: Any) -> int:
     return 125 if view.error or lost or (bootstrap and any(node.error for node in view.nodes)) else 0
 
 
-class _Waiting:
+class _WaitLines:
     """Says on standard error, once each, what the pods are waiting for."""
 
     def __init__(self) -> None:

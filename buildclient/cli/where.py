@@ -38,4 +38,4 @@ def where_options(command: _F) -> _F:
 
 def client_of(flags: dict[str, Any]) -> Client:
     """A client for the flags, which are taken out of `flags`."""
-    return Client(Where(**{name: flags.pop(_DEST.get(f"--{name}", name)) for name in Where._fields}))
+    return Client(Where(**{name: flags.pop(name) for name in Where._fields}))

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from buildclient.base.errors import UnreachableError, UsageError
 from buildclient.base.threads import in_thread
 from buildclient.contract.output import CONFIG_MAP_KEY, BuilderOutput, OutputError, config_map_name
-from buildclient.discovery.pulumi_state import Project
+from buildclient.discovery.pulumi_state import ProjectFolder
 
 __all__ = ["ConfigMaps", "Search", "find_output", "find_outputs"]
 
@@ -72,7 +72,7 @@ async def find_output(where: Search, environ: Mapping[str, str], config_map: Con
 
 async def find_outputs(where: Search, environ: Mapping[str, str], config_map: ConfigMaps) -> list[BuilderOutput]:
     """Every builder to be found: those of all the project's stacks; without a project, the one that is meant."""
-    project = None if environ.get("BUILDCLIENT_BUILDER") else Project.find(where.project, environ)
+    project = None if environ.get("BUILDCLIENT_BUILDER") else ProjectFolder.find(where.project, environ)
     if project is None:
         return [await find_output(where, environ, config_map)]
     outputs = [
@@ -130,7 +130,7 @@ async def _by_name(where: Search, name: str, environ: Mapping[str, str], config_
     )
 
 
-async def _of_stack(project: Project, stack: str) -> BuilderOutput:
+async def _of_stack(project: ProjectFolder, stack: str) -> BuilderOutput:
     # The Pulumi CLI may have to be asked.
     value = await in_thread(partial(project.output, stack))
     if value is None:
@@ -141,8 +141,8 @@ async def _of_stack(project: Project, stack: str) -> BuilderOutput:
     return _parsed(value, stack)
 
 
-def _project(where: Search, environ: Mapping[str, str]) -> Project:
-    project = Project.find(where.project, environ)
+def _project(where: Search, environ: Mapping[str, str]) -> ProjectFolder:
+    project = ProjectFolder.find(where.project, environ)
     if project is None:
         raise UnreachableError(f"no builder: there is no Pulumi project in {where.project or 'this folder'}; {_HINT}")
     return project

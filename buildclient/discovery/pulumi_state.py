@@ -20,7 +20,7 @@ from typing import Any
 
 from buildclient.base.errors import UnreachableError
 
-__all__ = ["Project"]
+__all__ = ["ProjectFolder"]
 
 _FILES = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 _NAME = re.compile(r"^[\"']?name[\"']?\s*:\s*[\"']?([A-Za-z0-9_.-]+)", re.MULTILINE)
@@ -36,7 +36,7 @@ _KEEP = 60.0
 _CLI_TIMEOUT = 60.0
 
 
-class Project:
+class ProjectFolder:
     """A Pulumi project on disk."""
 
     def __init__(self, path: str, text: str, environ: Mapping[str, str]) -> None:
@@ -51,7 +51,7 @@ class Project:
         self._backend = environ.get("PULUMI_BACKEND_URL") or configured
 
     @classmethod
-    def find(cls, folder: str, environ: Mapping[str, str]) -> Project | None:
+    def find(cls, folder: str, environ: Mapping[str, str]) -> ProjectFolder | None:
         """The project in a folder (the working directory if empty) or above it; None where there is none."""
         here = os.path.abspath(folder or os.getcwd())
         while True:

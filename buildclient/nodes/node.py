@@ -16,8 +16,10 @@ from buildclient.nodes.choice import choose_pod, usable
 
 if TYPE_CHECKING:
     from buildclient.daemon.control import GrpcControl
+    from buildclient.daemon.interfaces import Control
+    from buildclient.nodes.pool import ConnectionPool
 
-__all__ = ["BuilderNode", "Waiting"]
+__all__ = ["NodeClient", "Waiting"]
 
 Waiting = Callable[[str, Sequence[Pod]], None]
 """Is told the node's name and its pods while none of them can take a build."""
@@ -27,19 +29,31 @@ _MAX_FALLBACK_PODS = 2
 """How many pods are tried after the first: one may go away between the list and the exec."""
 
 
-class BuilderNode:
+class NodeClient:
     """One node of a builder, reached when it is needed."""
 
-    def __init__(self, node: NodeOutput, pods: Pods | None, waiting: Waiting | None = None) -> None:
-        """`pods` may be None for a node with an address."""
+    def __init__(
+        self,
+        node: NodeOutput,
+        pods: Pods | None,
+        waiting: Waiting | None = None,
+        pool: ConnectionPool | None = None,
+    ) -> None:
+        """`pods` may be None for a node with an address; connections are shared through `pool`, if there is one."""
         self.node = node
         self._pods = pods
         self._waiting = waiting
+        self._pool = pool
 
-    async def open(self, key: str, deadline: float) -> GrpcControl:
+    @property
+    def name(self) -> str:
+        """The node's name in its builder."""
+        return self.node.name
+
+    async def open(self, key: str, deadline: float) -> Control:
         """The daemon that takes the build with routing key `key`. Raises UnreachableError."""
         if self.node.address:
-            return await self._connect(self._address(), deadline)
+            return await self._shared("", self._address, deadline)
         tried: set[str] = set()
         while True:
             pod = await self._choose(key, tried, deadline)
@@ -51,11 +65,12 @@ class BuilderNode:
                 if not others or len(tried) > _MAX_FALLBACK_PODS:
                     raise
 
-    async def connect_to(self, pod: Pod, deadline: float) -> GrpcControl:
+    async def connect_to(self, pod: Pod, deadline: float) -> Control:
         """The daemon in one pod of the node, or at its address. Raises UnreachableError."""
         if self.node.address:
-            return await self._connect(self._address(), deadline)
-        return await self._connect(self._source().endpoint(pod, self.node.container), deadline)
+            return await self._shared("", self._address, deadline)
+        source = self._source()
+        return await self._shared(pod.name, lambda: source.endpoint(pod, self.node.container), deadline)
 
     async def list_pods(self) -> Sequence[Pod]:
         """All pods of the node; none for an address. Raises UnreachableError."""
@@ -93,6 +108,12 @@ class BuilderNode:
         from buildclient.daemon.address import AddressEndpoint
 
         return AddressEndpoint(self.node.address, self.node.tls)
+
+    async def _shared(self, pod: str, endpoint: Callable[[], Endpoint], deadline: float) -> Control:
+        """A connection of one's own, or the pool's."""
+        if self._pool is None:
+            return await self._connect(endpoint(), deadline)
+        return await self._pool.get(f"{self.node.name}/{pod}", lambda: self._connect(endpoint(), deadline))
 
     async def _connect(self, endpoint: Endpoint, deadline: float) -> GrpcControl:
         until = min(deadline, asyncio.get_running_loop().time() + _CONNECT_TIMEOUT)

@@ -30,12 +30,17 @@ class NodeView(NamedTuple):
     error: str = ""
     """Why its pods could not be listed, or did not become ready."""
 
+    @property
+    def name(self) -> str:
+        """The node's name in its builder."""
+        return self.node.name
+
 
 class BuilderView(NamedTuple):
     """A builder as it stands."""
 
     output: BuilderOutput
-    context: str = ""
+    kube_context: str = ""
     """The kubeconfig's context that it is reached by; empty without Kubernetes."""
     nodes: tuple[NodeView, ...] = ()
     error: str = ""
@@ -65,8 +70,8 @@ def ls_lines(views: Sequence[BuilderView]) -> list[str]:
         if view.error:
             problems.append(f"{view.output.name}: {view.error}")
         for node in view.nodes:
-            rows.append((rf" \_ {node.node.name}", *_node_cells(node)))
-            problems += [f"{node.node.name}: {text}" for text in _problems(node)]
+            rows.append((rf" \_ {node.name}", *_node_cells(node)))
+            problems += [f"{node.name}: {text}" for text in _problems(node)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
     table = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return [*table, *(["", *problems] if problems else [])]
@@ -80,7 +85,7 @@ def inspect_lines(view: BuilderView) -> list[str]:
             "Name": output.name,
             "Driver": _driver(output),
             "Namespace": output.namespace,
-            "Context": view.context,
+            "Context": view.kube_context,
             "Load balance": output.loadbalance,
         }
     )
@@ -97,13 +102,13 @@ def to_json(view: BuilderView) -> dict[str, Any]:
     return {
         "name": view.output.name,
         "namespace": view.output.namespace,
-        "context": view.context,
+        "context": view.kube_context,
         "loadbalance": view.output.loadbalance,
         "current": view.current,
         "error": view.error,
         "nodes": [
             {
-                "name": node.node.name,
+                "name": node.name,
                 "namespace": node.node.namespace,
                 "endpoint": _endpoint(node.node),
                 "status": status_of(node),

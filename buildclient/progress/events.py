@@ -2,7 +2,8 @@
 
 The shape of BuildKit's `StatusResponse` (api/services/control/control.proto) without protobuf, so that
 progress is a pure function from events to state. Times are seconds since the epoch on the daemon's clock;
-None where the daemon sent none. `node` says which builder node speaks (empty for the client itself).
+None where the daemon sent none. `node` says which builder node speaks (empty for the client itself), `build` which
+of several builds it is about (empty where there is one).
 """
 
 from __future__ import annotations
@@ -10,7 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-__all__ = ["Event", "EventSink", "Log", "SourceRange", "Vertex", "VertexStatus", "Warned", "distinct"]
+__all__ = [
+    "Event",
+    "EventSink",
+    "Log",
+    "SourceRange",
+    "Vertex",
+    "VertexStatus",
+    "Warned",
+    "distinct",
+    "of_build",
+]
 
 
 class Vertex(NamedTuple):
@@ -28,6 +39,7 @@ class Vertex(NamedTuple):
     group_name: str = ""
     group_weak: bool = False
     node: str = ""
+    build: str = ""
 
 
 class VertexStatus(NamedTuple):
@@ -43,6 +55,7 @@ class VertexStatus(NamedTuple):
     started: float | None = None
     completed: float | None = None
     node: str = ""
+    build: str = ""
 
 
 class Log(NamedTuple):
@@ -54,6 +67,7 @@ class Log(NamedTuple):
     data: bytes
     timestamp: float | None = None
     node: str = ""
+    build: str = ""
 
 
 class SourceRange(NamedTuple):
@@ -77,13 +91,14 @@ class Warned(NamedTuple):
     node: str = ""
     language: str = ""
     """Of the source, such as `Dockerfile`."""
+    build: str = ""
 
 
 def distinct(warnings: Iterable[Warned]) -> list[Warned]:
     """Warnings without those that say the same as one before; several builds of one file may each have it."""
     found: dict[Warned, Warned] = {}
     for warning in warnings:
-        found.setdefault(warning._replace(vertex="", node=""), warning)
+        found.setdefault(warning._replace(vertex="", node="", build=""), warning)
     return list(found.values())
 
 
@@ -91,3 +106,8 @@ Event = Vertex | VertexStatus | Log | Warned
 
 EventSink = Callable[[Event], None]
 """Takes events as they come, from one thread, without blocking."""
+
+
+def of_build(sink: EventSink, name: str) -> EventSink:
+    """A sink that says of every event which build it is about: so several builds share one display."""
+    return lambda event: sink(event._replace(build=name))

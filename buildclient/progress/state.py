@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from buildclient.progress.events import Event, Log, Vertex, VertexStatus, Warned, distinct
 
-__all__ = ["Plain", "Progress", "Row", "size"]
+__all__ = ["Plain", "Progress", "ProgressRow", "size"]
 
 _CANCELLED = "context canceled"
 _KEPT_LOG = 10
@@ -26,7 +26,7 @@ _STAY = 5.0
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
-class Row:
+class ProgressRow:
     """One line of the progress and what belongs to it."""
 
     def __init__(self, name: str, node: str = "") -> None:
@@ -95,7 +95,7 @@ class Progress:
     """The state of a build's progress."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, Row] = {}
+        self.rows: dict[str, ProgressRow] = {}
         self.warnings: list[Warned] = []
         self._row_of: dict[str, str] = {}
         self._ahead: dict[str, float] = {}
@@ -105,9 +105,10 @@ class Progress:
         stamp = (event.completed or event.started) if isinstance(event, Vertex) else getattr(event, "timestamp", None)
         if received is not None and stamp is not None:
             self._ahead[event.node] = max(stamp - received, self._ahead.get(event.node, float("-inf")))
-        key = f"{event.node}\0{event.digest if isinstance(event, Vertex) else event.vertex}"
+        speaker = f"{event.build}\0{event.node}"
+        key = f"{speaker}\0{event.digest if isinstance(event, Vertex) else event.vertex}"
         if isinstance(event, Vertex):
-            self._vertex(key, event)
+            self._vertex(speaker, key, event)
             return
         row = self.rows.get(self._row_of.get(key, ""))
         if isinstance(event, Warned):
@@ -123,11 +124,11 @@ class Progress:
         else:
             _log(row, event)
 
-    def clock(self, row: Row, now: float) -> float:
+    def clock(self, row: ProgressRow, now: float) -> float:
         """This machine's time as the row's daemon tells it."""
         return now + self._ahead.get(row.node, 0.0)
 
-    def shown(self) -> list[Row]:
+    def shown(self) -> list[ProgressRow]:
         """The rows that have started, in that order."""
         return sorted((row for row in self.rows.values() if row.started is not None), key=lambda row: row.started or 0)
 
@@ -141,19 +142,19 @@ class Progress:
         """How many of them have ended."""
         return sum(row.completed for row in self.rows.values())
 
-    def failed(self) -> list[Row]:
+    def failed(self) -> list[ProgressRow]:
         """The rows that failed, not those that were cancelled because of it."""
         return [row for row in self.rows.values() if row.error and not row.cancelled]
 
-    def _vertex(self, key: str, vertex: Vertex) -> None:
+    def _vertex(self, speaker: str, key: str, vertex: Vertex) -> None:
         if vertex.group and vertex.group_weak and vertex.started is None:
             return
-        place = f"{vertex.node}\0group\0{vertex.group}" if vertex.group else key
+        place = f"{speaker}\0group\0{vertex.group}" if vertex.group else key
         self._row_of[key] = place
         row = self.rows.get(place)
         if row is None:
             name = (vertex.group_name or vertex.name) if vertex.group else vertex.name
-            row = self.rows[place] = Row(_on_node(vertex.node, name), vertex.node)
+            row = self.rows[place] = ProgressRow(_within(vertex.build, _within(vertex.node, name)), vertex.node)
         row.vertices[key] = vertex
         if vertex.started is not None:
             spans = row.spans.setdefault(key, {})
@@ -166,14 +167,14 @@ class Progress:
             row.partial = {}
 
 
-def _on_node(node: str, name: str) -> str:
-    """A step's name with its node, as docker buildx puts a prefix."""
-    if not node:
+def _within(place: str, name: str) -> str:
+    """A step's name with the node or the build that it is of, as docker buildx puts a prefix."""
+    if not place:
         return name
-    return f"[{node} {name[1:]}" if name.startswith("[") else f"[{node}] {name}"
+    return f"[{place} {name[1:]}" if name.startswith("[") else f"[{place}] {name}"
 
 
-def _log(row: Row, event: Log) -> None:
+def _log(row: ProgressRow, event: Log) -> None:
     begun, _ = row.partial.pop(event.stream, (b"", None))
     *lines, rest = (begun + event.data).split(b"\n")
     if rest:
@@ -183,7 +184,7 @@ def _log(row: Row, event: Log) -> None:
     row.changed = True
 
 
-def _line(row: Row, line: bytes, stamp: float | None) -> None:
+def _line(row: ProgressRow, line: bytes, stamp: float | None) -> None:
     shown = line.rstrip(b"\r").decode(errors="replace")
     if stamp is not None and row.started is not None:
         shown = f"{max(0.0, stamp - row.started):.3f} {shown}"
@@ -196,7 +197,7 @@ class Plain:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._current: Row | None = None
+        self._current: ProgressRow | None = None
         self._since = 0.0
         self._numbers = 0
         self._told: dict[tuple[int, str], VertexStatus] = {}
@@ -231,7 +232,7 @@ class Plain:
                 yield from row.log
                 yield "------"
 
-    def _show(self, row: Row, now: float) -> Iterator[str]:
+    def _show(self, row: ProgressRow, now: float) -> Iterator[str]:
         row.changed = False
         ended = row.completed and not row.finished_shown
         news = [*self._statuses(row), *(f"WARN: {short}" for short in row.warnings), *row.fresh]
@@ -245,7 +246,7 @@ class Plain:
             row.finished_shown = True
             self._current = None
 
-    def _head(self, row: Row) -> Iterator[str]:
+    def _head(self, row: ProgressRow) -> Iterator[str]:
         if row is self._current:
             return
         if self._current is not None:
@@ -258,7 +259,7 @@ class Plain:
         yield f"#{row.number} {row.name}"
         self._current = row
 
-    def _statuses(self, row: Row) -> Iterator[str]:
+    def _statuses(self, row: ProgressRow) -> Iterator[str]:
         for status in row.statuses.values():
             key = (id(row), status.id)
             told = self._told.get(key)

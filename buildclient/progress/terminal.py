@@ -13,7 +13,7 @@ from typing import NamedTuple, TextIO
 
 from buildclient.base.errors import UsageError
 from buildclient.progress.events import Event
-from buildclient.progress.state import Plain, Progress, Row, size
+from buildclient.progress.state import Plain, Progress, ProgressRow, size
 
 __all__ = ["MODES", "Display", "choose_mode", "colours", "open_display", "shown"]
 
@@ -250,7 +250,7 @@ def _plain(text: str) -> str:
     return _CONTROL.sub("", text.expandtabs())
 
 
-def _transfers(row: Row) -> list[str]:
+def _transfers(row: ProgressRow) -> list[str]:
     return [
         f"{status.id} {size(status.current)}" + (f" / {size(status.total)}" if status.total else "")
         for status in row.statuses.values()

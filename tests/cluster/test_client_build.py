@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import os
 import signal
@@ -16,6 +18,9 @@ from typing import Any
 import pytest
 import yaml
 
+from buildclient.api import BuildResult, Client, build_request, of_build
+from buildclient.kube.tunnel import ExecEndpoint
+from buildclient.progress.terminal import Display, open_display, shown
 from tests.cluster.client_builder import BIN, HandMadeBuilder
 from tests.conftest import kubectl
 
@@ -342,3 +347,35 @@ def test_a_long_silent_step_keeps_its_session(builder: HandMadeBuilder) -> None:
     context = builder.context("silent", f"FROM BASE\nRUN sleep 40; echo {os.getpid()}\nCOPY Dockerfile /again\n")
     done = builder.run("build", "--no-cache", context, timeout=120)
     assert done.status == 0, done.err
+
+
+def test_two_builds_of_one_client_share_connections_and_a_display(
+    builder: HandMadeBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both run on both pods at the same time, through one exec each, and are told apart in one display."""
+    execs = []
+    connect = ExecEndpoint.connect
+
+    async def counted(self: ExecEndpoint, deadline: float) -> Any:
+        execs.append(self.description)
+        return await connect(self, deadline)
+
+    monkeypatch.setattr(ExecEndpoint, "connect", counted)
+    out = io.StringIO()
+
+    async def built(client: Client, display: Display, name: str) -> BuildResult:
+        context = builder.context(f"shared-{name}", f"{HELLO}RUN echo {name}-{uuid.uuid4().hex}\n")
+        request = build_request(context, platforms=["linux/amd64,linux/arm64"], outputs=["type=cacheonly"])
+        return await client.build_async(request, of_build(display.feed, name))
+
+    async def both() -> list[BuildResult]:
+        client = Client(output=builder.output, environ=builder.environment)
+        async with client.session(), shown(open_display("plain", out, {})) as display:
+            return await asyncio.gather(*(built(client, display, name) for name in ("web", "api")))
+
+    results = asyncio.run(both())
+    assert [[node.node for node in result.nodes] for result in results] == [["builder-amd64", "builder-arm64"]] * 2
+    assert len(execs) == 2
+    for name in ("web", "api"):
+        for node in ("builder-amd64", "builder-arm64"):
+            assert f"[{name} {node} " in out.getvalue()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from buildclient.discovery.pulumi_state import Project
+from buildclient.discovery.pulumi_state import ProjectFolder
 from localcluster import tools
 
 pytestmark = pytest.mark.cluster
@@ -61,7 +61,7 @@ def make(environ: dict[str, str], stack: str, value: Any) -> None:
 
 def read(environ: dict[str, str], stack: str = "") -> Any:
     """What the client finds."""
-    project = Project.find(str(Path(environ["HOME"]) / "project"), environ)
+    project = ProjectFolder.find(str(Path(environ["HOME"]) / "project"), environ)
     assert project is not None
     return project.output(stack or project.selected())
 
@@ -88,7 +88,7 @@ def test_a_state_is_read_as_pulumi_reads_it(environ: dict[str, str], setting: di
     assert read(environ, "dev") == OUTPUT
     pulumi(environ, "stack", "select", "dev")
     assert read(environ) == OUTPUT
-    project = Project.find(str(Path(environ["HOME"]) / "project"), environ)
+    project = ProjectFolder.find(str(Path(environ["HOME"]) / "project"), environ)
     assert project is not None
     assert project.stacks() == ["dev", "prod"]
 

@@ -74,5 +74,8 @@ async def asynchronous(output: BuilderOutput) -> None:
     client = Client(output=output, environ={"DOCKER_CONFIG": "/run/docker"})
     assert_type(await client.build_async(request()), BuildResult)
     assert_type(await client.output_async(), BuilderOutput)
+    async with client.session() as shared:
+        assert_type(shared, Client)
     for view in await client.ls_async():
         assert_type(view.error, str)
+        assert_type([node.name for node in view.nodes], list[str])

@@ -18,7 +18,7 @@ import pytest
 from buildclient.api import Client, Where
 from buildclient.base.errors import ClientError, UnreachableError, UsageError
 from buildclient.discovery.builder_output import find_output, find_outputs
-from buildclient.discovery.pulumi_state import Project
+from buildclient.discovery.pulumi_state import ProjectFolder
 
 SECRET = "4dabf18193072939515e22adb298388d"
 
@@ -330,7 +330,7 @@ async def test_no_pulumi_for_another_backend(stacks: Stacks) -> None:
 
 def test_a_folder_without_project_has_none(tmp_path: Path) -> None:
     """Upwards of an empty folder there is no project."""
-    assert Project.find(str(tmp_path), {}) is None
+    assert ProjectFolder.find(str(tmp_path), {}) is None
 
 
 async def test_of_several_builders_the_one_that_is_taken_is_marked(stacks: Stacks) -> None:

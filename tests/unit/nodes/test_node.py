@@ -14,7 +14,7 @@ from grpc.aio import AioRpcError, Metadata
 from buildclient.base.errors import UnreachableError
 from buildclient.contract.output import NodeOutput
 from buildclient.kube.pod import Pod
-from buildclient.nodes.node import BuilderNode
+from buildclient.nodes.node import NodeClient
 from buildclient.proto import control_pb2 as pb
 
 
@@ -70,11 +70,11 @@ async def test_another_pod_is_tried_when_the_chosen_one_is_gone() -> None:
     """A pod may go away between the list and the exec: the others are tried, each once, never a terminating one."""
     pods = _Pods(pod("a"), pod("b"), pod("c", ready=False), pod("d", terminating=True))
     with pytest.raises(UnreachableError, match="is gone"):
-        await BuilderNode(NodeOutput("n", "ns"), pods).open("key", soon())
+        await NodeClient(NodeOutput("n", "ns"), pods).open("key", soon())
     assert sorted(pods.tried) == ["a", "b"]
 
 
 async def test_without_a_ready_pod_the_wait_decides() -> None:
     """With no pod ready, the error is that of the wait."""
     with pytest.raises(UnreachableError, match="none became ready"):
-        await BuilderNode(NodeOutput("n", "ns"), _Pods(pod("a", ready=False))).open("key", soon())
+        await NodeClient(NodeOutput("n", "ns"), _Pods(pod("a", ready=False))).open("key", soon())

@@ -1,0 +1,81 @@
+"""One question to the daemon of every pod of a builder, all at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from buildclient.base.errors import ClientError, UnreachableError
+from buildclient.contract.output import NodeOutput
+from buildclient.daemon.interfaces import Control
+from buildclient.kube.pod import Pod
+from buildclient.nodes.node import NodeClient
+
+__all__ = ["ANSWER_GRACE", "Ask", "NodeAnswers", "PodAnswer", "ask_pods", "each_pod"]
+
+_T = TypeVar("_T")
+Ask = Callable[[Control, float], Awaitable[_T]]
+"""Asks one daemon; the second argument is the deadline on the loop's clock. May raise ClientError."""
+ANSWER_GRACE = 1.0
+"""Seconds after the deadline in which a question may end by itself, with words of its own."""
+
+
+class PodAnswer(NamedTuple, Generic[_T]):
+    """What the daemon in one pod answered."""
+
+    pod: Pod
+    answer: _T | None = None
+    """None where it was not asked (the pod is not ready) or did not answer."""
+    error: str = ""
+    """Why it could not be asked."""
+
+
+class NodeAnswers(NamedTuple, Generic[_T]):
+    """The answers of one node's pods; a node with an address counts as one pod of that name."""
+
+    node: NodeOutput
+    pods: tuple[PodAnswer[_T], ...] = ()
+    error: str = ""
+    """Why its pods could not be listed."""
+
+
+async def each_pod(
+    nodes: Sequence[NodeClient], ask: Ask[_T], timeout: float, *, grace: float = ANSWER_GRACE
+) -> tuple[NodeAnswers[_T], ...]:
+    """Asks every ready pod of the nodes; `timeout` is how many seconds each has, the connection included.
+
+    Raises nothing for what cannot be reached: that stands in the answers.
+    """
+    return tuple(await asyncio.gather(*(ask_pods(node, ask, timeout, grace=grace) for node in nodes)))
+
+
+async def ask_pods(node: NodeClient, ask: Ask[_T], timeout: float, *, grace: float = ANSWER_GRACE) -> NodeAnswers[_T]:
+    """As `each_pod`, for one node."""
+    try:
+        pods = await node.list_pods()
+    except UnreachableError as error:
+        return NodeAnswers(node.node, (), str(error))
+    if node.node.address:
+        pods = (Pod(node.node.address, "", ready=True, terminating=False),)
+    answers = await asyncio.gather(*(_asked(node, pod, ask, timeout, grace) for pod in pods))
+    return NodeAnswers(node.node, tuple(answers))
+
+
+async def _asked(node: NodeClient, pod: Pod, ask: Ask[_T], timeout: float, grace: float) -> PodAnswer[_T]:
+    if not pod.ready or pod.terminating:
+        return PodAnswer(pod)
+    deadline = asyncio.get_running_loop().time() + timeout
+    try:
+        control = await node.connect_to(pod, deadline)
+    except UnreachableError as error:
+        return PodAnswer(pod, None, str(error))
+    try:
+        async with asyncio.timeout_at(deadline + grace):
+            return PodAnswer(pod, await ask(control, deadline))
+    except ClientError as error:
+        return PodAnswer(pod, None, str(error))
+    except TimeoutError:
+        return PodAnswer(pod, None, f"the daemon did not answer within {timeout:g} s")
+    finally:
+        await control.close()

@@ -1,0 +1,86 @@
+"""Connections to daemons that several builds share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from buildclient.base.errors import UnreachableError
+from buildclient.daemon.interfaces import Control
+from buildclient.daemon.worker import Worker
+from buildclient.progress.events import EventSink
+from buildclient.request.solve import SolveRequest
+from buildclient.session.call import Service
+
+if TYPE_CHECKING:
+    from buildclient.daemon.provenance import Provenance
+
+__all__ = ["ConnectionPool"]
+
+_T = TypeVar("_T")
+
+
+class ConnectionPool:
+    """Opens each daemon's connection once, lends it to whoever asks, and ends all of them in `close`.
+
+    A connection that turns out to be lost is lent no more; those who have it keep it until `close`.
+    """
+
+    def __init__(self) -> None:
+        self._opened: dict[str, asyncio.Future[Control]] = {}
+        self._lost: list[asyncio.Future[Control]] = []
+
+    async def get(self, key: str, connect: Callable[[], Awaitable[Control]]) -> Control:
+        """The connection `key`, opened by `connect` for the first that asks. Raises what `connect` raises."""
+        opened = self._opened.get(key)
+        if opened is None:
+            # A task of its own: whoever asked first may be cancelled while others wait for it.
+            opened = self._opened[key] = asyncio.ensure_future(connect())
+        try:
+            control = await asyncio.shield(opened)
+        except UnreachableError:
+            self._forget(key, opened)
+            raise
+        return _Lent(control, lambda: self._forget(key, opened))
+
+    async def close(self) -> None:
+        """Ends every connection, and those that are still being made."""
+        every = [*self._opened.values(), *self._lost]
+        self._opened, self._lost = {}, []
+        for one in every:
+            one.cancel()
+        done = await asyncio.gather(*every, return_exceptions=True)
+        await asyncio.gather(*(one.close() for one in done if not isinstance(one, BaseException)))
+
+    def _forget(self, key: str, opened: asyncio.Future[Control]) -> None:
+        if self._opened.get(key) is opened:
+            del self._opened[key]
+            self._lost.append(opened)
+
+
+class _Lent:
+    """A connection of the pool's: closing it leaves it open; fulfils `buildclient.daemon.interfaces.Control`."""
+
+    def __init__(self, control: Control, lost: Callable[[], None]) -> None:
+        self._control = control
+        self._lost = lost
+
+    async def workers(self, deadline: float) -> Sequence[Worker]:
+        return await self._heard(self._control.workers(deadline))
+
+    async def solve(self, request: SolveRequest, services: Sequence[Service], sink: EventSink) -> Mapping[str, str]:
+        return await self._heard(self._control.solve(request, services, sink))
+
+    async def provenance(self, ref: str, deadline: float) -> Mapping[str, Provenance]:
+        return await self._heard(self._control.provenance(ref, deadline))
+
+    async def close(self) -> None:
+        return None
+
+    async def _heard(self, answer: Awaitable[_T]) -> _T:
+        try:
+            return await answer
+        except UnreachableError:
+            self._lost()
+            raise
