@@ -50,7 +50,7 @@ class Ground:
         (self.project / ".venv").symlink_to(ROOT / ".venv")
         shutil.copy(ROOT / "Pulumi.yaml", self.project)
         shutil.copy(ROOT / "stacks" / "__main__.py", self.project / "stacks")
-        stored = yaml.safe_load((ROOT / "stacks" / "Pulumi.local.yaml").read_text())["config"]
+        stored = yaml.safe_load((ROOT / "localcluster" / "Pulumi.local.yaml").read_text())["config"]
         config = {**stored, "builder:namespace": self.namespace}
         (self.project / "stacks" / "Pulumi.local.yaml").write_text(yaml.safe_dump({"config": config}))
         self.run("pulumi", "stack", "init", "local", "--non-interactive")

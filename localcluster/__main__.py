@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import sys
-from pathlib import Path
 
 from localcluster.errors import ClusterError
 from localcluster.instance import Instance, current_instance
@@ -66,11 +65,12 @@ def _status(instance: Instance, _: argparse.Namespace) -> int:
 
 
 def _env(instance: Instance, arguments: argparse.Namespace) -> int:
-    from localcluster.environment import environment, exports, needs_stand_in
+    from localcluster.environment import environment, exports, stand_ins_notice, write_stack_config
 
     variables = environment(instance)
-    if missing := needs_stand_in(os.environ.get("PATH", ""), Path(variables["PULUMI_HOME"])):
-        print(f"using this project's stand-ins for {', '.join(missing)}: the real ones are not here", file=sys.stderr)
+    write_stack_config()
+    if notice := stand_ins_notice(variables, os.environ):
+        print(notice, file=sys.stderr)
     print(json.dumps(variables, indent=1) if arguments.json else exports(variables), end="\n" if arguments.json else "")
     return 0
 

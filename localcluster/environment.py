@@ -18,10 +18,23 @@ from localcluster.instance import Instance
 from localcluster.machine.files import write_text
 from localcluster.machine.rootless import refusal
 
-__all__ = ["environment", "exports", "needs_stand_in", "passphrase_file", "stand_ins_folder"]
+__all__ = [
+    "ANNOUNCED",
+    "environment",
+    "exports",
+    "needs_stand_in",
+    "passphrase_file",
+    "stand_ins_folder",
+    "stand_ins_notice",
+    "write_stack_config",
+]
 
 STAND_INS = Path(__file__).resolve().parent.parent / "standins" / "bin"
 PLUGINS = ("pulumi-resource-kubernetes", "pulumi-language-python")
+ANNOUNCED = "STANDINS_ANNOUNCED"
+"""The variable that names the stand-ins that a user was told of; they then say nothing themselves."""
+_STACK_CONFIG = Path(__file__).resolve().parent / "Pulumi.local.yaml"
+_STACKS = Path(__file__).resolve().parent.parent / "stacks"
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
@@ -43,10 +56,13 @@ def environment(instance: Instance) -> dict[str, str]:
     if not passphrase.exists():
         write_text(passphrase, secrets.token_hex(16) + "\n", 0o600)
     path = [str(Path(sys.executable).parent), str(tools.ensure("pulumi").parent)]
+    announced = {}
     if missing := needs_stand_in(os.environ.get("PATH", ""), home):
         path.append(str(stand_ins_folder(instance.state / "stand-ins", missing)))
+        announced[ANNOUNCED] = ",".join(missing)
     return {
         **_around_proxies(instance, os.environ),
+        **announced,
         "PATH": joined_path(path, os.environ.get("PATH", "")),
         "KUBECONFIG": str(instance.kubeconfig),
         "PULUMI_BACKEND_URL": backend.as_uri(),
@@ -73,6 +89,25 @@ def passphrase_file() -> Path:
     """The user's passphrase for local stacks; it outlives a cluster, since a stack's settings file refers to it."""
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     return state / "buildkit-builders" / "passphrase"
+
+
+def stand_ins_notice(variables: Mapping[str, str], told: Mapping[str, str]) -> str:
+    """One line on the stand-ins in `variables`; empty if there are none, or if `told` names the same ones."""
+    names = variables.get(ANNOUNCED, "")
+    if not names or names == told.get(ANNOUNCED):
+        return ""
+    return f"using this project's stand-ins for {names.replace(',', ', ')}: the real ones are not here"
+
+
+def write_stack_config(folder: Path = _STACKS) -> Path:
+    """Copies the config of stack `local` to `folder` if there is none; returns its path.
+
+    The copy is ignored by git, because Pulumi writes the passphrase's salt into it.
+    """
+    path = folder / _STACK_CONFIG.name
+    if not path.exists():
+        write_text(path, _STACK_CONFIG.read_text())
+    return path
 
 
 def stand_ins_folder(folder: Path, missing: list[str]) -> Path:

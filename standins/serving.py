@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 
-__all__ = ["engine_address", "serve", "unlimited"]
+__all__ = ["announced", "engine_address", "serve", "unlimited"]
 
 # An operation that waits for pods keeps its thread; Pulumi runs as many at once as it likes (16 a processor, or more
 # by --parallel), and a thread that is not needed is never started.
@@ -20,6 +20,11 @@ _THREADS = 512
 
 # State of one resource may be large (a ConfigMap of 1 MiB, several times over).
 unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+
+
+def announced() -> bool:
+    """Whether the user was told already that stand-ins are in use (`localcluster` sets the variable)."""
+    return bool(os.environ.get("STANDINS_ANNOUNCED"))
 
 
 def engine_address(arguments: Sequence[str]) -> str:

@@ -114,7 +114,13 @@ class _Current:
             raise DemoError("no node of this cluster says its architecture (label kubernetes.io/arch)")
 
     def pulumi(self) -> None:
-        from localcluster.environment import needs_stand_in, passphrase_file, stand_ins_folder
+        from localcluster.environment import (
+            ANNOUNCED,
+            needs_stand_in,
+            passphrase_file,
+            stand_ins_folder,
+            stand_ins_notice,
+        )
         from localcluster.instance import cache_folder
 
         environment = self.shell.environment
@@ -124,7 +130,10 @@ class _Current:
             self.shell.run(*command, timeout=1800)
             self._prepend(Path(self.shell.read(*command).strip()).parent)
         if missing := needs_stand_in(environment["PATH"]):
-            print(f"  using this project's stand-ins for {', '.join(missing)}: the real ones are not here")
+            announced = {ANNOUNCED: ",".join(missing)}
+            if notice := stand_ins_notice(announced, environment):
+                print(f"  {notice}")
+            environment.update(announced)
             self._prepend(stand_ins_folder(cache_folder() / "stand-ins", missing))
         if "PULUMI_BACKEND_URL" not in environment:
             passphrase = passphrase_file()

@@ -69,7 +69,11 @@ class _Local:
 
     def cluster(self) -> None:
         self.shell.run(str(_BIN / "python"), "-m", "localcluster", "up", timeout=_UP_TIMEOUT)
+        from localcluster.environment import stand_ins_notice
+
         found = json.loads(self.shell.read(str(_BIN / "python"), "-m", "localcluster", "env", "--json"))
+        if notice := stand_ins_notice(found, self.shell.environment):
+            print(f"  {notice}")
         self.shell.environment.update(found)
         self.registry, self.base_image = found["REGISTRY"], found["BASE_IMAGE"]
 

@@ -20,7 +20,7 @@ from standins.language.environment import NoInterpreter, Program, interpreter, l
 from standins.language.packages import installed, plugin_needs, site_folders
 from standins.language.runner import Orders, Runner, outcome
 from standins.protocol import language_pb2, language_pb2_grpc, plugin_pb2
-from standins.serving import engine_address, serve
+from standins.serving import announced, engine_address, serve
 
 __all__ = ["Host", "run"]
 
@@ -163,5 +163,6 @@ def _orders(request: Any, program: Program, engine: str) -> Orders:
 def run(arguments: Sequence[str]) -> None:
     """The plugin's main: serves until the CLI ends."""
     host = Host(engine_address(arguments))
-    print(NOTICE, file=sys.stderr, flush=True)
+    if not announced():
+        print(NOTICE, file=sys.stderr, flush=True)
     serve(lambda server: language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server), on_end=host.stop)

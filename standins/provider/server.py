@@ -26,7 +26,7 @@ from standins.provider.names import NamingOff
 from standins.provider.read import read
 from standins.provider.update import update
 from standins.provider.values import decode, encode
-from standins.serving import engine_address, serve
+from standins.serving import announced, engine_address, serve
 
 __all__ = ["Provider", "run"]
 
@@ -138,7 +138,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc
     @_answering
     def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Connects."""
-        self._log.say("", "info", NOTICE)
+        if not announced():
+            self._log.say("", "info", NOTICE)
         self._cluster = connect(dict(request.variables), self._log)
         return provider_pb2.ConfigureResponse(
             acceptSecrets=True, supportsPreview=True, supports_autonaming_configuration=True

@@ -86,7 +86,7 @@ class Project:
         project = cls(
             folder,
             {
-                **{key: value for key, value in environment.items() if not key.startswith("PULUMI_")},
+                **{key: value for key, value in environment.items() if not key.startswith(("PULUMI_", "STANDINS_"))},
                 "PATH": f"{STANDINS}:{environment['PATH']}",
                 "PULUMI_HOME": str(folder / "home"),
                 "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",

@@ -36,7 +36,7 @@ def project(cluster: dict[str, str], tmp_path: Path) -> PulumiProject:
 
 def _local(project: PulumiProject, namespace: str) -> None:
     """Write the config of stack `local`, in another namespace."""
-    stored = yaml.safe_load((ROOT / "stacks" / "Pulumi.local.yaml").read_text())["config"]
+    stored = yaml.safe_load((ROOT / "localcluster" / "Pulumi.local.yaml").read_text())["config"]
     config = {key.partition(":")[2]: value for key, value in stored.items()}
     project.configure(**{**config, "namespace": namespace})
 

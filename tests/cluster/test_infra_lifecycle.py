@@ -24,7 +24,7 @@ def _config(namespace: str) -> dict[str, Any]:
     """Stack `local` in another namespace."""
     import yaml
 
-    stored = yaml.safe_load((ROOT / "stacks" / "Pulumi.local.yaml").read_text())["config"]
+    stored = yaml.safe_load((ROOT / "localcluster" / "Pulumi.local.yaml").read_text())["config"]
     return {**{key.partition(":")[2]: value for key, value in stored.items()}, "namespace": namespace}
 
 

@@ -97,7 +97,8 @@ def test_the_worked_examples_preview_cleanly(
     """`builders preview` of each stack as it stands, but for the namespace: nothing is refused, nothing is made."""
     project = PulumiProject(tmp_path / "project", cluster)
     # without the salt that Pulumi adds to a stack that was used
-    stored = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text())["config"]
+    folder = ROOT / ("localcluster" if stack == "local" else "stacks")
+    stored = yaml.safe_load((folder / f"Pulumi.{stack}.yaml").read_text())["config"]
     text = yaml.safe_dump({"config": stored})
     wanted = f"{namespace}-own" if stack == "local" else namespace  # that stack makes it itself
     text = re.sub(r"(namespace[:=] ?)buildkit\b", rf"\g<1>{wanted}", text)

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 def test_up_takes_at_most_a_quarter_of_docker_buildx(cluster: dict[str, str], tmp_path: Path, namespace: str) -> None:
     """`pulumi up` of stack `local` ends, pods ready, in a quarter of the time of `create --bootstrap` twice."""
     project = PulumiProject(tmp_path / "project", cluster)
-    stored = yaml.safe_load((ROOT / "stacks" / "Pulumi.local.yaml").read_text())["config"]
+    stored = yaml.safe_load((ROOT / "localcluster" / "Pulumi.local.yaml").read_text())["config"]
     config = {key.partition(":")[2]: value for key, value in stored.items()}
     project.configure(**{**config, "namespace": f"{namespace}-ours"})
     assert project.run("pulumi", "stack", "init", "test", "--non-interactive").status == 0

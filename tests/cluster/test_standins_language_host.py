@@ -30,7 +30,7 @@ class Program:
             (folder / name).mkdir()
         self.write("")
         self.environment = {
-            **{key: value for key, value in environment.items() if not key.startswith("PULUMI_")},
+            **{key: value for key, value in environment.items() if not key.startswith(("PULUMI_", "STANDINS_"))},
             "PATH": f"{STANDINS}:{environment['PATH']}",
             "PULUMI_HOME": str(folder / "home"),
             "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
@@ -252,10 +252,12 @@ def test_an_empty_update_is_quick(program: Program) -> None:
 
 
 def test_the_stand_in_says_what_it_is_once(program: Program) -> None:
-    """One line a deployment names the language host as a stand-in, and `pulumi about` says so too."""
+    """A line names the language host as a stand-in unless the user was told; `pulumi about` says so in any case."""
     text = program.run("preview", "--json")
     messages = [one["message"] for one in json.loads(text.stdout)["diagnostics"]]
     assert sum("stand-in for Pulumi's Python language host" in message for message in messages) == 1
+    program.environment["STANDINS_ANNOUNCED"] = "pulumi-language-python"
+    assert "stand-in for Pulumi's Python language host" not in program.run("preview", "--json").stdout
     about = program.run("about")
     version = ".".join(map(str, sys.version_info[:3]))
     assert f"executable='{sys.prefix}/bin/python' version='{version}' language host='stand-in'" in about.stdout

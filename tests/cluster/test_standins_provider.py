@@ -310,10 +310,12 @@ def test_types_that_need_the_real_provider_say_so(project: Project, namespace: s
 
 
 def test_the_stand_in_says_what_it_is_once(project: Project, namespace: str) -> None:
-    """One line a deployment names the provider as a stand-in, however many objects there are."""
+    """A line names the provider as a stand-in, one however many objects there are, none if the user was told."""
     project.describe([config_map(name, namespace, {}) for name in ("one", "two")])
     messages = [one["message"] for one in json.loads(project.run("preview", "--json"))["diagnostics"]]
     assert sum("stand-in for Pulumi's Kubernetes provider" in message for message in messages) == 1
+    told = project.run("preview", "--json", STANDINS_ANNOUNCED="pulumi-resource-kubernetes")
+    assert "stand-in for Pulumi's Kubernetes provider" not in told
 
 
 # Providers and clusters

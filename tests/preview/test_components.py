@@ -219,7 +219,8 @@ def test_the_worked_examples_preview(stack: str, monkeypatch: pytest.MonkeyPatch
     path = tmp_path / "config"
     path.write_text(KUBECONFIG)
     monkeypatch.setenv("KUBECONFIG", str(path))
-    config = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text())["config"]
+    folder = ROOT / ("localcluster" if stack == "local" else "stacks")
+    config = yaml.safe_load((folder / f"Pulumi.{stack}.yaml").read_text())["config"]
     defaults = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     given = {f"builder:{key}": entry["default"] for key, entry in defaults.items()} | config
     as_pulumi = {key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}

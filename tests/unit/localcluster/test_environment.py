@@ -12,10 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localcluster import environment
-from localcluster.environment import PLUGINS, STAND_INS, exports, joined_path, needs_stand_in
+from localcluster.environment import (
+    PLUGINS,
+    STAND_INS,
+    exports,
+    joined_path,
+    needs_stand_in,
+    stand_ins_notice,
+    write_stack_config,
+)
 from localcluster.errors import ClusterError
 from localcluster.instance import Instance
 
+ROOT = Path(__file__).resolve().parents[3]
 VALUES = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=20)
 
 
@@ -80,6 +89,8 @@ def test_a_real_plugin_is_not_hidden_by_the_others_stand_in(bare: Path, monkeypa
     assert [sorted(os.listdir(folder)) for folder in added] == [["pulumi-resource-kubernetes"]]
     monkeypatch.setenv("PATH", first["PATH"])
     assert environment.environment(instance) == first
+    assert "pulumi-resource-kubernetes: the real ones" in stand_ins_notice(first, os.environ)
+    assert stand_ins_notice(first, first) == ""
 
 
 def test_plugins_of_the_user_stay_usable(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +135,20 @@ def test_the_passphrase_outlives_a_cluster(bare: Path, monkeypatch: pytest.Monke
         seen.append(Path(environment.environment(instance)["PULUMI_CONFIG_PASSPHRASE_FILE"]).read_text())
         shutil.rmtree(instance.state)
     assert seen[0] == seen[1]
+
+
+def test_the_config_of_stack_local_is_a_copy_that_git_ignores(tmp_path: Path) -> None:
+    """What Pulumi and the user write into it stays, and no commit has it."""
+    path = write_stack_config(tmp_path)
+    assert path.read_bytes() == (ROOT / "localcluster" / "Pulumi.local.yaml").read_bytes()
+    path.write_text("config: {}\nencryptionsalt: v1:x\n")
+    assert write_stack_config(tmp_path).read_text() == "config: {}\nencryptionsalt: v1:x\n"
+    ignored = ["git", "check-ignore", "--no-index", f"stacks/{path.name}", "stacks/Pulumi.current.yaml"]
+    assert subprocess.run(ignored, cwd=ROOT, stdout=subprocess.DEVNULL, timeout=10).returncode == 0
+    tracked = subprocess.run(
+        ["git", "ls-files", "stacks"], cwd=ROOT, capture_output=True, text=True, timeout=10, check=True
+    )
+    assert f"stacks/{path.name}" not in tracked.stdout.split()
 
 
 def test_without_a_cluster_there_is_no_environment(bare: Path) -> None:
