@@ -3,7 +3,7 @@ PYTHON ?= python3
 CLUSTER ?= local
 BIN := .venv/bin
 
-.PHONY: demo test check bench down venv
+.PHONY: demo test check lowest bench down venv
 
 demo: ## from a bare machine to a two-platform image (CLUSTER=current: on your kubectl context)
 	@$(PYTHON) -m localcluster.demo --cluster $(CLUSTER)
@@ -13,6 +13,9 @@ test: venv ## all tests, on the real parts
 
 check: venv ## format, types, import arrows, fast tests
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/python -m pytest -q -n 2 -m "not cluster and not slow" tests
+
+lowest: ## fast tests with the lowest versions that pyproject.toml allows
+	@$(PYTHON) -m tests.versions --lowest
 
 bench: venv ## side by side with docker buildx
 	@$(BIN)/python -m localcluster up && $(BIN)/python -m bench --write docs/speed.md

@@ -120,7 +120,9 @@ async def _prepare(tools: Tools, request: BuildRequest, stack: contextlib.AsyncE
             manager.__exit__(None, None, None)
 
     stack.push_async_callback(leave)
-    return await asyncio.shield(entering)
+    # Not `shield`, which writes a traceback for what the thread raises after a cancellation (Python 3.14).
+    await asyncio.wait({entering})
+    return entering.result()
 
 
 async def _context_first(

@@ -49,14 +49,16 @@ def ensure() -> bool:
     if problem := missing():
         raise BootstrapError(problem)
     python = VENV / "bin" / "python"
-    if not python.exists() or _run([str(python), "-m", "pip", "--version"], quiet=True) != 0:
+    if not _usable(python):
         shutil.rmtree(VENV, ignore_errors=True)
         _install_ensurepip()
         _checked([sys.executable, "-m", "venv", str(VENV)], "making the virtual environment")
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     _checked([*pip, "--requirement", str(ROOT / "requirements.lock")], "installing what the project builds on")
     # The lock file names every version; the project itself is linked, so that edits count at once.
-    _checked([*pip, "--no-deps", "--editable", str(ROOT)], "installing the project")
+    # It names the build backend too, which pip would else download once more.
+    link = ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
+    _checked([*pip, *link], "installing the project")
     # What pip installs has its byte code; a linked project gets none where PYTHONDONTWRITEBYTECODE is set.
     _run([str(python), "-m", "compileall", "-q", *(str(ROOT / name) for name in _PACKAGES)], quiet=True)
     _MARK.write_text(key)
@@ -80,6 +82,14 @@ def _key() -> str:
     for name in _KEYED_BY:
         digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()
+
+
+def _usable(python: Path) -> bool:
+    """Whether the environment's interpreter is of this Python's version and has pip."""
+    if not python.exists():
+        return False
+    check = f"import sys, pip; sys.exit(sys.version_info[:2] != {tuple(sys.version_info[:2])})"
+    return _run([str(python), "-c", check], quiet=True) == 0
 
 
 def _can_apt() -> bool:

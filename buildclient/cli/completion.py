@@ -8,7 +8,7 @@ __all__ = ["command"]
 
 
 @click.command("completion")
-@click.argument("shell", type=click.Choice(["bash", "fish", "zsh"]))
+@click.argument("shell", metavar="{bash|fish|zsh}", type=click.Choice(["bash", "fish", "zsh"]))
 def command(shell: str) -> int:
     """Print completion for a shell.
 

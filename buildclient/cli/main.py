@@ -105,11 +105,11 @@ def run(arguments: Sequence[str] | None = None) -> None:
 def status_of(arguments: list[str]) -> int:
     """Runs the command line; gives its exit status."""
     debugging = bool({"-D", "--debug"} & set(arguments))
+    if not arguments:  # click's own answer to that differs between its versions
+        return _say(main.get_help(main.make_context("buildclient", [], resilient_parsing=True)), 2)
     try:
         result = main.main(arguments, prog_name="buildclient", standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except click.exceptions.NoArgsIsHelpError as error:
-        return _say(error.format_message(), 2)
     except (click.Abort, KeyboardInterrupt):
         from buildclient.cli.running import cancelled_build
 
@@ -163,7 +163,8 @@ def _usage(error: click.UsageError) -> str:
     if isinstance(error, click.BadOptionUsage) and "requires an argument" in error.message:
         return f"flag needs an argument: {error.option_name}"
     if isinstance(error, click.MissingParameter) and error.ctx:
-        return f"{command} wants {error.param.make_metavar(error.ctx) if error.param else 'more'}{_help(command)}"
+        wanted = error.param.metavar or error.param.human_readable_name if error.param else "more"
+        return f"{command} wants {wanted}{_help(command)}"
     message = error.format_message().rstrip(".")
     return f"{message[:1].lower()}{message[1:]}{_help(command)}"
 

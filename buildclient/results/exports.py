@@ -66,11 +66,13 @@ class Exports:
 
         running = asyncio.ensure_future(asyncio.to_thread(run))
         try:
-            await asyncio.shield(running)
+            # Not `shield`, which writes a traceback for what the thread raises after a cancellation (Python 3.14).
+            await asyncio.wait({running})
         except asyncio.CancelledError:
             self.abort()
             await asyncio.gather(running, return_exceptions=True)
             raise
+        running.result()
 
 
 def export_of(output: Output, nodes: int) -> Export | None:

@@ -140,6 +140,8 @@ def registered(package: str, program: Program) -> dict[str, Any]:
         run(main, preview=False)
         text = json.dumps({"registered": requests, "builder": exported}, sort_keys=True)
     text = text.replace(path, "$KUBECONFIG").replace(metadata.version("pulumi_kubernetes"), "$PULUMI_KUBERNETES")
+    # The mocks of older SDKs leave the stack and the project out of URNs.
+    text = text.replace("urn:pulumi:stack::project::", "urn:pulumi:test::builder::")
     result: dict[str, Any] = json.loads(text)
     # Pulumi registers side by side: only the order that dependencies make is the program's.
     # The stack itself is registered once a process, by the mocks.

@@ -16,6 +16,9 @@ from buildkit_builders.cli.commands import COMMANDS, traceback_option
 
 __all__ = ["main", "run"]
 
+_EXTRA = ("pulumi", "pulumi_kubernetes")
+"""What the extra `infra` brings; the client alone does not need it."""
+
 
 @click.group(
     commands=COMMANDS,
@@ -47,12 +50,12 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 
 def _status(arguments: Sequence[str]) -> int:
+    if not arguments:  # click's own answer to that differs between its versions
+        click.echo(main.get_help(main.make_context("builders", [], resilient_parsing=True)), err=True)
+        return 2
     try:
         result = main.main(list(arguments), prog_name="builders", standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return 2
     except click.UsageError as error:
         # one line: what is wrong, the nearest that is right, and where to read on
         command = error.ctx.command_path if error.ctx else "builders"
@@ -67,6 +70,9 @@ def _status(arguments: Sequence[str]) -> int:
     except Exception as error:
         if "-D" in arguments or "--traceback" in arguments:
             raise
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _EXTRA:
+            click.echo(f"ERROR: {error.name} is not installed: pip install 'buildkit-builders[infra]'", err=True)
+            return 1
         from buildkit_builders.results import StackError
 
         fault = "" if isinstance(error, StackError) else f"{type(error).__name__}: "
