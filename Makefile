@@ -1,9 +1,10 @@
 # Thin on purpose: each target is one line of real work.
 PYTHON ?= python3
 CLUSTER ?= local
+N ?= 1000000
 BIN := .venv/bin
 
-.PHONY: demo test check lowest bench down venv
+.PHONY: demo test check lowest fuzz bench down venv
 
 demo: ## from a bare machine to a two-platform image (CLUSTER=current: on your kubectl context)
 	@$(PYTHON) -m localcluster.demo --cluster $(CLUSTER)
@@ -16,6 +17,9 @@ check: venv ## format, types, import arrows, fast tests
 
 lowest: ## fast tests with the lowest versions that pyproject.toml allows
 	@$(PYTHON) -m tests.versions --lowest
+
+fuzz: venv ## N mutated inputs for each reader of foreign text, a quarter of an hour each at most
+	@$(BIN)/python -m tests.fuzz --count $(N)
 
 bench: venv ## side by side with docker buildx
 	@$(BIN)/python -m localcluster up && $(BIN)/python -m bench --write docs/speed.md

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from buildclient.base.errors import BuildFailed
 from buildclient.base.gotext import is_bool, parse_bool
+from buildclient.base.jsontext import read_json
 
 __all__ = ["Provenance", "metadata_mode", "provenance_entries"]
 
@@ -49,9 +50,11 @@ def provenance_entries(found: Mapping[str, Provenance], mode: str) -> dict[str, 
 
 def _encoded(provenance: Provenance, mode: str) -> str:
     try:
-        value = json.loads(provenance.data)
+        value = read_json(provenance.data)
         if provenance.predicate_type == _SLSA_1:
             value = _older(value)
+        if not isinstance(value, dict):
+            raise ValueError("no object")
     except (ValueError, AttributeError, TypeError):
         raise BuildFailed("the daemon's record of the build has a provenance that cannot be read") from None
     if mode == "min":

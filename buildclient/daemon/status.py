@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
-import json
+import contextlib
 from collections.abc import Iterator, Sequence
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from buildclient.base.errors import (
     BuildFailed,
@@ -16,7 +17,8 @@ from buildclient.base.errors import (
     ResourceExhausted,
     UnreachableError,
 )
-from buildclient.contract.platform import Platform, parse_platform
+from buildclient.base.jsontext import read_json
+from buildclient.contract.platform import Platform, PlatformError, parse_platform
 from buildclient.daemon.worker import Worker
 from buildclient.progress.events import Event, Log, SourceRange, Vertex, VertexStatus, Warned
 from buildclient.progress.excerpt import excerpt
@@ -117,9 +119,7 @@ def _worker(record: pb.WorkerRecord) -> Worker:
     return Worker(
         id=record.id,
         labels=dict(record.labels),
-        platforms=tuple(
-            parse_platform(str(Platform(one.os, one.architecture, one.variant))) for one in record.platforms
-        ),
+        platforms=tuple(_platforms(record)),
         buildkit_version=record.buildkit_version.version,
         gc_policies=tuple(
             {
@@ -136,6 +136,13 @@ def _worker(record: pb.WorkerRecord) -> Worker:
     )
 
 
+def _platforms(record: pb.WorkerRecord) -> Iterator[Platform]:
+    """The platforms that a worker reports, without what is no platform's name: nobody could ask for it."""
+    for one in record.platforms:
+        with contextlib.suppress(PlatformError):
+            yield parse_platform(str(Platform(one.os, one.architecture, one.variant)))
+
+
 def _details(error: grpc.aio.AioRpcError) -> tuple[tuple[str, ...], str]:
     """Excerpts of the sources and the digest of the vertex in `grpc-status-details-bin` (JSON in google.rpc.Any)."""
     sources: list[str] = []
@@ -143,12 +150,17 @@ def _details(error: grpc.aio.AioRpcError) -> tuple[tuple[str, ...], str]:
     for key, value in error.trailing_metadata() or ():
         if key != _DETAILS:
             continue
-        status = pb.Status.FromString(value if isinstance(value, bytes) else value.encode())
+        try:
+            status = pb.Status.FromString(value if isinstance(value, bytes) else value.encode())
+        except DecodeError:
+            continue
         for detail in status.details:
             name = detail.type_url.removeprefix(_TYPE_PREFIX).removesuffix("+json")
             try:
-                body = json.loads(detail.value)
+                body = read_json(detail.value)
             except ValueError:
+                continue
+            if not isinstance(body, dict):
                 continue
             if name == "errdefs.Source" and (text := _source(body)) and text not in sources:
                 sources.append(text)
@@ -161,12 +173,16 @@ def _source(body: dict[str, object]) -> str:
     info, ranges = body.get("info"), body.get("ranges")
     if not isinstance(info, dict) or not isinstance(ranges, list):
         return ""
-    lines = [
-        SourceRange(int(r.get("start", {}).get("line", 0)), int(r.get("end", {}).get("line", 0)))
-        for r in ranges
-        if isinstance(r, dict)
-    ]
-    return excerpt(str(info.get("filename", "")), base64.b64decode(info.get("data", "")), lines)
+    try:
+        lines = [
+            SourceRange(int(r.get("start", {}).get("line", 0)), int(r.get("end", {}).get("line", 0)))
+            for r in ranges
+            if isinstance(r, dict)
+        ]
+        return excerpt(str(info.get("filename", "")), base64.b64decode(info.get("data", "")), lines)
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        # The error itself is told all the same, without the lines of its source.
+        return ""
 
 
 def _time(message: object, field: str) -> float | None:

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from buildclient.base.errors import UnreachableError
+from buildclient.base.jsontext import read_json
 
 __all__ = ["ProjectFolder"]
 
@@ -151,7 +152,7 @@ class ProjectFolder:
             made = os.stat(kept).st_mtime
             if state or (time.time() - made < _KEEP and made > os.stat(self._path).st_mtime):
                 with open(kept, encoding="utf-8") as source:
-                    return json.load(source)
+                    return read_json(source.read())
         import tempfile
 
         answer = self._run(arguments)
@@ -191,7 +192,7 @@ class ProjectFolder:
         if done.returncode:
             raise UnreachableError(f"pulumi {' '.join(arguments)}: {said[-1] if said else 'failed'}")
         try:
-            return json.loads(done.stdout)
+            return read_json(done.stdout)
         except ValueError:
             raise UnreachableError(f"pulumi {' '.join(arguments)} printed no JSON") from None
 
@@ -224,7 +225,7 @@ def _object(path: str) -> Mapping[str, Any]:
 def _json(text: str) -> Mapping[str, Any]:
     """A JSON object; empty where there is none."""
     try:
-        value = json.loads(text)
+        value = read_json(text)
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
@@ -238,11 +239,11 @@ def _state_output(path: str) -> Any:
         with open(path, "rb") as source:
             data = source.read()
         # gzip's header, whatever the name says; an empty state is a stack that was only made.
-        state = json.loads(zlib.decompress(data, zlib.MAX_WBITS | 16) if data[:2] == b"\x1f\x8b" else data or b"{}")
+        state = read_json(zlib.decompress(data, zlib.MAX_WBITS | 16) if data[:2] == b"\x1f\x8b" else data or b"{}")
         latest = (state.get("checkpoint") or {}).get("latest") or {}
         for resource in latest.get("resources") or ():
             if resource.get("type") == "pulumi:pulumi:Stack":
                 return (resource.get("outputs") or {}).get(_OUTPUT)
-    except (OSError, zlib.error, ValueError, AttributeError):
+    except (OSError, zlib.error, ValueError, AttributeError, TypeError):
         raise UnreachableError(f"the state {path} cannot be read") from None
     return None

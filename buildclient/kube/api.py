@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-import json
 import os
 import socket
 import ssl
@@ -16,6 +15,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from buildclient.base.errors import UnreachableError
+from buildclient.base.jsontext import read_json
 from buildclient.base.proxy import proxy_for, proxy_headers, redacted
 from buildclient.kube.credentials import Authority
 from buildclient.kube.kubeconfig import Access
@@ -85,7 +85,7 @@ class KubeApi:
                 sockets.append(connection.sock or sockets[-1])
                 sockets[-1].settimeout(seconds + _CONNECT_TIMEOUT)
                 for line in response:
-                    event = json.loads(line)
+                    event = read_json(line)
                     if event.get("type") == "ERROR":
                         status = event.get("object") or {}
                         raise ApiError(f"{what}: {status.get('message')}", int(status.get("code") or 500))
@@ -112,7 +112,7 @@ class KubeApi:
     def _get(self, path: str, query: Mapping[str, str], what: str) -> dict[str, Any]:
         connection = self._connection()
         try:
-            value = json.loads(self._send(connection, path, query, what).read())
+            value = read_json(self._send(connection, path, query, what).read())
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise self._broken(error, what) from None
         finally:
@@ -193,7 +193,7 @@ _RIGHTS = {"401": "the cluster does not accept its credentials (401); log in aga
 def api_failure(status: int, body: bytes, what: str, where: str) -> ApiError:
     """An answer that is no success, in one line; the cluster's own message names the missing right."""
     try:
-        message = str(json.loads(body).get("message") or "")
+        message = str(read_json(body).get("message") or "")
     except (ValueError, AttributeError):
         message = " ".join(body.decode(errors="replace").split())[:300]
     place = what if where in what else f"{what} ({where})"

@@ -7,7 +7,7 @@ apimachinery's `remotecommand` constants.
 
 from __future__ import annotations
 
-import json
+from buildclient.base.jsontext import read_json
 
 __all__ = ["ERROR", "STDERR", "STDIN", "STDOUT", "SUBPROTOCOLS", "V5", "close_frame", "exit_message"]
 
@@ -26,7 +26,7 @@ def close_frame(channel: int) -> bytes:
 def exit_message(status: bytes) -> str:
     """What the message on channel ERROR says; empty for success."""
     try:
-        value = json.loads(status)
+        value = read_json(status)
     except ValueError:
         return status.decode(errors="replace").strip()
     if not isinstance(value, dict) or value.get("status") == "Success":

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from buildclient.base.errors import UnreachableError
+from buildclient.base.jsontext import read_json
 from buildclient.kube.kubeconfig import Access, ExecPlugin, Material
 
 __all__ = ["Authority", "Credential", "run_plugin"]
@@ -123,7 +124,7 @@ def run_plugin(plugin: ExecPlugin, environ: Mapping[str, str]) -> Credential:
 
 def _credential(plugin: ExecPlugin, printed: bytes) -> Credential:
     try:
-        value = json.loads(printed)
+        value = read_json(printed)
         status = value["status"]
         version = value["apiVersion"]
     except (ValueError, KeyError, TypeError):

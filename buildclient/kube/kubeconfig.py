@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from buildclient.base.errors import UnreachableError
+from buildclient.base.jsontext import read_json
 
 __all__ = ["Access", "ExecPlugin", "Kubeconfig", "Material", "load_kubeconfig"]
 
@@ -117,7 +117,7 @@ class Kubeconfig(NamedTuple):
             token_file=str(user.get("tokenFile") or ""),
             username=str(user.get("username") or ""),
             password=str(user.get("password") or ""),
-            impersonate=_impersonation(user),
+            impersonate=_impersonation(user, where),
             plugin=_plugin(user.get("exec"), cluster, where),
         )
 
@@ -165,13 +165,15 @@ def _parse(text: str, path: str) -> Any:
     if text.startswith("{"):
         # JSON is YAML, and reading it costs no import.
         try:
-            return json.loads(text)
+            return read_json(text)
         except ValueError:
             pass
     import yaml
 
     try:
         return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except RecursionError:
+        raise UnreachableError(f"kubeconfig: {path} is nested too deeply") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark else ""
@@ -211,7 +213,8 @@ def _merged(documents: Sequence[Mapping[str, Any]], plural: str, single: str) ->
     for document in documents:
         for entry in _entries(document, plural):
             if entry.get("name"):
-                found.setdefault(str(entry["name"]), entry.get(single) or {})
+                body = entry.get(single)
+                found.setdefault(str(entry["name"]), body if isinstance(body, dict) else {})
     return found
 
 
@@ -234,15 +237,18 @@ def _material(entry: Mapping[str, Any], field: str, where: str) -> Material:
         raise UnreachableError(f"kubeconfig: {where}: {field}-data is not base64") from None
 
 
-def _impersonation(user: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def _impersonation(user: Mapping[str, Any], where: str) -> tuple[tuple[str, str], ...]:
     headers: list[tuple[str, str]] = []
     if user.get("as"):
         headers.append(("Impersonate-User", str(user["as"])))
     if user.get("as-uid"):
         headers.append(("Impersonate-Uid", str(user["as-uid"])))
-    headers += [("Impersonate-Group", str(group)) for group in user.get("as-groups") or ()]
-    for key, values in (user.get("as-user-extra") or {}).items():
-        headers += [(f"Impersonate-Extra-{key}", str(value)) for value in values or ()]
+    headers += [("Impersonate-Group", str(group)) for group in _list(user.get("as-groups"), "as-groups", where)]
+    extra = user.get("as-user-extra") or {}
+    if not isinstance(extra, dict):
+        raise UnreachableError(f"kubeconfig: {where}: as-user-extra is no mapping")
+    for key, values in extra.items():
+        headers += [(f"Impersonate-Extra-{key}", str(value)) for value in _list(values, "as-user-extra", where)]
     return tuple(headers)
 
 
@@ -254,16 +260,27 @@ def _plugin(raw: Any, cluster: Mapping[str, Any], where: str) -> ExecPlugin | No
     return ExecPlugin(
         command=str(raw["command"]),
         api_version=str(raw.get("apiVersion") or "client.authentication.k8s.io/v1"),
-        args=tuple(str(arg) for arg in raw.get("args") or ()),
+        args=tuple(str(arg) for arg in _list(raw.get("args"), "args of exec", where)),
         # Tools write `env: null` and `args: null`.
-        env=tuple((str(e.get("name")), str(e.get("value") or "")) for e in raw.get("env") or ()),
+        env=tuple(
+            (str(e.get("name")), str(e.get("value") or ""))
+            for e in _list(raw.get("env"), "env of exec", where)
+            if isinstance(e, dict)
+        ),
         install_hint=str(raw.get("installHint") or ""),
         interactive_mode=str(raw.get("interactiveMode") or "IfAvailable"),
-        cluster_info=_cluster_info(cluster) if raw.get("provideClusterInfo") else None,
+        cluster_info=_cluster_info(cluster, where) if raw.get("provideClusterInfo") else None,
     )
 
 
-def _cluster_info(cluster: Mapping[str, Any]) -> Mapping[str, Any]:
+def _list(value: Any, field: str, where: str) -> Sequence[Any]:
+    """A list; empty where tools write null. Raises UnreachableError."""
+    if value and not isinstance(value, list):
+        raise UnreachableError(f"kubeconfig: {where}: {field} is no list")
+    return value or ()
+
+
+def _cluster_info(cluster: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     info = {
         "server": cluster.get("server"),
         "tls-server-name": cluster.get("tls-server-name"),
@@ -274,7 +291,7 @@ def _cluster_info(cluster: Mapping[str, Any]) -> Mapping[str, Any]:
         "config": next(
             (
                 extension.get("extension")
-                for extension in cluster.get("extensions") or ()
+                for extension in _list(cluster.get("extensions"), "extensions", where)
                 if isinstance(extension, dict) and extension.get("name") == "client.authentication.k8s.io/exec"
             ),
             None,

@@ -20,7 +20,7 @@ from buildclient.registry.merge import digest_of
 from buildclient.registry.reference import Reference, parse_reference, registry_host
 from buildclient.registry.token import TokenRefused, fetch_token
 
-__all__ = ["OciRegistry"]
+__all__ = ["OciRegistry", "read_challenge"]
 
 _ACCEPT = (
     "application/vnd.oci.image.index.v1+json",
@@ -30,7 +30,7 @@ _ACCEPT = (
 )
 _MAX_MANIFEST = 16 << 20
 _CHUNK = 1 << 20
-_CHALLENGE = re.compile(r'([a-zA-Z]+)="((?:[^"\\]|\\.)*)"')
+_CHALLENGE = re.compile(r'(?<![a-zA-Z])([a-zA-Z]+)="((?:[^"\\]|\\.)*)"')
 
 
 class OciRegistry:
@@ -100,9 +100,9 @@ class OciRegistry:
         return answer
 
     async def _authorize(self, challenge: str, where: Reference, actions: str) -> str:
-        scheme, _, rest = challenge.partition(" ")
+        scheme, fields = read_challenge(challenge)
         found = await self._credentials.get(registry_host(where.domain))
-        if scheme.lower() == "basic":
+        if scheme == "basic":
             if not found.username and not found.secret:
                 raise BuildFailed(
                     f"registry {where.domain}, repository {where.path}: it asks for a password, and Docker's "
@@ -110,9 +110,8 @@ class OciRegistry:
                     hint=f"run: docker login {where.domain}",
                 )
             return "Basic " + base64.b64encode(f"{found.username}:{found.secret}".encode()).decode()
-        fields = {name.lower(): value for name, value in _CHALLENGE.findall(rest)}
         realm = fields.get("realm", "")
-        if scheme.lower() != "bearer" or not realm:
+        if scheme != "bearer" or not realm:
             raise BuildFailed(f"registry {where.domain} asks for an unknown kind of login: {challenge or 'none named'}")
         self._check(realm, where, found)
         scope = f"repository:{where.path}:{actions}"
@@ -131,3 +130,9 @@ class OciRegistry:
             f"registry {where.domain}: its token server {realm} is not HTTPS, so it gets no password",
             hint="name its host in BUILDCLIENT_INSECURE_REGISTRIES if that is meant",
         )
+
+
+def read_challenge(text: str) -> tuple[str, dict[str, str]]:
+    """Scheme, in lower case, and fields of a WWW-Authenticate header (RFC 9110, 11.6.1)."""
+    scheme, _, rest = text.partition(" ")
+    return scheme.lower(), {name.lower(): value for name, value in _CHALLENGE.findall(rest)}

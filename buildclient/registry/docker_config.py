@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import json
 import os
 import subprocess
 import threading
@@ -16,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from buildclient.base.errors import UsageError
+from buildclient.base.jsontext import read_json
 from buildclient.registry.credentials import Credentials
 
 __all__ = ["DockerConfig"]
@@ -97,7 +97,7 @@ class DockerConfig:
         if self._config is None:
             try:
                 with open(self.path, "rb") as source:
-                    config = json.load(source)
+                    config = read_json(source.read())
             except FileNotFoundError:
                 config = {}
             except OSError as error:
@@ -137,6 +137,9 @@ class DockerConfig:
             )
         except OSError as error:
             raise UsageError(f"credential helper {program} cannot be run: {error.strerror}") from None
+        except ValueError:
+            # A name with a zero byte in it.
+            raise UsageError(f"credential helper {program!r} cannot be run") from None
         except subprocess.TimeoutExpired:
             raise UsageError(f"credential helper {program} did not end within {_HELPER_TIMEOUT:.0f} s") from None
         if done.returncode:
@@ -145,7 +148,7 @@ class DockerConfig:
                 return Credentials()
             raise UsageError(f"credential helper {program}: {said or f'ended with status {done.returncode}'}")
         try:
-            answer = json.loads(done.stdout)
+            answer = read_json(done.stdout)
             username, secret = str(answer.get("Username") or ""), str(answer.get("Secret") or "")
         except (ValueError, AttributeError):
             raise UsageError(f"credential helper {program} printed no JSON object") from None
@@ -162,7 +165,7 @@ def _table(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _object(text: str) -> Mapping[str, Any]:
     """A JSON object; empty for anything else, as Docker passes over a variable that it cannot read."""
     try:
-        value = json.loads(text or "{}")
+        value = read_json(text or "{}")
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}

@@ -7,12 +7,12 @@ with Docker: never because a server happened to answer that way, which would han
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from buildclient.base.errors import BuildFailed
+from buildclient.base.jsontext import read_json
 from buildclient.base.proxy import pool, proxy_for
 from buildclient.base.threads import in_thread
 
@@ -132,9 +132,9 @@ def plain_http(host: str, insecure: Sequence[str]) -> bool:
 def said(answer: Any) -> str:
     """What a registry says of a failure: its errors' codes and messages, else the first words of its body."""
     try:
-        errors = json.loads(answer.data).get("errors") or []
+        errors = read_json(answer.data).get("errors") or []
         told = [f"{str(one.get('code', '')).lower()}: {one.get('message', '')}".strip(": ") for one in errors]
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, TypeError):
         told = [" ".join(answer.data.decode(errors="replace").split())[:200]]
     return " ".join([str(answer.status), answer.reason or "", "; ".join(filter(None, told))]).strip()
 

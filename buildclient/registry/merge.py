@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from buildclient.base.errors import BuildFailed
 from buildclient.base.gotext import go_json
+from buildclient.base.jsontext import read_json
 from buildclient.contract.platform import Platform
 
 __all__ = [
@@ -50,7 +50,7 @@ def descriptor_of(response: Mapping[str, str]) -> dict[str, Any]:
     encoded = response.get("containerimage.descriptor")
     if encoded:
         try:
-            found = json.loads(base64.b64decode(encoded))
+            found = read_json(base64.b64decode(encoded))
             if isinstance(found, dict) and found.get("digest"):
                 return found
         except (binascii.Error, ValueError):
@@ -81,6 +81,8 @@ def merge_sources(sources: Sequence[Source], annotations: Mapping[str, str] | No
         entries = _object(source.data).get("manifests") if media_type in _INDEXES else [source.descriptor]
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise BuildFailed("a node pushed an index without a list of manifests")
+        if not all(isinstance(entry.get(key) or {}, dict) for entry in entries for key in ("platform", "annotations")):
+            raise BuildFailed("a node pushed an index with a platform or annotations that are no JSON object")
         for entry in entries:
             _add(found, entry)
     descriptors = list(found.values())
@@ -157,7 +159,7 @@ def _fields(value: Mapping[str, Any], names: Sequence[str], always: Mapping[str,
 
 def _object(data: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(data)
+        value = read_json(data)
     except ValueError:
         value = None
     if not isinstance(value, dict):

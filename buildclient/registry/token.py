@@ -6,7 +6,6 @@ containerd's and BuildKit's.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,10 +13,11 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from buildclient.base.errors import ClientError
+from buildclient.base.jsontext import read_json
 from buildclient.base.proxy import pool, proxy_for
 from buildclient.registry.credentials import Credentials
 
-__all__ = ["Token", "TokenRefused", "fetch_token"]
+__all__ = ["Token", "TokenRefused", "fetch_token", "read_token"]
 
 _CLIENT = "buildkit-client"
 _DEFAULT_LIFE = 60
@@ -102,8 +102,13 @@ def _ask(method: str, realm: str, options: dict[str, Any]) -> Token:
         raise TokenRefused(f"failed to fetch a token from {realm}: {error}") from None
     if answer.status != 200:
         raise TokenRefused(f"failed to fetch a token from {realm}: status {answer.status}", answer.status)
+    return read_token(realm, answer.data)
+
+
+def read_token(realm: str, data: bytes) -> Token:
+    """The token in a token server's answer. Raises TokenRefused where there is none."""
     try:
-        body = json.loads(answer.data)
+        body = read_json(data)
         value = body.get("access_token") or body.get("token")
     except (ValueError, AttributeError):
         value = None

@@ -14,6 +14,8 @@ import secrets
 import tempfile
 from typing import Any
 
+from buildclient.base.jsontext import read_json
+
 __all__ = ["TokenSeeds"]
 
 _SIZE = 16
@@ -54,7 +56,7 @@ class TokenSeeds:
 def _read(path: str) -> dict[str, Any]:
     try:
         with open(path, "rb") as source:
-            table = json.load(source)
+            table = read_json(source.read())
     except (FileNotFoundError, ValueError):
         return {}
     return table if isinstance(table, dict) else {}

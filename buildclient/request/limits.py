@@ -5,6 +5,7 @@ Reference: github.com/docker/go-units, build/utils.go of buildx 0.38 and util/en
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -30,6 +31,7 @@ _ULIMITS = frozenset(
 )
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _MAX_INTEGER = 1 << 63
+_MAX_DIGITS = 4000
 _ENTITLEMENTS = frozenset(("network.host", "security.insecure", "device"))
 _LOCAL_DELETE = "buildx.local.delete"
 
@@ -67,7 +69,10 @@ def parse_size(text: str, flag: str) -> int:
     unit = suffix.removesuffix("ib") if len(suffix) == 3 else suffix.removesuffix("b") or suffix
     if unit not in _UNITS:
         raise UsageError(f"{start}invalid suffix: '{match.group(2).lower()}'")
-    return int(float(number) * _UNITS[unit])
+    size = float(number) * _UNITS[unit]
+    if math.isinf(size):
+        raise UsageError(f'{start}strconv.ParseFloat: parsing "{number}": value out of range')
+    return int(size)
 
 
 def parse_ulimits(texts: Iterable[str]) -> tuple[Ulimit, ...]:
@@ -141,7 +146,8 @@ def _check_entitlement(text: str) -> None:
 def _integer(text: str, start: str) -> int:
     if not _INTEGER.fullmatch(text):
         raise UsageError(f'{start}strconv.ParseInt: parsing "{text}": invalid syntax')
-    value = int(text)
+    # Python reads no number of thousands of digits.
+    value = int(text) if len(text) <= _MAX_DIGITS else _MAX_INTEGER
     if not -_MAX_INTEGER <= value < _MAX_INTEGER:
         raise UsageError(f'{start}strconv.ParseInt: parsing "{text}": value out of range')
     return value

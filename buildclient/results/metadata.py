@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from buildclient.base.gotext import go_json
+from buildclient.base.jsontext import read_json
 from buildclient.request.values import BuildResult, NodeResult
 
 __all__ = ["build_result", "decode_response", "metadata_text"]
@@ -50,7 +50,7 @@ def metadata_text(metadata: Mapping[str, Any]) -> str:
 def _decoded(key: str, value: str) -> Any:
     try:
         raw = value.encode() if key == "result.json" else base64.b64decode(value, validate=True)
-        found = json.loads(raw)
+        found = read_json(raw)
     except (binascii.Error, ValueError):
         return value
     listed = isinstance(found, list) and all(isinstance(item, dict) for item in found)

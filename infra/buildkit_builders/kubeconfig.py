@@ -48,7 +48,7 @@ def find_cluster(
     else:
         paths = [kubeconfig] if kubeconfig else _paths(environ)
         for path in (Path(one).expanduser() for one in paths):
-            if path.is_file():
+            if _is_file(path):
                 documents.append(_load(path, key, problems))
             elif kubeconfig:
                 problems.add(key, kubeconfig, "there is no such file; give a kubeconfig's path or its contents")
@@ -57,6 +57,14 @@ def find_cluster(
     if not documents:
         return _without(context, environ, problems, where)
     return _choose(documents, context, problems, where)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # A text too long for a path, for one.
+        return False
 
 
 def _paths(environ: Mapping[str, str]) -> list[str]:
@@ -76,7 +84,7 @@ def _parse(text: str, key: str, what: str, problems: Problems) -> Any:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         document = yaml.load(text, Loader=loader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         document = None
     if not isinstance(document, dict):
         problems.add(key, None, f"{what} is no kubeconfig")

@@ -1,0 +1,609 @@
+"""The readers of foreign text, each with seeds, words of its language, and what it may raise."""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from buildkit_builders.kubeconfig import find_cluster
+from buildkit_builders.options import OptionErrors, parse_driver_opts
+from buildkit_builders.options.problems import Problems
+from buildkit_builders.options.quantity import parse_quantity
+from buildkit_builders.options.table import NAMES, TABLE
+from buildkit_builders.spec import BUILDER_KEYS, check_builder
+from google.protobuf.message import DecodeError
+from grpc import StatusCode
+from grpc.aio import AioRpcError, Metadata
+
+from buildclient.base.csvtext import CsvError, csv_fields
+from buildclient.base.errors import BuildFailed, ClientError, UnreachableError, UsageError
+from buildclient.contract.output import BuilderOutput, OutputError
+from buildclient.contract.platform import PlatformError, parse_platforms
+from buildclient.daemon.provenance import Provenance, provenance_entries
+from buildclient.daemon.status import events, failure, workers
+from buildclient.discovery.pulumi_state import Project
+from buildclient.inputs.globs import PatternError
+from buildclient.inputs.ignore import ROOT, Filter
+from buildclient.kube import channels, frames
+from buildclient.kube.kubeconfig import load_kubeconfig
+from buildclient.kube.pod import read_pod
+from buildclient.proto import control_pb2 as pb
+from buildclient.registry.client import read_challenge
+from buildclient.registry.docker_config import DockerConfig
+from buildclient.registry.http import plain_http, said
+from buildclient.registry.merge import OCI_INDEX, Source, descriptor_of, merge_sources
+from buildclient.registry.reference import InvalidReference, parse_reference, parse_tag
+from buildclient.registry.token import TokenRefused, read_token
+from buildclient.request.annotations import annotation_attrs
+from buildclient.request.flagtext import key_values, parse_attests, parse_cache, parse_context_names, parse_list
+from buildclient.request.limits import check_entitlement, parse_host, parse_size, parse_ulimits
+from buildclient.request.outputs import parse_output
+from buildclient.request.platforms import read_platforms
+from buildclient.results.metadata import decode_response
+from buildclient.session import diffcopy, wire
+from tests.fuzz.harness import Reader, Report, run
+
+_DATA = Path(__file__).parents[1] / "unit"
+_FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-"))
+atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
+# No program is found: what a changed name of a helper would start is not tested here.
+_ENVIRON = {"HOME": str(_FOLDER), "PATH": str(_FOLDER), "DOCKER_CONFIG": str(_FOLDER)}
+
+
+def _text(read: Callable[[str], object]) -> Callable[[bytes], object]:
+    """For readers of arguments and of variables, which hold any bytes so."""
+    return lambda data: read(data.decode("utf-8", "surrogateescape"))
+
+
+def _value(read: Callable[[Any], object]) -> Callable[[bytes], object]:
+    """For readers of values that were JSON; what is none is no input of theirs."""
+
+    def readable(data: bytes) -> object:
+        try:
+            value = json.loads(data)
+        except (ValueError, RecursionError):
+            return None
+        return read(value)
+
+    return readable
+
+
+def _words(text: str) -> tuple[bytes, ...]:
+    return tuple(word.encode() for word in text.split())
+
+
+def _json(*values: object) -> tuple[bytes, ...]:
+    return tuple(json.dumps(value).encode() for value in values)
+
+
+def _kubeconfig(data: bytes) -> None:
+    path = _FOLDER / "kubeconfig"
+    path.write_bytes(data)
+    config = load_kubeconfig({}, str(path))
+    for context in config.contexts:
+        config.server(context)
+        config.access(context)
+
+
+def _docker_config(data: bytes) -> None:
+    (_FOLDER / "config.json").write_bytes(data)
+    config = DockerConfig(_ENVIRON)
+    config.proxies()
+    for host in ("registry-1.docker.io", "registry.example:5000"):
+        config._find(host)
+
+
+def _state(data: bytes) -> None:
+    path = _FOLDER / ".pulumi" / "stacks" / "p" / "dev.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    found = Project(str(_FOLDER / "Pulumi.yaml"), f"name: p\nbackend:\n  url: file://{_FOLDER}\n", _ENVIRON)
+    found.output("dev")
+
+
+def _project(text: str) -> None:
+    for name in ("Pulumi.yaml", "Pulumi.json"):
+        Project(str(_FOLDER / name), text, _ENVIRON).selected()
+
+
+def _merge(value: Any) -> None:
+    """A list of manifests, pushed by several nodes, each under a descriptor of its own."""
+    sources = [
+        Source(one["descriptor"], json.dumps(one["manifest"]).encode())
+        for one in (value if isinstance(value, list) else [])
+        if isinstance(one, dict) and isinstance(one.get("descriptor"), dict) and "manifest" in one
+    ]
+    marks = {"annotation-index.a": "b", "annotation-manifest-descriptor[linux/amd64].c": "d"}
+    merge_sources(sources, marks)
+
+
+def _failure(data: bytes) -> None:
+    trailers = Metadata()
+    trailers.add("grpc-status-details-bin", data)
+    str(failure(AioRpcError(StatusCode.UNKNOWN, Metadata(), trailers, details="why"), "here"))
+
+
+def _detail(name: str) -> Callable[[bytes], None]:
+    def read(data: bytes) -> None:
+        status = pb.Status()
+        status.details.add(type_url=f"github.com/moby/buildkit/{name}+json", value=data)
+        _failure(status.SerializeToString())
+
+    return read
+
+
+def _websocket(data: bytes) -> None:
+    """The first byte says into pieces of which size the rest is cut."""
+    reader, size = frames.MessageReader(), data[:1] + b"\1"
+    step = 1 + size[0] * 37
+    for at in range(1, len(data), step):
+        for opcode, payload in reader.feed(data[at : at + step]):
+            frames.close_reason(payload) if opcode == frames.CLOSE else None
+
+
+def _upgrade(data: bytes) -> None:
+    head = frames.read_head(data)
+    if head is not None:
+        frames.body_of(head, head.rest, ended=False)
+        frames.body_of(head, head.rest, ended=True)
+        frames.accepted(head, b"k" * 16, channels.SUBPROTOCOLS)
+
+
+def _session(data: bytes) -> None:
+    reader, step = wire.MessageReader(), 1 + (data[:1] + b"\1")[0] * 37
+    for at in range(1, len(data), step):
+        for message in reader.feed(data[at : at + step]):
+            wire.read_bytes_message(message)
+
+
+def _filter(text: str) -> None:
+    patterns, _, paths = text.partition("\n\n")
+    chosen = Filter((), patterns.split("\n")[:50])
+    for path in paths.split("\n")[:10]:
+        chosen.verdict(path, ROOT, folder=True)
+
+
+def _merged_response(value: Any) -> None:
+    if isinstance(value, dict) and all(isinstance(one, str) for one in value.values()):
+        decode_response(value)
+        descriptor_of(value)
+
+
+def _provenance(kind: str) -> Callable[[bytes], object]:
+    return lambda data: [provenance_entries({"": Provenance(kind, data)}, mode) for mode in ("min", "max")]
+
+
+def _stack(value: Any) -> None:
+    if isinstance(value, Mapping):
+        check_builder(value, "default", Problems())
+
+
+_PLATFORMS = _words("linux/amd64 linux/arm64/v8 windows(10.0.17763)/amd64 local arm ,")
+_DIGEST = "sha256:" + "a" * 64
+_KUBE = {
+    "apiVersion": "v1",
+    "clusters": [
+        {
+            "name": "c",
+            "cluster": {
+                "server": "https://a:1",
+                "certificate-authority-data": "YQ==",
+                "extensions": [{"name": "client.authentication.k8s.io/exec", "extension": {}}],
+            },
+        }
+    ],
+    "users": [
+        {
+            "name": "u",
+            "user": {
+                "token": "t",
+                "as": "x",
+                "as-groups": ["g"],
+                "as-user-extra": {"k": ["v"]},
+                "client-certificate": "a.pem",
+                "client-key-data": "YQ==",
+                "tokenFile": "f",
+            },
+        },
+        {
+            "name": "e",
+            "user": {
+                "exec": {
+                    "command": "./c",
+                    "args": ["a"],
+                    "env": [{"name": "A", "value": "b"}],
+                    "provideClusterInfo": True,
+                }
+            },
+        },
+    ],
+    "contexts": [
+        {"name": "x", "context": {"cluster": "c", "user": "u", "namespace": "n"}},
+        {"name": "y", "context": {"cluster": "c", "user": "e"}},
+    ],
+    "current-context": "x",
+}
+_KUBE_YAML = b"""\
+apiVersion: v1
+clusters:
+- name: c
+  cluster: &c {server: https://a:1}
+users:
+- name: u
+  user: {token: t}
+contexts:
+- name: x
+  context: {cluster: c, user: u}
+current-context: x
+"""
+_KUBE_WORDS = _words(
+    "name cluster user context exec command env args as-user-extra - : & * ! << {} [] | > null ~ 2020-01-01 0x1 1_0 *c"
+)
+_BUILDER = {
+    "name": "kube",
+    "namespace": "n",
+    "nodes": [
+        {"name": "a", "platforms": ["linux/amd64"], "driver-opts": {row.name: row.example for row in TABLE[:6]}},
+        {"driver-opts": "replicas=2"},
+    ],
+    "driver-opts": {row.name: row.example for row in TABLE[6:]},
+    "loadbalance": "sticky",
+    "default-load": False,
+    "createNamespace": True,
+    "clientServiceAccount": "ci/x",
+}
+_MANIFEST = {
+    "mediaType": "application/vnd.oci.image.manifest.v1+json",
+    "digest": _DIGEST,
+    "size": 3,
+    "platform": {"os": "linux", "architecture": "amd64", "os.features": ["a"]},
+    "annotations": {"a": "b"},
+    "urls": ["u"],
+}
+_POD = {
+    "metadata": {"name": "a", "namespace": "n"},
+    "spec": {"nodeName": "x"},
+    "status": {
+        "phase": "Pending",
+        "conditions": [{"type": "Ready", "status": "False"}, {"type": "PodScheduled", "status": "True"}],
+        "containerStatuses": [
+            {
+                "name": "b",
+                "ready": False,
+                "state": {"waiting": {"reason": "r", "message": "m"}},
+                "lastState": {"terminated": {"exitCode": 1}},
+            }
+        ],
+        "reason": "r",
+    },
+}
+_SLSA = {
+    "buildDefinition": {
+        "externalParameters": {
+            "configSource": {"uri": "u", "digest": {"sha256": "a"}, "path": "Dockerfile"},
+            "request": {"frontend": "f"},
+        },
+        "internalParameters": {"builderPlatform": "linux/amd64", "buildConfig": {}},
+        "resolvedDependencies": [{"uri": "u", "digest": {"a": "b"}}],
+    },
+    "runDetails": {
+        "builder": {"id": "i"},
+        "metadata": {"invocationId": "x", "buildkit_completeness": {"request": True}, "buildkit_metadata": {}},
+    },
+}
+_SOURCE = {
+    "info": {"filename": "Dockerfile", "data": "RlJPTSBhCg=="},
+    "ranges": [{"start": {"line": 1}, "end": {"line": 1}}],
+}
+
+
+def _status() -> bytes:
+    response = pb.StatusResponse()
+    vertex = response.vertexes.add(digest=_DIGEST, name="[1/2] RUN a", inputs=[_DIGEST], cached=True, error="e")
+    vertex.started.seconds = 5
+    response.statuses.add(vertex=_DIGEST, id="i", current=5, total=10).timestamp.seconds = 1 << 62
+    response.logs.add(vertex=_DIGEST, stream=1, msg=b"line\n")
+    response.warnings.add(vertex=_DIGEST, level=1, short=b"s", detail=[b"d"], url="u").info.data = b"FROM a"
+    return response.SerializeToString()
+
+
+def _workers() -> bytes:
+    response = pb.ListWorkersResponse()
+    record = response.record.add(id="w", labels={"a": "b"})
+    record.platforms.add(os="linux", architecture="arm64", variant="v8")
+    return response.SerializeToString()
+
+
+_PACKETS = (
+    diffcopy.encode_stat(b"a/b", 0o755, 3, 5, b"l", (1, 2), {b"k": b"v"}),
+    diffcopy.FIN,
+    diffcopy.encode_error("no"),
+    diffcopy.encode_request(300),
+    diffcopy.data_head(1, 2) + b"ab",
+)
+_OUTPUT = (_DATA / "contract" / "outputs" / "v1.json").read_bytes()
+_STATE = {
+    "version": 3,
+    "checkpoint": {
+        "latest": {"resources": [{"type": "pulumi:pulumi:Stack", "outputs": {"builder": json.loads(_OUTPUT)}}]}
+    },
+}
+
+_ALL = (
+    Reader(
+        "builder-output",
+        BuilderOutput.loads,
+        (_OUTPUT,),
+        _words("version name nodes workload Deployment tcp:// 1.0 sticky Infinity"),
+        (OutputError,),
+        known=("ValueError from_json", "OverflowError from_json", "RecursionError loads"),
+        json=True,
+    ),
+    Reader("kubeconfig", _kubeconfig, (*_json(_KUBE), _KUBE_YAML), _KUBE_WORDS, (UnreachableError,)),
+    Reader("kubeconfig-json", _kubeconfig, _json(_KUBE), _KUBE_WORDS, (UnreachableError,), json=True),
+    Reader(
+        "builders-kubeconfig",
+        lambda data: find_cluster(data.decode(errors="replace"), "", {}, Problems()),
+        _json(_KUBE),
+        _KUBE_WORDS,
+        json=True,
+    ),
+    Reader(
+        "docker-config",
+        _docker_config,
+        _json(
+            {
+                "auths": {
+                    "https://index.docker.io/v1/": {"auth": "YTpi"},
+                    "registry.example:5000": {"username": "u", "password": "p", "identitytoken": "t"},
+                },
+                "credHelpers": {"gcr.io": "gcloud"},
+                "credsStore": "",
+                "proxies": {"default": {"httpProxy": "http://p"}},
+            }
+        ),
+        _words("auths credHelpers credsStore registry.example:5000 http://registry.example:5000/v2/"),
+        (UsageError,),
+        json=True,
+    ),
+    Reader(
+        "driver-opts",
+        _text(parse_driver_opts),
+        (
+            b'namespace=a,"nodeselector=a=b,c=d",replicas=2',
+            b'tolerations="key=a,operator=Exists;key=b"',
+            b"rootless=true\nlimits.cpu=1",
+        ),
+        (*(name.encode() for name in NAMES), *_words('= , " "" ; :')),
+        (OptionErrors,),
+    ),
+    Reader(
+        "stack-config",
+        _value(_stack),
+        _json(_BUILDER),
+        tuple(name.encode() for name in (*NAMES, *BUILDER_KEYS)),
+        json=True,
+    ),
+    Reader(
+        "quantity",
+        _text(parse_quantity),
+        _words("100m 1.5Gi 4e9 -1 .5 1E 12345678901234567890n"),
+        _words("Ki Mi e E + - . n u m"),
+        (ValueError,),
+    ),
+    Reader(
+        "reference",
+        _text(lambda text: (parse_reference(text), plain_http(text, ("10.0.0.0/8", "a:5000")))),
+        (b"a", b"docker.io/library/a:tag", b"[::1]:5000/a/b_c__d@" + _DIGEST.encode(), b"A.b:5/c.d-e--f"),
+        _words(": / @ sha256: .. __ - [ ] localhost"),
+        (InvalidReference,),
+    ),
+    Reader(
+        "tag",
+        _text(parse_tag),
+        (b"a", b"docker.io/library/a:tag", b"a-b/c_d"),
+        _words(": / @ sha256: .. __ -"),
+        (InvalidReference,),
+    ),
+    Reader(
+        "platforms",
+        _text(lambda text: read_platforms([text], lambda: "linux/amd64")),
+        _PLATFORMS,
+        _PLATFORMS,
+        (UsageError,),
+    ),
+    Reader("platform-lists", _text(lambda text: parse_platforms([text])), _PLATFORMS, _PLATFORMS, (PlatformError,)),
+    Reader("csv", _text(csv_fields), (b'a,"b,""c""",d', b"type=local,dest=x"), _words('" "" , ,"'), (CsvError,)),
+    Reader(
+        "outputs",
+        _text(parse_output),
+        (b"type=image,name=a,push=true", b"-", b"out", b"type=oci,dest=-,tar=false"),
+        _words("type= dest= , = local tar oci docker image registry"),
+        (UsageError,),
+    ),
+    Reader(
+        "attests",
+        _text(lambda text: parse_attests([text], text, text)),
+        (b"type=provenance,mode=max", b"type=sbom,disabled=true", b"true"),
+        _words("type= disabled= , = true"),
+        (UsageError,),
+    ),
+    Reader(
+        "caches",
+        _text(lambda text: (parse_cache([text], {"ACTIONS_CACHE_URL": "u"}), parse_list([text]))),
+        (b"type=registry,ref=a", b"user/app:cache", b"type=gha,token=t,version=2"),
+        _words("type= ref= , = gha local"),
+        (UsageError,),
+    ),
+    Reader(
+        "pairs",
+        _text(lambda text: (key_values([text], "--build-arg", {}), parse_context_names([text]))),
+        (b"A=b", b"name=docker-image://x"),
+        _words("= :"),
+        (UsageError,),
+    ),
+    Reader(
+        "annotations",
+        _text(lambda text: annotation_attrs([text])),
+        (b"a=b", b"index,manifest[linux/arm64]:a=b"),
+        _words("index manifest-descriptor [ ] , : ="),
+        (UsageError,),
+    ),
+    Reader(
+        "ulimits",
+        _text(lambda text: parse_ulimits([text])),
+        (b"nofile=1024:2048", b"core=-1"),
+        _words("nofile= : - + 9223372036854775808"),
+        (UsageError,),
+    ),
+    Reader(
+        "sizes",
+        _text(lambda text: parse_size(text, "--shm-size")),
+        (b"64m", b"1.5gb", b"1 KiB"),
+        _words(". k ib PB"),
+        (UsageError,),
+    ),
+    Reader(
+        "entitlements",
+        _text(check_entitlement),
+        (b"device=x", b"network.host"),
+        _words("= security.insecure"),
+        (UsageError,),
+    ),
+    Reader(
+        "hosts",
+        _text(parse_host),
+        (b"a=10.0.0.1,[::1]", b"a:::1"),
+        _words("= : [ ] , %eth0 host-gateway"),
+        (UsageError,),
+    ),
+    Reader(
+        "ignore",
+        _text(_filter),
+        (b"*.log\n!a.log\n**/x\n\na.log\nb/x", b"a/[a-z]?/**\n\\*\n\na/bc/d"),
+        _words("* ** ? [ ] ^ - ! \\ / ( | ) + { } ."),
+        (PatternError,),
+    ),
+    Reader(
+        "challenge",
+        _text(read_challenge),
+        (b'Bearer realm="https://a/token",service="s",scope="repository:a:pull"', b'Basic realm="x"'),
+        _words('Bearer Basic realm= " \\ \\" ,'),
+    ),
+    Reader(
+        "token",
+        lambda data: read_token("https://a", data),
+        _json({"token": "t", "access_token": "a", "expires_in": 300, "issued_at": "2020-01-01T00:00:00Z"}),
+        _words("token expires_in issued_at 0001-01-01T00:00:00Z 9999-12-31T23:59:59-23:59"),
+        (TokenRefused,),
+        json=True,
+    ),
+    Reader(
+        "registry-error",
+        lambda data: said(SimpleNamespace(data=data, status=404, reason=None)),
+        _json({"errors": [{"code": "DENIED", "message": "m"}]}),
+        _words("errors code message"),
+        json=True,
+    ),
+    Reader(
+        "merge",
+        _value(_merge),
+        _json(
+            [
+                {"descriptor": _MANIFEST, "manifest": {}},
+                {"descriptor": {"mediaType": OCI_INDEX}, "manifest": {"manifests": [_MANIFEST, _MANIFEST]}},
+            ]
+        ),
+        _words("manifests platform annotations linux mediaType"),
+        (BuildFailed,),
+        json=True,
+    ),
+    Reader(
+        "response",
+        _value(_merged_response),
+        _json(
+            {
+                "containerimage.digest": _DIGEST,
+                "containerimage.descriptor": base64.b64encode(json.dumps(_MANIFEST).encode()).decode(),
+                "result.json": "{}",
+            }
+        ),
+        _words("e30= containerimage.descriptor result.json"),
+        (BuildFailed,),
+        json=True,
+    ),
+    Reader("provenance-1", _provenance("https://slsa.dev/provenance/v1"), _json(_SLSA), (), (BuildFailed,), json=True),
+    Reader(
+        "provenance-0.2", _provenance("https://slsa.dev/provenance/v0.2"), _json(_SLSA), (), (BuildFailed,), json=True
+    ),
+    Reader("status", lambda data: list(events(pb.StatusResponse.FromString(data))), (_status(),), (), (DecodeError,)),
+    Reader("workers", lambda data: workers(pb.ListWorkersResponse.FromString(data)), (_workers(),), (), (DecodeError,)),
+    Reader("error-details", _failure, (b"\x08\x02\x12\x03why\x1a\x04\x0a\x02ab",), ()),
+    Reader("error-source", _detail("errdefs.Source"), _json(_SOURCE), _words("start line info ranges"), json=True),
+    Reader("error-vertex", _detail("errdefs.Vertex"), _json({"digest": _DIGEST}), (), json=True),
+    Reader(
+        "exec-status",
+        channels.exit_message,
+        _json({"status": "Failure", "message": "m", "reason": "r"}),
+        _words("status Success"),
+        json=True,
+    ),
+    Reader(
+        "websocket",
+        _websocket,
+        (b"\1\x82\x03abc\x88\x02\x03\xe8", b"\2\x02\x01a\x80\x7e\x00\x02bc"),
+        (b"\x82", b"\x7e\xff\xff", b"\x7f" + b"\0" * 7 + b"\5", b"\x88\x00"),
+        (frames.WebSocketError,),
+    ),
+    Reader(
+        "upgrade",
+        _upgrade,
+        (
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Accept: fWqaG1+MrNNJFCD8bf/FloL+yTY=\r\n\r\n",
+            b"HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\nabc",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        ),
+        (b"\r\n", b"\r\n\r\n", b"chunked", b"Upgrade: websocket"),
+        (frames.WebSocketError,),
+    ),
+    Reader("diffcopy", diffcopy.decode, _PACKETS, (b"\x80\x80\x80", b"\x12", b"\x52"), (diffcopy.DiffCopyError,)),
+    Reader(
+        "session",
+        _session,
+        (
+            b"\1" + wire.frame(wire.bytes_message(b"abc")),
+            b"\2" + wire.frame(b"") + wire.frame(wire.bytes_message(b"x" * 200)),
+        ),
+        (b"\0\0\0\0", b"\x0a"),
+        (wire.WireError,),
+    ),
+    Reader("pod", _value(lambda value: read_pod(value) if isinstance(value, dict) else None), _json(_POD), ()),
+    Reader(
+        "pulumi-state",
+        _state,
+        _json(_STATE),
+        _words("checkpoint latest resources outputs 4dabf18193072939515e22adb298388d"),
+        (ClientError, OutputError),
+        json=True,
+    ),
+    Reader(
+        "pulumi-project",
+        _text(_project),
+        (b"name: p\nbackend:\n  url: file://~\n", *_json({"name": "p", "backend": {"url": "file://~"}})),
+        _words("name: backend: url file:// ~"),
+    ),
+)
+READERS: dict[str, Reader] = {reader.name: reader for reader in _ALL}
+
+
+def feed(name: str, count: int, seed: int, seconds: float) -> Report:
+    """A run of one reader by its name, as a process of its own is told it."""
+    return run(READERS[name], count, seed, seconds)
