@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import urllib3
 
-__all__ = ["pool", "proxy_for", "proxy_headers", "redacted"]
+__all__ = ["basic_login", "pool", "proxy_for", "proxy_headers", "redacted"]
 
 
 def proxy_for(server: str, configured: str, environ: Mapping[str, str]) -> str:
@@ -41,8 +41,12 @@ def proxy_headers(proxy: str) -> dict[str, str]:
     parts = urlsplit(proxy)
     if not parts.username:
         return {}
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+    return {"Proxy-Authorization": basic_login(unquote(parts.username), unquote(parts.password or ""))}
+
+
+def basic_login(username: str, password: str) -> str:
+    """The value of an Authorization header for user and password, in UTF-8 as Go writes them (RFC 7617)."""
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode(errors="replace")).decode()
 
 
 def pool(proxy: str, **settings: Any) -> urllib3.PoolManager:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from buildclient.base.errors import UsageError
-from buildclient.base.gotext import is_bool, parse_bool
+from buildclient.base.gotext import go_quoted, is_bool, parse_bool
 from buildclient.cli.hints import NOT_SERVED, SWITCHES
 from buildclient.progress.terminal import MODES
 from buildclient.request.make import build_request
@@ -103,8 +103,8 @@ class FlagsCommand(click.Command):
 
 def _switched_on(name: str, value: str) -> bool:
     if not is_bool(value):
-        problem = f'strconv.ParseBool: parsing "{value}": invalid syntax'
-        raise UsageError(f'invalid argument "{value}" for "{name}" flag: {problem}')
+        problem = f"strconv.ParseBool: parsing {go_quoted(value)}: invalid syntax"
+        raise UsageError(f"invalid argument {go_quoted(value)} for {go_quoted(name)} flag: {problem}")
     return parse_bool(value)
 
 

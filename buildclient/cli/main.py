@@ -25,6 +25,7 @@ from collections.abc import Sequence  # noqa: E402
 import click  # noqa: E402
 
 from buildclient.base.errors import BuildFailed, ClientError, UsageError  # noqa: E402
+from buildclient.base.gotext import printable  # noqa: E402
 from buildclient.version import VERSION  # noqa: E402
 
 __all__ = ["main", "run", "status_of"]
@@ -183,7 +184,8 @@ def _near(name: str, known: Sequence[str] | dict[str, tuple[str, str]]) -> str:
 
 
 def _say(text: str, status: int) -> int:
-    print(text, file=sys.stderr)
+    # Texts of users, daemons, registries and clusters stand in it.
+    print(printable(text), file=sys.stderr)
     return status
 
 

@@ -17,6 +17,7 @@ from buildclient.base.errors import ClientError, UnreachableError
 from buildclient.base.streams import Connection, Endpoint
 from buildclient.daemon.bridge import Bridge
 from buildclient.daemon.silence import SILENCE, silent, silent_text
+from buildclient.daemon.solve_message import solve_message
 from buildclient.daemon.status import events, failure, workers
 from buildclient.daemon.worker import Worker
 from buildclient.progress.events import Event, EventSink
@@ -112,7 +113,7 @@ class GrpcControl:
         async with self._session(session, request.shared_key, services) as broken:
             progress = asyncio.ensure_future(self._status(request.ref, told))
             call = self._unary("Solve", pb.SolveRequest, pb.SolveResponse)
-            solving = asyncio.ensure_future(_finish(call(_solve_message(request, session))))
+            solving = asyncio.ensure_future(_finish(call(solve_message(request, session))))
             try:
                 await self._unless_silent(solving, broken)
                 if not solving.done():
@@ -234,25 +235,6 @@ class GrpcControl:
         return self._channel.unary_unary(  # type: ignore[no-any-return]
             _SERVICE + method, request_serializer=request.SerializeToString, response_deserializer=response.FromString
         )
-
-
-def _solve_message(request: SolveRequest, session: str) -> pb.SolveRequest:
-    first = request.exporters[0] if request.exporters else None
-    return pb.SolveRequest(
-        ref=request.ref,
-        session=session,
-        frontend=request.frontend,
-        frontend_attrs=dict(request.frontend_attrs),
-        # Daemons before 0.13 know the first exporter by these fields alone.
-        exporter_deprecated=first.type if first else "",
-        exporter_attrs_deprecated=dict(first.attrs) if first else {},
-        exporters=[pb.Exporter(type=exporter.type, attrs=dict(exporter.attrs)) for exporter in request.exporters],
-        cache=pb.CacheOptions(
-            exports=[pb.CacheEntry(type=entry.type, attrs=dict(entry.attrs)) for entry in request.cache_exports],
-            imports=[pb.CacheEntry(type=entry.type, attrs=dict(entry.attrs)) for entry in request.cache_imports],
-        ),
-        entitlements=list(request.entitlements),
-    )
 
 
 async def _finish(call: Any) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO, NamedTuple
 
 from buildclient.base.errors import InvalidBuild, UsageError
+from buildclient.base.gotext import go_quoted
 from buildclient.inputs.filesync import LocalDir, filesync
 from buildclient.inputs.stdin import Stdin
 from buildclient.inputs.upload import address, upload
@@ -106,7 +107,7 @@ class _Inputs:
                 self.attrs["dockerfilekey"] = "dockerfile"
             self.attrs["context"] = path
         else:
-            raise InvalidBuild(f'unable to prepare context: path "{path}" not found')
+            raise InvalidBuild(f"unable to prepare context: path {go_quoted(path)} not found")
 
     def dockerfile(self) -> None:
         if _HTTP.match(self._request.dockerfile):

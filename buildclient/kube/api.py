@@ -130,7 +130,7 @@ class KubeApi:
             connection.putrequest("GET", target)
             connection.putheader("Accept", "application/json")
             for name, value in self.authority.headers():
-                connection.putheader(name, value)
+                connection.putheader(name, value.encode())
             connection.endheaders()
             response = connection.getresponse()
             if response.status == 200:

@@ -5,7 +5,6 @@ Reference: Kubernetes, "client-go credential plugins" (client.authentication.k8s
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 
 from buildclient.base.errors import UnreachableError
 from buildclient.base.jsontext import read_json
+from buildclient.base.proxy import basic_login
 from buildclient.kube.kubeconfig import Access, ExecPlugin, Material
 
 __all__ = ["Authority", "Credential", "run_plugin"]
@@ -73,8 +73,12 @@ class Authority:
         if token:
             headers.append(("Authorization", f"Bearer {token}"))
         elif access.username:
-            pair = base64.b64encode(f"{access.username}:{access.password}".encode()).decode()
-            headers.append(("Authorization", f"Basic {pair}"))
+            headers.append(("Authorization", basic_login(access.username, access.password)))
+        for name, value in headers:
+            if any(sign < " " or sign == "\x7f" for sign in value):
+                raise UnreachableError(
+                    f'kubeconfig: context "{access.context}": a control character stands in what is sent as {name}'
+                )
         return headers
 
     def _plugged(self) -> Credential:

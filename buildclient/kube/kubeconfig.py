@@ -12,6 +12,7 @@ import binascii
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from buildclient.base.errors import UnreachableError
 from buildclient.base.jsontext import read_json
@@ -237,6 +238,10 @@ def _material(entry: Mapping[str, Any], field: str, where: str) -> Material:
         raise UnreachableError(f"kubeconfig: {where}: {field}-data is not base64") from None
 
 
+_HEADER_SIGNS = "!#$&'*+.^`|"
+"""Signs of a header's name, besides letters, digits, `-`, `_` and `~`; others are escaped, as client-go does."""
+
+
 def _impersonation(user: Mapping[str, Any], where: str) -> tuple[tuple[str, str], ...]:
     headers: list[tuple[str, str]] = []
     if user.get("as"):
@@ -248,7 +253,8 @@ def _impersonation(user: Mapping[str, Any], where: str) -> tuple[tuple[str, str]
     if not isinstance(extra, dict):
         raise UnreachableError(f"kubeconfig: {where}: as-user-extra is no mapping")
     for key, values in extra.items():
-        headers += [(f"Impersonate-Extra-{key}", str(value)) for value in _list(values, "as-user-extra", where)]
+        name = f"Impersonate-Extra-{quote(str(key), safe=_HEADER_SIGNS)}"
+        headers += [(name, str(value)) for value in _list(values, "as-user-extra", where)]
     return tuple(headers)
 
 

@@ -11,20 +11,6 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 class SolveRequest(_message.Message):
     __slots__ = ("ref", "exporter_deprecated", "exporter_attrs_deprecated", "session", "frontend", "frontend_attrs", "cache", "entitlements", "internal", "exporters")
-    class ExporterAttrsDeprecatedEntry(_message.Message):
-        __slots__ = ("key", "value")
-        KEY_FIELD_NUMBER: _ClassVar[int]
-        VALUE_FIELD_NUMBER: _ClassVar[int]
-        key: str
-        value: str
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
-    class FrontendAttrsEntry(_message.Message):
-        __slots__ = ("key", "value")
-        KEY_FIELD_NUMBER: _ClassVar[int]
-        VALUE_FIELD_NUMBER: _ClassVar[int]
-        key: str
-        value: str
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     REF_FIELD_NUMBER: _ClassVar[int]
     EXPORTER_DEPRECATED_FIELD_NUMBER: _ClassVar[int]
     EXPORTER_ATTRS_DEPRECATED_FIELD_NUMBER: _ClassVar[int]
@@ -36,31 +22,32 @@ class SolveRequest(_message.Message):
     INTERNAL_FIELD_NUMBER: _ClassVar[int]
     EXPORTERS_FIELD_NUMBER: _ClassVar[int]
     ref: str
-    exporter_deprecated: str
-    exporter_attrs_deprecated: _containers.ScalarMap[str, str]
+    exporter_deprecated: bytes
+    exporter_attrs_deprecated: _containers.RepeatedCompositeFieldContainer[Attr]
     session: str
     frontend: str
-    frontend_attrs: _containers.ScalarMap[str, str]
+    frontend_attrs: _containers.RepeatedCompositeFieldContainer[Attr]
     cache: CacheOptions
-    entitlements: _containers.RepeatedScalarFieldContainer[str]
+    entitlements: _containers.RepeatedScalarFieldContainer[bytes]
     internal: bool
     exporters: _containers.RepeatedCompositeFieldContainer[Exporter]
-    def __init__(self, ref: _Optional[str] = ..., exporter_deprecated: _Optional[str] = ..., exporter_attrs_deprecated: _Optional[_Mapping[str, str]] = ..., session: _Optional[str] = ..., frontend: _Optional[str] = ..., frontend_attrs: _Optional[_Mapping[str, str]] = ..., cache: _Optional[_Union[CacheOptions, _Mapping]] = ..., entitlements: _Optional[_Iterable[str]] = ..., internal: bool = ..., exporters: _Optional[_Iterable[_Union[Exporter, _Mapping]]] = ...) -> None: ...
+    def __init__(self, ref: _Optional[str] = ..., exporter_deprecated: _Optional[bytes] = ..., exporter_attrs_deprecated: _Optional[_Iterable[_Union[Attr, _Mapping]]] = ..., session: _Optional[str] = ..., frontend: _Optional[str] = ..., frontend_attrs: _Optional[_Iterable[_Union[Attr, _Mapping]]] = ..., cache: _Optional[_Union[CacheOptions, _Mapping]] = ..., entitlements: _Optional[_Iterable[bytes]] = ..., internal: bool = ..., exporters: _Optional[_Iterable[_Union[Exporter, _Mapping]]] = ...) -> None: ...
+
+class Attr(_message.Message):
+    __slots__ = ("key", "value")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    key: bytes
+    value: bytes
+    def __init__(self, key: _Optional[bytes] = ..., value: _Optional[bytes] = ...) -> None: ...
 
 class Exporter(_message.Message):
     __slots__ = ("type", "attrs")
-    class AttrsEntry(_message.Message):
-        __slots__ = ("key", "value")
-        KEY_FIELD_NUMBER: _ClassVar[int]
-        VALUE_FIELD_NUMBER: _ClassVar[int]
-        key: str
-        value: str
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     TYPE_FIELD_NUMBER: _ClassVar[int]
     ATTRS_FIELD_NUMBER: _ClassVar[int]
-    type: str
-    attrs: _containers.ScalarMap[str, str]
-    def __init__(self, type: _Optional[str] = ..., attrs: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    type: bytes
+    attrs: _containers.RepeatedCompositeFieldContainer[Attr]
+    def __init__(self, type: _Optional[bytes] = ..., attrs: _Optional[_Iterable[_Union[Attr, _Mapping]]] = ...) -> None: ...
 
 class CacheOptions(_message.Message):
     __slots__ = ("exports", "imports")
@@ -72,18 +59,11 @@ class CacheOptions(_message.Message):
 
 class CacheEntry(_message.Message):
     __slots__ = ("type", "attrs")
-    class AttrsEntry(_message.Message):
-        __slots__ = ("key", "value")
-        KEY_FIELD_NUMBER: _ClassVar[int]
-        VALUE_FIELD_NUMBER: _ClassVar[int]
-        key: str
-        value: str
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     TYPE_FIELD_NUMBER: _ClassVar[int]
     ATTRS_FIELD_NUMBER: _ClassVar[int]
-    type: str
-    attrs: _containers.ScalarMap[str, str]
-    def __init__(self, type: _Optional[str] = ..., attrs: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    type: bytes
+    attrs: _containers.RepeatedCompositeFieldContainer[Attr]
+    def __init__(self, type: _Optional[bytes] = ..., attrs: _Optional[_Iterable[_Union[Attr, _Mapping]]] = ...) -> None: ...
 
 class SolveResponse(_message.Message):
     __slots__ = ("exporter_response",)

@@ -5,7 +5,6 @@ Reference: OCI distribution-spec 1.1; distribution's "Token Authentication".
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from buildclient.base.errors import BuildFailed
+from buildclient.base.proxy import basic_login
 from buildclient.base.threads import in_thread
 from buildclient.registry.credentials import Credentials, CredentialSource
 from buildclient.registry.http import RegistryHttp, said
@@ -109,7 +109,7 @@ class OciRegistry:
                     f"configuration has none for it",
                     hint=f"run: docker login {where.domain}",
                 )
-            return "Basic " + base64.b64encode(f"{found.username}:{found.secret}".encode()).decode()
+            return basic_login(found.username, found.secret)
         realm = fields.get("realm", "")
         if scheme != "bearer" or not realm:
             raise BuildFailed(f"registry {where.domain} asks for an unknown kind of login: {challenge or 'none named'}")

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from buildclient.base.gotext import go_quoted
+
 __all__ = ["ImageTag", "InvalidReference", "Reference", "parse_reference", "parse_tag", "registry_host", "repositories"]
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -102,7 +104,7 @@ def repositories(names: Iterable[str]) -> tuple[str, ...]:
         try:
             found[parse_reference(name).name] = None
         except InvalidReference as error:
-            raise InvalidReference(f'invalid tag "{name}": {error}') from None
+            raise InvalidReference(f"invalid tag {go_quoted(name)}: {error}") from None
     return tuple(found)
 
 

@@ -7,6 +7,7 @@ containerd's and BuildKit's.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from urllib.parse import urlencode
 
 from buildclient.base.errors import ClientError
 from buildclient.base.jsontext import read_json
-from buildclient.base.proxy import pool, proxy_for
+from buildclient.base.proxy import basic_login, pool, proxy_for
 from buildclient.registry.credentials import Credentials
 
 __all__ = ["Token", "TokenRefused", "fetch_token", "read_token"]
@@ -75,10 +76,8 @@ def _post(realm: str, service: str, scopes: Sequence[str], username: str, secret
 
 
 def _get(realm: str, service: str, scopes: Sequence[str], username: str, secret: str) -> Token:
-    from urllib3.util import make_headers
-
     fields = [*((("service", service),) if service else ()), *(("scope", scope) for scope in scopes)]
-    headers = make_headers(basic_auth=f"{username}:{secret}") if secret else {}
+    headers = {"Authorization": basic_login(username, secret)} if secret else {}
     return _ask("GET", realm, {"fields": fields, "headers": headers})
 
 
@@ -112,7 +111,8 @@ def read_token(realm: str, data: bytes) -> Token:
         value = body.get("access_token") or body.get("token")
     except (ValueError, AttributeError):
         value = None
-    if not value:
+    # Printable ASCII is what a header can hold (RFC 6750, 2.1, allows fewer signs).
+    if not value or not re.fullmatch(r"[\x21-\x7e]+", str(value)):
         raise TokenRefused(f"the token server {realm} gave no token")
     life = body.get("expires_in")
     return Token(

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from buildclient.base.errors import InvalidBuild
+from buildclient.base.gotext import go_quoted
 from buildclient.contract.platform import Platform, PlatformError, parse_platform
 
 __all__ = ["Annotation", "annotation_attrs", "parse_annotations"]
@@ -42,7 +43,7 @@ def parse_annotations(texts: Iterable[str]) -> tuple[Annotation, ...]:
     for text in filter(None, texts):
         left, equals, value = text.partition("=")
         if not equals:
-            raise InvalidBuild(f'{_PREFIX}invalid annotation "{text}", expected key=value')
+            raise InvalidBuild(f"{_PREFIX}invalid annotation {go_quoted(text)}, expected key=value")
         types, colon, key = left.partition(":")
         if colon:
             found += [Annotation(key, value, *_typed(item)) for item in types.split(",")]
@@ -60,17 +61,18 @@ def _typed(item: str) -> tuple[str, Platform | None]:
     match = _TYPE.match(item)
     if match is None:
         raise InvalidBuild(
-            f'{_PREFIX}invalid annotation type "{item}", expected type and optional platform in square brackets'
+            f"{_PREFIX}invalid annotation type {go_quoted(item)}, "
+            "expected type and optional platform in square brackets"
         )
     kind, platform = match.groups()
     if kind not in _TYPES:
-        raise InvalidBuild(f'{_PREFIX}unknown annotation type "{kind}"')
+        raise InvalidBuild(f"{_PREFIX}unknown annotation type {go_quoted(kind)}")
     if not platform:
         return str(kind), None
     try:
         return str(kind), parse_platform(platform)
     except PlatformError:
         raise InvalidBuild(
-            f'{_PREFIX}invalid platform "{platform}": "{platform}": '
+            f"{_PREFIX}invalid platform {go_quoted(platform)}: {go_quoted(platform)}: "
             "unknown operating system or architecture: invalid argument"
         ) from None

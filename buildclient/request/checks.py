@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from buildclient.base.errors import InvalidBuild, UsageError
+from buildclient.base.gotext import go_quoted
 from buildclient.contract.platform import Platform
 from buildclient.registry.reference import ImageTag
 from buildclient.request.annotations import Annotation
@@ -102,7 +103,7 @@ def check_tagged(request: BuildRequest) -> None:
 def check_network(request: BuildRequest) -> None:
     """BuildKit knows the mode. Raises InvalidBuild."""
     if request.network not in ("", "default", "host", "none"):
-        raise InvalidBuild(f'network mode "{request.network}" not supported by buildkit: use host or none')
+        raise InvalidBuild(f"network mode {go_quoted(request.network)} not supported by buildkit: use host or none")
 
 
 def check_outputs(request: BuildRequest) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from buildclient.base.csvtext import CsvError, csv_fields, csv_line
 from buildclient.base.errors import InvalidBuild, UsageError
-from buildclient.base.gotext import is_bool, parse_bool
+from buildclient.base.gotext import go_quoted, is_bool, parse_bool
 from buildclient.registry.reference import ImageTag, InvalidReference, parse_reference, parse_tag
 from buildclient.request.solve import CacheEntry
 
@@ -41,7 +41,7 @@ def key_values(items: Iterable[str], flag: str, environment: Mapping[str, str] |
     for item in items:
         key, equals, value = item.partition("=")
         if not key:
-            raise UsageError(f'invalid key-value pair "{item}": empty key', flag=flag)
+            raise UsageError(f"invalid key-value pair {go_quoted(item)}: empty key", flag=flag)
         if equals:
             found[key] = value
         elif environment is None:
@@ -76,7 +76,9 @@ def parse_attests(items: Sequence[str], provenance: str = "", sbom: str = "") ->
                 kind = value
             elif key == "disabled":
                 if not is_bool(value):
-                    raise UsageError(f'invalid value {field}: strconv.ParseBool: parsing "{value}": invalid syntax')
+                    raise UsageError(
+                        f"invalid value {field}: strconv.ParseBool: parsing {go_quoted(value)}: invalid syntax"
+                    )
                 disabled = parse_bool(value)
             else:
                 attrs[key] = value
@@ -107,7 +109,7 @@ def parse_cache(items: Sequence[str], environment: Mapping[str, str]) -> tuple[C
             entry[key.lower()] = value
         kind = entry.pop("type", "")
         if not kind:
-            raise UsageError(f'type required for "{text}"')
+            raise UsageError(f"type required for {go_quoted(text)}")
         if kind == "local":
             raise UsageError("a cache of type=local is not supported yet: use type=registry or type=inline")
         if kind == "gha":
@@ -151,7 +153,7 @@ def parse_tags(items: Sequence[str]) -> tuple[ImageTag, ...]:
         try:
             found.append(parse_tag(item))
         except InvalidReference as error:
-            raise InvalidBuild(f'invalid tag "{item}": {error}') from None
+            raise InvalidBuild(f"invalid tag {go_quoted(item)}: {error}") from None
     return tuple(found)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from buildclient.base.errors import InvalidBuild, UsageError
+from buildclient.base.gotext import go_quoted
 
 __all__ = [
     "HostEntry",
@@ -61,7 +62,7 @@ class HostEntry(NamedTuple):
 
 def parse_size(text: str, flag: str) -> int:
     """`64m`, `1.5gb`, `1024`: bytes, in units of 1024. Raises UsageError."""
-    start = f'invalid argument "{text}" for "{flag}" flag: '
+    start = f"invalid argument {go_quoted(text)} for {go_quoted(flag)} flag: "
     match = _SIZE.fullmatch(text)
     if match is None or not match.group(1).strip("."):
         raise UsageError(f"{start}invalid size: '{text}'")
@@ -79,7 +80,7 @@ def parse_ulimits(texts: Iterable[str]) -> tuple[Ulimit, ...]:
     """`nofile=1024[:2048]`, sorted by name; the last of a name wins. Raises UsageError."""
     found: dict[str, Ulimit] = {}
     for text in texts:
-        start = f'invalid argument "{text}" for "--ulimit" flag: '
+        start = f'invalid argument {go_quoted(text)} for "--ulimit" flag: '
         name, equals, values = text.partition("=")
         if not equals:
             raise UsageError(f"{start}invalid ulimit argument: {text}")
@@ -145,9 +146,9 @@ def _check_entitlement(text: str) -> None:
 
 def _integer(text: str, start: str) -> int:
     if not _INTEGER.fullmatch(text):
-        raise UsageError(f'{start}strconv.ParseInt: parsing "{text}": invalid syntax')
+        raise UsageError(f"{start}strconv.ParseInt: parsing {go_quoted(text)}: invalid syntax")
     # Python reads no number of thousands of digits.
     value = int(text) if len(text) <= _MAX_DIGITS else _MAX_INTEGER
     if not -_MAX_INTEGER <= value < _MAX_INTEGER:
-        raise UsageError(f'{start}strconv.ParseInt: parsing "{text}": value out of range')
+        raise UsageError(f"{start}strconv.ParseInt: parsing {go_quoted(text)}: value out of range")
     return value

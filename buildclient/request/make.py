@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from buildclient.base.errors import InvalidBuild, UsageError
-from buildclient.base.gotext import is_bool, parse_bool
+from buildclient.base.gotext import go_quoted, is_bool, parse_bool
 from buildclient.contract.platform import Platform
 from buildclient.request.annotations import parse_annotations
 from buildclient.request.checks import check_network, check_no_cache, check_outputs, check_syntax, check_tagged
@@ -204,5 +204,5 @@ def _switch(name: str, value: str | None) -> bool:
     if value is None:
         return False
     if not is_bool(value):
-        raise InvalidBuild(f'invalid {name}: strconv.ParseBool: parsing "{value}": invalid syntax')
+        raise InvalidBuild(f"invalid {name}: strconv.ParseBool: parsing {go_quoted(value)}: invalid syntax")
     return parse_bool(value)

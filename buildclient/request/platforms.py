@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from buildclient.base.errors import InvalidBuild
+from buildclient.base.gotext import go_quoted
 from buildclient.contract.platform import Platform, PlatformError, parse_platform
 
 __all__ = ["read_platforms"]
@@ -36,22 +37,22 @@ def _read(text: str) -> Platform:
         return parse_platform(text)
     except PlatformError:
         said = "unknown operating system or architecture" if "/" not in text else "cannot parse platform specifier"
-        raise InvalidBuild(f'"{text}": {said}: invalid argument') from None
+        raise InvalidBuild(f"{go_quoted(text)}: {said}: invalid argument") from None
 
 
 def _problem(text: str) -> str:
     if "*" in text:
-        return f'"{text}": wildcards not yet supported'
+        return f"{go_quoted(text)}: wildcards not yet supported"
     # At most four parts, as there.
     for number, part in enumerate(text.split("/", 3)):
         if number == 0 and not _OS.fullmatch(part):
             return (
-                f'"{part}" is an invalid OS component of "{text}": '
+                f"{go_quoted(part)} is an invalid OS component of {go_quoted(text)}: "
                 f'OSAndVersion specifier component must match "^{_quoted(_OS)}$"'
             )
         if number and not _PART.fullmatch(part):
             return (
-                f'"{part}" is an invalid component of "{text}": '
+                f"{go_quoted(part)} is an invalid component of {go_quoted(text)}: "
                 f'platform specifier component must match "^{_quoted(_PART)}$"'
             )
     return ""

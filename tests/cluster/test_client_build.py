@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -136,6 +137,22 @@ def test_emulated_platforms_go_to_a_daemon_that_reports_them(builder: HandMadeBu
     done = builder.run("build", "--platform", "linux/mips64", builder.context("foreign", "FROM BASE\nRUN true\n"))
     assert done.status == 1
     assert done.last.endswith("no match for platform in manifest: not found")
+
+
+@pytest.mark.parametrize("name", ["größe", "早餐", "a\nb", "a\x1b[31m", "\udcff", " a b ", 'a:b,c%20+"'])
+def test_a_folder_may_have_any_name(builder: HandMadeBuilder, name: str) -> None:
+    """The context's, which becomes a key of the session; under it a second upload carries only what has changed."""
+    context = builder.context(
+        name, "FROM scratch\nARG any\nLABEL any=$any\nCOPY . /\n", large=os.urandom(1 << 19).hex()
+    )
+    flags = ("--progress=plain", "--build-arg", f"any={name}", "--label", f"{name}={name}", "--routing-key", name)
+    first = builder.run("build", *flags, context)
+    assert first.status == 0, first.err
+    assert "transferring context: 1.05MB" in first.err
+    Path(context, "small").write_text("new")
+    second = builder.run("build", *flags, context)
+    assert second.status == 0, second.err
+    assert re.search(r"transferring context: \d+B", second.err), second.err
 
 
 def test_ls_and_inspect_show_what_is_there(builder: HandMadeBuilder) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_plus
 
 import grpc
 import h2.config
@@ -36,6 +37,7 @@ class Daemon(grpc.GenericRpcHandler):  # type: ignore[misc]
         self.record = history_pb2.BuildHistoryRecord()
         self.blobs: dict[str, list[bytes]] = {}
         self.with_history = True
+        self.metadata: dict[str, str] = {}
         self.hangs = False
         """Whether it answers no question at all."""
         self.questions = 1000
@@ -62,6 +64,7 @@ class Daemon(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     async def _session(self, requests: Any, context: Any) -> None:
         self._context, self._requests = context, requests
+        self.metadata = dict(context.invocation_metadata())
         await self.session()
 
     async def ask_health(self) -> None:
@@ -109,7 +112,8 @@ class Daemon(grpc.GenericRpcHandler):  # type: ignore[misc]
 @contextlib.asynccontextmanager
 async def connected(daemon: Daemon, folder: Path, silence: float = 60) -> AsyncIterator[GrpcControl]:
     """A connection to the daemon, which listens on a socket in the folder."""
-    server = grpc.aio.server()
+    # As much as Go's servers take.
+    server = grpc.aio.server(options=[("grpc.absolute_max_metadata_size", 16 << 20)])
     server.add_generic_rpc_handlers((daemon,))
     server.add_insecure_port(f"unix:{folder}/d")
     await server.start()
@@ -133,6 +137,22 @@ async def test_a_solve_gives_the_exporters_answer(tmp_path: Path) -> None:
     daemon.solved.set()
     async with connected(daemon, tmp_path) as control:
         assert await solve(control) == {"a": "b"}
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["größe", "早餐", "a\nb", "a\x1b[31mb", "\x7f", "\udcff\udcfe", " a b ", "a%20b+c", "x" * 10_000, "早" * 10_000],
+)
+async def test_a_session_is_opened_whatever_its_key_holds(tmp_path: Path, key: str) -> None:
+    """A context's folder may have any name; the daemon reads from the header what was meant."""
+    daemon = Daemon()
+    daemon.solved.set()
+    async with connected(daemon, tmp_path) as control:
+        request = SolveRequest("ref", "dockerfile.v0", {}, shared_key=key)
+        await asyncio.wait_for(control.solve(request, [], lambda event: None), 20)
+    sent = daemon.metadata["x-docker-expose-session-sharedkey"]
+    encoded = daemon.metadata.get("x-docker-expose-session-sharedkey-encoded") == "1"
+    assert (unquote_plus(sent, errors="surrogateescape") if encoded else sent) == key
 
 
 @pytest.mark.parametrize(("idle", "longest", "whole"), [(3.0, 60.0, True), (0.5, 0.3, False)])

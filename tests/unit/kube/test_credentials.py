@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import http.client
+import http.server
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from buildclient.base.errors import UnreachableError
+from buildclient.kube.api import KubeApi
 from buildclient.kube.credentials import Authority, run_plugin
 from buildclient.kube.kubeconfig import Access, ExecPlugin
 
@@ -92,6 +96,46 @@ def test_a_token_file_is_read_for_every_request(tmp_path: Path) -> None:
     for token in ("one", "two"):
         path.write_text(f"{token}\n")
         assert authority.headers() == [("Authorization", f"Bearer {token}")]
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        {"token": "a\nb"},
+        {"token": "a\x1b"},
+        {"impersonate": (("Impersonate-User", "a\r\nX: y"),)},
+        {"impersonate": (("Impersonate-Group", "a\x7f"),)},
+    ],
+)
+def test_what_no_header_can_hold_is_refused(user: dict[str, Any]) -> None:
+    """In one line that names the header, not what was to be sent."""
+    with pytest.raises(UnreachableError, match=r"(Authorization|Impersonate-(User|Group))$"):
+        Authority(Access("https://k.example", "kube", **user), {}).headers()
+
+
+async def test_names_of_any_alphabet_reach_the_cluster() -> None:
+    """In UTF-8, as client-go sends them: users, groups and passwords."""
+    seen: list[http.client.HTTPMessage] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.headers)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *arguments: object) -> None:
+            return None
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        named = (("Impersonate-User", "größe"), ("Impersonate-Group", "早餐"))
+        access = Access(f"http://127.0.0.1:{server.server_port}", impersonate=named, username="早", password="ü")
+        await KubeApi(access, {}).get("/", {}, "nothing")
+        server.shutdown()
+    told = {name.lower(): value.encode("latin-1").decode() for name, value in seen[0].items()}
+    assert (told["impersonate-user"], told["impersonate-group"]) == ("größe", "早餐")
+    assert base64.b64decode(told["authorization"].split()[1]).decode() == "早:ü"
 
 
 def test_basic_and_impersonation_headers() -> None:

@@ -123,3 +123,15 @@ def test_what_is_wrong_is_said_in_one_line(text: str, words: str, tmp_path: Path
         load_kubeconfig({}, str(path)).access("x")
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_whom_to_act_as_becomes_headers_of_any_alphabet(tmp_path: Path) -> None:
+    """The keys of extra fields are part of a header's name, and escaped as client-go escapes them."""
+    user = {"as": "größe", "as-groups": ["a", "b"], "as-user-extra": {"größe/a b": ["v"], "scopes.x-y_z~": ["w"]}}
+    assert load_kubeconfig({}, written(tmp_path, "config", config(user))).access("x").impersonate == (
+        ("Impersonate-User", "größe"),
+        ("Impersonate-Group", "a"),
+        ("Impersonate-Group", "b"),
+        ("Impersonate-Extra-gr%C3%B6%C3%9Fe%2Fa%20b", "v"),
+        ("Impersonate-Extra-scopes.x-y_z~", "w"),
+    )

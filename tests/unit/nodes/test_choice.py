@@ -57,6 +57,12 @@ def test_only_ready_pods_that_stay_are_chosen() -> None:
         assert choose_pod([*bad, pod("c")], how, "key") == pod("c")
 
 
+@given(st.binary().map(lambda data: data.decode(errors="surrogateescape")))
+def test_any_key_chooses(key: str) -> None:
+    """Also of a folder whose name is no UTF-8."""
+    assert choose_pod([pod("a"), pod("b")], "sticky", key) is not None
+
+
 def test_random_takes_any() -> None:
     """Each usable pod comes up."""
     pods = [pod("a"), pod("b")]

@@ -71,6 +71,8 @@ def test_a_configured_token_is_used_as_it_is() -> None:
         (200, b"{}", "gave no token"),
         (200, b"[]", "gave no token"),
         (200, b"<html>", "gave no token"),
+        (200, b'{"token": "a\\r\\nX: y"}', "gave no token"),
+        (200, '{"token": "größe"}'.encode(), "gave no token"),
     ],
 )
 def test_refusals_name_the_server(status: int, body: bytes, expected: str) -> None:

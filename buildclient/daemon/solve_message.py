@@ -1,0 +1,45 @@
+"""A solve as BuildKit's own message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from buildclient.proto import control_pb2 as pb
+from buildclient.request.solve import CacheEntry, SolveRequest
+
+__all__ = ["solve_message"]
+
+
+def solve_message(request: SolveRequest, session: str) -> pb.SolveRequest:
+    """The message for `Control.Solve`; `session` is the id of the session that serves it.
+
+    Users' texts go as they are, also those that are no UTF-8 (surrogate escapes): what to make of them is the
+    daemon's decision.
+    """
+    first = request.exporters[0] if request.exporters else None
+    return pb.SolveRequest(
+        ref=request.ref,
+        session=session,
+        frontend=request.frontend,
+        frontend_attrs=_attrs(request.frontend_attrs),
+        # Daemons before 0.13 know the first exporter by these fields alone.
+        exporter_deprecated=_raw(first.type) if first else b"",
+        exporter_attrs_deprecated=_attrs(first.attrs) if first else [],
+        exporters=[
+            pb.Exporter(type=_raw(exporter.type), attrs=_attrs(exporter.attrs)) for exporter in request.exporters
+        ],
+        cache=pb.CacheOptions(exports=_entries(request.cache_exports), imports=_entries(request.cache_imports)),
+        entitlements=[_raw(entitlement) for entitlement in request.entitlements],
+    )
+
+
+def _entries(entries: Iterable[CacheEntry]) -> list[pb.CacheEntry]:
+    return [pb.CacheEntry(type=_raw(entry.type), attrs=_attrs(entry.attrs)) for entry in entries]
+
+
+def _attrs(attrs: Mapping[str, str]) -> list[pb.Attr]:
+    return [pb.Attr(key=_raw(key), value=_raw(value)) for key, value in attrs.items()]
+
+
+def _raw(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
