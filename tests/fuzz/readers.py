@@ -28,7 +28,7 @@ from buildclient.contract.output import BuilderOutput, OutputError
 from buildclient.contract.platform import PlatformError, parse_platforms
 from buildclient.daemon.provenance import Provenance, provenance_entries
 from buildclient.daemon.status import events, failure, workers
-from buildclient.discovery.pulumi_state import Project
+from buildclient.discovery.pulumi_state import ProjectFolder
 from buildclient.inputs.globs import PatternError
 from buildclient.inputs.ignore import ROOT, Filter
 from buildclient.kube import channels, frames
@@ -104,13 +104,13 @@ def _state(data: bytes) -> None:
     path = _FOLDER / ".pulumi" / "stacks" / "p" / "dev.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-    found = Project(str(_FOLDER / "Pulumi.yaml"), f"name: p\nbackend:\n  url: file://{_FOLDER}\n", _ENVIRON)
+    found = ProjectFolder(str(_FOLDER / "Pulumi.yaml"), f"name: p\nbackend:\n  url: file://{_FOLDER}\n", _ENVIRON)
     found.output("dev")
 
 
 def _project(text: str) -> None:
     for name in ("Pulumi.yaml", "Pulumi.json"):
-        Project(str(_FOLDER / name), text, _ENVIRON).selected()
+        ProjectFolder(str(_FOLDER / name), text, _ENVIRON).selected()
 
 
 def _merge(value: Any) -> None:
