@@ -41,9 +41,9 @@ from buildclient.registry.http import plain_http, said
 from buildclient.registry.merge import OCI_INDEX, Source, descriptor_of, merge_sources
 from buildclient.registry.reference import InvalidReference, parse_reference, parse_tag
 from buildclient.registry.token import TokenRefused, read_token
-from buildclient.request.annotations import annotation_attrs
+from buildclient.request.annotations import annotation_attrs, parse_annotations
 from buildclient.request.flagtext import key_values, parse_attests, parse_cache, parse_context_names, parse_list
-from buildclient.request.limits import check_entitlement, parse_host, parse_size, parse_ulimits
+from buildclient.request.limits import parse_entitlements, parse_host, parse_size, parse_ulimits
 from buildclient.request.outputs import parse_output
 from buildclient.request.platforms import read_platforms
 from buildclient.results.metadata import decode_response
@@ -414,7 +414,7 @@ _ALL = (
     ),
     Reader(
         "platforms",
-        _text(lambda text: read_platforms([text], lambda: "linux/amd64")),
+        _text(lambda text: read_platforms([text], "linux/amd64")),
         _PLATFORMS,
         _PLATFORMS,
         (UsageError,),
@@ -451,7 +451,7 @@ _ALL = (
     ),
     Reader(
         "annotations",
-        _text(lambda text: annotation_attrs([text])),
+        _text(lambda text: annotation_attrs(parse_annotations([text]))),
         (b"a=b", b"index,manifest[linux/arm64]:a=b"),
         _words("index manifest-descriptor [ ] , : ="),
         (UsageError,),
@@ -472,7 +472,7 @@ _ALL = (
     ),
     Reader(
         "entitlements",
-        _text(check_entitlement),
+        _text(lambda text: parse_entitlements([text])),
         (b"device=x", b"network.host"),
         _words("= security.insecure"),
         (UsageError,),
