@@ -32,6 +32,7 @@ from buildclient.base.errors import (
     UsageError,
 )
 from buildclient.build import build
+from buildclient.contract.cluster import Cluster
 from buildclient.contract.output import BuilderOutput
 from buildclient.contract.platform import Platform, PlatformError, parse_platforms
 from buildclient.kube.pod import Pod
@@ -137,7 +138,8 @@ class Client:
         self._where = where or Where()
         self.environ = dict(os.environ if environ is None else environ)
         self._output = output
-        self._pods: dict[tuple[str, str], KubernetesPods] = {}
+        self._pods: dict[Cluster, KubernetesPods] = {}
+        self._home: KubernetesPods | None = None
         self._pool: ConnectionPool | None = None
 
     def build(self, request: BuildRequest, sink: EventSink = _ignore) -> BuildResult:
@@ -245,13 +247,12 @@ class Client:
         return BuilderView(output, context, await inspect_nodes(nodes, bootstrap=bootstrap))
 
     def _cluster(self, output: BuilderOutput) -> KubernetesPods:
-        return self._pods_of(output.cluster.context, output.cluster.server)
+        # What was read from a cluster is in that cluster, by whichever address it records.
+        return self._home if self._home and output is self._output else self._pods_of(output.cluster)
 
-    def _pods_of(self, context: str, server: str) -> KubernetesPods:
+    def _pods_of(self, cluster: Cluster) -> KubernetesPods:
         """The pods of a cluster; one object a cluster, so that its certificates are read once."""
-        key = (context, server)
-        if key not in self._pods:
-            from buildclient.contract.output import Cluster
+        if cluster not in self._pods:
             from buildclient.discovery.cluster import choose_access, in_cluster
             from buildclient.kube.api import KubeApi
             from buildclient.kube.kubeconfig import load_kubeconfig
@@ -259,15 +260,16 @@ class Client:
 
             access = choose_access(
                 load_kubeconfig(self.environ),
-                Cluster(context, server),
+                cluster,
                 self._where.kube_context,
                 in_cluster(self.environ),
             )
-            self._pods[key] = KubernetesPods(KubeApi(access, self.environ))
-        return self._pods[key]
+            self._pods[cluster] = KubernetesPods(KubeApi(access, self.environ))
+        return self._pods[cluster]
 
     async def _config_map(self, namespace: str, name: str) -> Mapping[str, str]:
-        return await self._pods_of("", "").config_map(namespace, name)
+        self._home = self._pods_of(Cluster())
+        return await self._home.config_map(namespace, name)
 
 
 class _Tools:

@@ -10,6 +10,7 @@ __all__ = [
     "BuildFailed",
     "Cancelled",
     "ClientError",
+    "ConfigurationError",
     "InternalFailure",
     "InvalidBuild",
     "ResourceExhausted",
@@ -61,6 +62,12 @@ class UnreachableError(ClientError):
     """
 
     exit_status = 125
+
+
+class ConfigurationError(UnreachableError):
+    """No way to a builder that another try would find: a context, a builder or a right that is not there."""
+
+    exit_status = 2
 
 
 class BuildFailed(ClientError):

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from buildclient.contract.cluster import Cluster
 from buildclient.contract.platform import Platform, PlatformError, parse_platform
 
 __all__ = [
@@ -42,13 +43,6 @@ class Workload(NamedTuple):
 
     kind: str
     name: str
-
-
-class Cluster(NamedTuple):
-    """Which cluster the builder stands in, as its kubeconfig named it; either may be empty."""
-
-    context: str = ""
-    server: str = ""
 
 
 class NodeOutput(NamedTuple):
@@ -110,7 +104,7 @@ class BuilderOutput(NamedTuple):
             "namespace": self.namespace,
             "loadbalance": self.loadbalance,
             "defaultLoad": self.default_load,
-            "kubernetes": {"context": self.cluster.context, "server": self.cluster.server},
+            "kubernetes": _cluster_json(self.cluster),
             "nodes": [node.to_json() for node in self.nodes],
         }
 
@@ -164,13 +158,20 @@ class BuilderOutput(NamedTuple):
             loadbalance=loadbalance,
             default_load=reader.boolean(top, "defaultLoad", ""),
             cluster=Cluster(
-                reader.text(cluster, "context", "kubernetes.", default=""),
-                reader.text(cluster, "server", "kubernetes.", default=""),
+                context=reader.text(cluster, "context", "kubernetes.", default=""),
+                server=reader.text(cluster, "server", "kubernetes.", default=""),
+                uid=reader.text(cluster, "uid", "kubernetes.", default=""),
+                ca=reader.text(cluster, "certificateAuthority", "kubernetes.", default=""),
             ),
         )
         if reader.problems:
             raise OutputError("builder output: " + "; ".join(reader.problems))
         return output
+
+
+def _cluster_json(cluster: Cluster) -> dict[str, str]:
+    own = {"uid": cluster.uid, "certificateAuthority": cluster.ca}
+    return {"context": cluster.context, "server": cluster.server, **{key: value for key, value in own.items() if value}}
 
 
 def config_map_name(builder: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
-from buildclient.base.errors import UnreachableError, UsageError
+from buildclient.base.errors import ConfigurationError, UsageError
 from buildclient.base.threads import in_thread
 from buildclient.contract.output import CONFIG_MAP_KEY, BuilderOutput, OutputError, config_map_name
 from buildclient.discovery.pulumi_state import ProjectFolder
@@ -48,7 +48,7 @@ class Search(Protocol):
 
 
 async def find_output(where: Search, environ: Mapping[str, str], config_map: ConfigMaps) -> BuilderOutput:
-    """The builder that is meant. Raises UsageError for what can't be read, UnreachableError where there is none."""
+    """The builder that is meant. Raises UsageError for what can't be read, ConfigurationError where there is none."""
     if where.builder_file:
         return await _from_file(where.builder_file)
     if where.from_cluster:
@@ -66,7 +66,7 @@ async def find_output(where: Search, environ: Mapping[str, str], config_map: Con
     selected = project.selected()
     if not selected:
         known = ", ".join(await in_thread(project.stacks)) or "none"
-        raise UnreachableError(f"project {project.name} has no selected stack (stacks: {known}); {_HINT}")
+        raise ConfigurationError(f"project {project.name} has no selected stack (stacks: {known}); {_HINT}")
     return await _of_stack(project, selected)
 
 
@@ -81,7 +81,7 @@ async def find_outputs(where: Search, environ: Mapping[str, str], config_map: Co
         if (value := await in_thread(partial(project.output, stack))) is not None
     ]
     if not outputs:
-        raise UnreachableError(
+        raise ConfigurationError(
             f"no stack of project {project.name} has a builder", hint="run: builders up --stack STACK"
         )
     return outputs
@@ -106,7 +106,7 @@ async def _from_cluster(name: str, config_map: ConfigMaps) -> BuilderOutput:
         raise UsageError(f"--from-cluster wants NAMESPACE/NAME, not {name}")
     found = await config_map(namespace, config_map_name(builder))
     if CONFIG_MAP_KEY not in found:
-        raise UnreachableError(f"ConfigMap {namespace}/{config_map_name(builder)} has no {CONFIG_MAP_KEY}")
+        raise ConfigurationError(f"ConfigMap {namespace}/{config_map_name(builder)} has no {CONFIG_MAP_KEY}")
     return _read(found[CONFIG_MAP_KEY], f"ConfigMap {namespace}/{config_map_name(builder)}")
 
 
@@ -125,7 +125,7 @@ async def _by_name(where: Search, name: str, environ: Mapping[str, str], config_
         if output.name == name:
             return output
         names.append(output.name)
-    raise UnreachableError(
+    raise ConfigurationError(
         f"no stack of project {project.name} has a builder named {name} (there are: {', '.join(names) or 'none'})"
     )
 
@@ -134,7 +134,7 @@ async def _of_stack(project: ProjectFolder, stack: str) -> BuilderOutput:
     # The Pulumi CLI may have to be asked.
     value = await in_thread(partial(project.output, stack))
     if value is None:
-        raise UnreachableError(
+        raise ConfigurationError(
             f"stack {stack} of project {project.name} has no builder yet",
             hint=f"run: builders up --stack {stack}",
         )
@@ -144,7 +144,7 @@ async def _of_stack(project: ProjectFolder, stack: str) -> BuilderOutput:
 def _project(where: Search, environ: Mapping[str, str]) -> ProjectFolder:
     project = ProjectFolder.find(where.project, environ)
     if project is None:
-        raise UnreachableError(f"no builder: there is no Pulumi project in {where.project or 'this folder'}; {_HINT}")
+        raise ConfigurationError(f"no builder: there is no Pulumi project in {where.project or 'this folder'}; {_HINT}")
     return project
 
 

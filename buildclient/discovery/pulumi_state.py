@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from buildclient.base.errors import UnreachableError
+from buildclient.base.errors import ConfigurationError, UnreachableError
 from buildclient.base.jsontext import read_json
 
 __all__ = ["ProjectFolder"]
@@ -98,7 +98,7 @@ class ProjectFolder:
         path = _newest([os.path.join(folder, name + suffix) for suffix in _SUFFIXES])
         if not path:
             known = ", ".join(self.stacks()) or "none"
-            raise UnreachableError(f'project {self.name} has no stack "{name}" in {folder} (stacks: {known})')
+            raise ConfigurationError(f'project {self.name} has no stack "{name}" in {folder} (stacks: {known})')
         if not path.endswith(".zst"):
             value = _state_output(path)
             if not (isinstance(value, dict) and value.get(_SECRET)):
@@ -185,7 +185,7 @@ class ProjectFolder:
                 check=False,
             )
         except FileNotFoundError:
-            raise UnreachableError("the stack's backend needs the Pulumi CLI, which is not on PATH") from None
+            raise ConfigurationError("the stack's backend needs the Pulumi CLI, which is not on PATH") from None
         except subprocess.TimeoutExpired:
             raise UnreachableError(f"pulumi {' '.join(arguments)} did not end within {_CLI_TIMEOUT:.0f} s") from None
         said = done.stderr.decode(errors="replace").strip().splitlines()
@@ -245,5 +245,5 @@ def _state_output(path: str) -> Any:
             if resource.get("type") == "pulumi:pulumi:Stack":
                 return (resource.get("outputs") or {}).get(_OUTPUT)
     except (OSError, zlib.error, ValueError, AttributeError, TypeError):
-        raise UnreachableError(f"the state {path} cannot be read") from None
+        raise ConfigurationError(f"the state {path} cannot be read") from None
     return None

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from buildclient.base.errors import UnreachableError
+from buildclient.base.errors import ConfigurationError, UnreachableError
 from buildclient.base.jsontext import read_json
 from buildclient.base.proxy import proxy_for, proxy_headers, redacted
 from buildclient.kube.credentials import Authority
@@ -26,12 +26,18 @@ _CONNECT_TIMEOUT = 10.0
 """Seconds for one try to connect, and for an answer to begin."""
 
 
+_NOT_MENDED = (401, 403)
+"""Statuses that another try does not mend: credentials and rights."""
+
+
 class ApiError(UnreachableError):
     """An answer of the cluster that is no success; `status` is HTTP's."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+        if status in _NOT_MENDED:
+            self.exit_status = ConfigurationError.exit_status
 
 
 class KubeApi:
@@ -50,6 +56,10 @@ class KubeApi:
     async def get(self, path: str, query: Mapping[str, str], what: str) -> dict[str, Any]:
         """An object or list. `what` says in messages what was wanted. Raises UnreachableError, ApiError."""
         return await asyncio.to_thread(self._get, path, query, what)
+
+    def read(self, path: str, query: Mapping[str, str], what: str) -> dict[str, Any]:
+        """As `get`, in a thread of the caller's. Raises UnreachableError, ApiError."""
+        return self._get(path, query, what)
 
     async def watch(
         self, path: str, query: Mapping[str, str], what: str, seconds: float, seen: Callable[[dict[str, Any]], bool]

@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from buildclient.base.errors import UnreachableError
+from buildclient.base.errors import ConfigurationError
 from buildclient.base.jsontext import read_json
 
-__all__ = ["Access", "ExecPlugin", "Kubeconfig", "Material", "load_kubeconfig"]
+__all__ = ["Access", "ExecPlugin", "Kubeconfig", "Material", "load_kubeconfig", "parse_kubeconfig"]
 
 
 class Material(NamedTuple):
@@ -27,14 +27,14 @@ class Material(NamedTuple):
     file: str = ""
 
     def read(self) -> bytes:
-        """The PEM bytes. Raises UnreachableError when the file can't be read."""
+        """The PEM bytes. Raises ConfigurationError when the file can't be read."""
         if self.data or not self.file:
             return self.data
         try:
             with open(self.file, "rb") as source:
                 return source.read()
         except OSError as error:
-            raise UnreachableError(f"kubeconfig: cannot read {self.file}: {error.strerror}") from None
+            raise ConfigurationError(f"kubeconfig: cannot read {self.file}: {error.strerror}") from None
 
 
 class ExecPlugin(NamedTuple):
@@ -88,19 +88,19 @@ class Kubeconfig(NamedTuple):
         return str(cluster.get("server") or "")
 
     def access(self, context: str) -> Access:
-        """What a context says. Raises UnreachableError, with the field at fault."""
+        """What a context says. Raises ConfigurationError, with the field at fault."""
         if context not in self.contexts:
             known = ", ".join(self.contexts) or "none"
-            raise UnreachableError(f'kubeconfig: there is no context "{context}" (known: {known})')
+            raise ConfigurationError(f'kubeconfig: there is no context "{context}" (known: {known})')
         entry = self.contexts[context]
         where = f'context "{context}"'
         cluster = _referred(self.clusters, entry, "cluster", where)
         user = _referred(self.users, entry, "user", where) if entry.get("user") else {}
         server = str(cluster.get("server") or "")
         if not server.startswith(("https://", "http://")):
-            raise UnreachableError(f'kubeconfig: {where} has no usable server: "{server}"')
+            raise ConfigurationError(f'kubeconfig: {where} has no usable server: "{server}"')
         if user.get("auth-provider"):
-            raise UnreachableError(
+            raise ConfigurationError(
                 f"kubeconfig: {where} uses auth-provider, which Kubernetes has removed",
                 hint="use an exec plugin instead",
             )
@@ -126,7 +126,7 @@ class Kubeconfig(NamedTuple):
 def load_kubeconfig(environ: Mapping[str, str], path: str = "") -> Kubeconfig:
     """The files of KUBECONFIG, else ~/.kube/config, merged; `path` names one file instead.
 
-    Files that do not exist are passed over, unless named by `path`. Raises UnreachableError for one that can't be
+    Files that do not exist are passed over, unless named by `path`. Raises ConfigurationError for one that can't be
     read or is no kubeconfig.
     """
     listed = [path] if path else [part for part in environ.get("KUBECONFIG", "").split(os.pathsep) if part]
@@ -138,12 +138,24 @@ def load_kubeconfig(environ: Mapping[str, str], path: str = "") -> Kubeconfig:
             continue
         documents.append(_read(name))
         read.append(name)
+    return _joined(documents, read)
+
+
+def parse_kubeconfig(text: str) -> Kubeconfig:
+    """A kubeconfig given as text. Raises ConfigurationError for text that is not one."""
+    document = _parse(text, "the text")
+    if not isinstance(document, dict):
+        raise ConfigurationError("kubeconfig: the text is not a kubeconfig")
+    return _joined([document], ())
+
+
+def _joined(documents: Sequence[Mapping[str, Any]], files: Sequence[str]) -> Kubeconfig:
     return Kubeconfig(
         contexts=_merged(documents, "contexts", "context"),
         clusters=_merged(documents, "clusters", "cluster"),
         users=_merged(documents, "users", "user"),
         current=next((str(d["current-context"]) for d in documents if d.get("current-context")), ""),
-        files=tuple(read),
+        files=tuple(files),
     )
 
 
@@ -152,13 +164,13 @@ def _read(path: str) -> Mapping[str, Any]:
         with open(path, encoding="utf-8") as source:
             document = _parse(source.read(), path)
     except (OSError, UnicodeDecodeError) as error:
-        raise UnreachableError(
+        raise ConfigurationError(
             f"kubeconfig: cannot read {path}: {getattr(error, 'strerror', None) or 'not text'}"
         ) from None
     if document is None:
         return {}
     if not isinstance(document, dict):
-        raise UnreachableError(f"kubeconfig: {path} is no kubeconfig")
+        raise ConfigurationError(f"kubeconfig: {path} is no kubeconfig")
     return _absolute(document, os.path.dirname(os.path.abspath(path)))
 
 
@@ -174,11 +186,11 @@ def _parse(text: str, path: str) -> Any:
     try:
         return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except RecursionError:
-        raise UnreachableError(f"kubeconfig: {path} is nested too deeply") from None
+        raise ConfigurationError(f"kubeconfig: {path} is nested too deeply") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark else ""
-        raise UnreachableError(f"kubeconfig: {path} is not YAML{line}") from None
+        raise ConfigurationError(f"kubeconfig: {path} is not YAML{line}") from None
 
 
 _FILES = {
@@ -224,7 +236,7 @@ def _referred(
 ) -> Mapping[str, Any]:
     name = str(entry.get(kind) or "")
     if name not in table:
-        raise UnreachableError(f'kubeconfig: {where} names {kind} "{name}", which is not there')
+        raise ConfigurationError(f'kubeconfig: {where} names {kind} "{name}", which is not there')
     return table[name]
 
 
@@ -235,7 +247,7 @@ def _material(entry: Mapping[str, Any], field: str, where: str) -> Material:
     try:
         return Material(data=base64.b64decode("".join(str(data).split()), validate=True))
     except (binascii.Error, ValueError):
-        raise UnreachableError(f"kubeconfig: {where}: {field}-data is not base64") from None
+        raise ConfigurationError(f"kubeconfig: {where}: {field}-data is not base64") from None
 
 
 _HEADER_SIGNS = "!#$&'*+.^`|"
@@ -251,7 +263,7 @@ def _impersonation(user: Mapping[str, Any], where: str) -> tuple[tuple[str, str]
     headers += [("Impersonate-Group", str(group)) for group in _list(user.get("as-groups"), "as-groups", where)]
     extra = user.get("as-user-extra") or {}
     if not isinstance(extra, dict):
-        raise UnreachableError(f"kubeconfig: {where}: as-user-extra is no mapping")
+        raise ConfigurationError(f"kubeconfig: {where}: as-user-extra is no mapping")
     for key, values in extra.items():
         name = f"Impersonate-Extra-{quote(str(key), safe=_HEADER_SIGNS)}"
         headers += [(name, str(value)) for value in _list(values, "as-user-extra", where)]
@@ -262,7 +274,7 @@ def _plugin(raw: Any, cluster: Mapping[str, Any], where: str) -> ExecPlugin | No
     if not isinstance(raw, dict):
         return None
     if not raw.get("command"):
-        raise UnreachableError(f"kubeconfig: {where}: exec has no command")
+        raise ConfigurationError(f"kubeconfig: {where}: exec has no command")
     return ExecPlugin(
         command=str(raw["command"]),
         api_version=str(raw.get("apiVersion") or "client.authentication.k8s.io/v1"),
@@ -280,9 +292,9 @@ def _plugin(raw: Any, cluster: Mapping[str, Any], where: str) -> ExecPlugin | No
 
 
 def _list(value: Any, field: str, where: str) -> Sequence[Any]:
-    """A list; empty where tools write null. Raises UnreachableError."""
+    """A list; empty where tools write null. Raises ConfigurationError."""
     if value and not isinstance(value, list):
-        raise UnreachableError(f"kubeconfig: {where}: {field} is no list")
+        raise ConfigurationError(f"kubeconfig: {where}: {field} is no list")
     return value or ()
 
 

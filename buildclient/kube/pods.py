@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from buildclient.base.errors import UnreachableError
+from buildclient.base.errors import ConfigurationError, UnreachableError
 from buildclient.base.streams import Endpoint
 from buildclient.kube.api import ApiError, KubeApi
 from buildclient.kube.pod import Pod, describe_pods, read_pod
@@ -16,6 +16,7 @@ __all__ = ["KubernetesPods", "Report"]
 Report = Callable[[Sequence[Pod]], None]
 """Is told the pods each time they change while they are waited for."""
 _GONE = 410
+_NOT_FOUND = 404
 
 
 class _Wanted(NamedTuple):
@@ -79,9 +80,14 @@ class KubernetesPods:
                 return list(pods.values())
 
     async def config_map(self, namespace: str, name: str) -> Mapping[str, str]:
-        """The data of a ConfigMap. Raises UnreachableError, saying so if there is none of that name."""
+        """The data of a ConfigMap. Raises UnreachableError; ConfigurationError if there is none of that name."""
         what = f"cannot read ConfigMap {namespace}/{name}"
-        found = await self.api.get(f"/api/v1/namespaces/{namespace}/configmaps/{name}", {}, what)
+        try:
+            found = await self.api.get(f"/api/v1/namespaces/{namespace}/configmaps/{name}", {}, what)
+        except ApiError as error:
+            if error.status == _NOT_FOUND:
+                raise ConfigurationError(str(error)) from None
+            raise
         return {str(key): str(value) for key, value in (found.get("data") or {}).items()}
 
     def endpoint(self, pod: Pod, container: str) -> Endpoint:

@@ -10,23 +10,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
+from buildclient.base.errors import ClientError
+from buildclient.kube.kubeconfig import Access, load_kubeconfig, parse_kubeconfig
+from buildkit_builders.destination import Target
 from buildkit_builders.options.problems import Problems, nearest
 
-__all__ = ["Target", "find_cluster", "is_contents"]
+__all__ = ["access_to", "find_cluster", "is_contents"]
 
 _IN_CLUSTER_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-
-
-class Target(NamedTuple):
-    """The cluster that a context names; empty texts where nothing says it."""
-
-    context: str = ""
-    server: str = ""
-    namespace: str = "default"
 
 
 def is_contents(kubeconfig: str) -> bool:
@@ -65,6 +60,19 @@ def _is_file(path: Path) -> bool:
     except OSError:
         # A text too long for a path, for one.
         return False
+
+
+def access_to(kubeconfig: str, context: str, environ: Mapping[str, str]) -> Access | None:
+    """All that is needed to reach the cluster of `context`; None where the kubeconfig does not lead to one."""
+    try:
+        if kubeconfig and is_contents(kubeconfig):
+            config = parse_kubeconfig(kubeconfig)
+        else:
+            config = load_kubeconfig(environ, str(Path(kubeconfig).expanduser()) if kubeconfig else "")
+        name = context or config.current
+        return config.access(name) if name else None
+    except ClientError:
+        return None
 
 
 def _paths(environ: Mapping[str, str]) -> list[str]:

@@ -30,15 +30,21 @@ def kubernetes_object(name: str, manifest: Mapping[str, Any], opts: pulumi.Resou
 
 
 def kubernetes_provider(
-    name: str, context: str, kubeconfig: pulumi.Input[str] | None, identifier: str, opts: pulumi.ResourceOptions
+    name: str,
+    context: str,
+    kubeconfig: pulumi.Input[str] | None,
+    identifier: str,
+    settings: Mapping[str, pulumi.Input[Any]],
+    opts: pulumi.ResourceOptions,
 ) -> pulumi.ProviderResource:
     """A Kubernetes provider for one cluster.
 
     Not the SDK's own class: that copies the variable KUBECONFIG into the state, and a path of one machine is a
     change on every other. The plugin reads the variable itself. `identifier` is what makes it another cluster, so
     that renewed credentials replace nothing; a changed ConfigMap is updated, so that readers always find it.
+    `settings` are further properties, such as those of the stack's `kubernetes:` config.
     """
-    properties: dict[str, pulumi.Input[Any]] = {"enableConfigMapMutable": "true"}
+    properties: dict[str, pulumi.Input[Any]] = {"enableConfigMapMutable": "true", **settings}
     if context:
         properties["context"] = context
     if kubeconfig is not None:

@@ -15,6 +15,7 @@ from buildkit_builders import Builder, BuilderNode
 from buildkit_builders.errors import ConfigError
 from pulumi.runtime.config import set_all_config
 
+from buildclient.contract.cluster import Cluster
 from buildclient.contract.output import CONFIG_MAP_KEY, BuilderOutput
 from tests.preview.mocked import KUBECONFIG, Registered, run
 
@@ -112,8 +113,8 @@ def test_of_a_callers_provider_no_cluster_is_guessed(monkeypatch: pytest.MonkeyP
         registered, _ = run(program)
         return BuilderOutput.loads(by_name(registered)["kube-output"].inputs["data"][CONFIG_MAP_KEY]).cluster
 
-    assert tuple(cluster()) == ("", "")
-    assert tuple(cluster(context="team")) == ("team", "https://192.0.2.1:6443")
+    assert cluster() == Cluster()
+    assert cluster(context="team") == Cluster("team", "https://192.0.2.1:6443")
 
 
 def test_pods_come_after_the_namespace_and_the_output_after_the_pods() -> None:
@@ -176,8 +177,8 @@ def test_the_context_is_recorded_only_if_it_was_asked_for() -> None:
         registered, _ = run(builder(**args))
         return BuilderOutput.loads(by_name(registered)["kube-output"].inputs["data"][CONFIG_MAP_KEY]).cluster
 
-    assert tuple(cluster()) == ("", "https://192.0.2.1:6443")
-    assert tuple(cluster(context="team")) == ("team", "https://192.0.2.1:6443")
+    assert cluster() == Cluster("", "https://192.0.2.1:6443")
+    assert cluster(context="team") == Cluster("team", "https://192.0.2.1:6443")
 
 
 def test_a_node_stands_alone() -> None:

@@ -61,5 +61,5 @@ def test_a_pod_uses_its_own_cluster_when_no_context_has_the_server(tmp_path: Pat
     assert inside.server == "https://[fd00::1]:6443"
     recorded = Cluster("gone", "https://elsewhere.example")
     assert choose_access(two(), recorded, "", inside) is inside
-    with pytest.raises(UnreachableError, match=r"elsewhere\.example, which no context has \(config\)"):
+    with pytest.raises(UnreachableError, match=r"elsewhere\.example, to which no context leads \(config\)"):
         choose_access(two(), recorded, "", None)

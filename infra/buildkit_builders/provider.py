@@ -1,0 +1,131 @@
+"""The Kubernetes provider that a builder's objects go through: the caller's own, an inherited one, or one made here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pulumi
+from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
+
+from buildclient.contract.cluster import Cluster
+from buildclient.kube.identity import cluster_of, kube_system_uid
+from buildkit_builders.destination import Destination, Target, WrongCluster, decide
+from buildkit_builders.kubeconfig import access_to, find_cluster, is_contents
+from buildkit_builders.objects import kubernetes_provider
+from buildkit_builders.options.problems import Problems
+from buildkit_builders.recorded import only_mocks, read_recorded
+
+__all__ = ["MOVE", "Way", "given_provider", "way_to"]
+
+MOVE = "BUILDKIT_BUILDERS_MOVE"
+"""The variable that lets a builder go to another cluster than the one it is recorded in: `builders move` sets it."""
+_PACKAGE = "kubernetes"
+
+
+def given_provider(opts: pulumi.ResourceOptions | None) -> pulumi.ProviderResource | None:
+    """The provider that the options name, else the one that their parent has; None where neither is."""
+    if opts is None:
+        return None
+    providers = opts.providers or []
+    listed = list(providers.values()) if isinstance(providers, Mapping) else list(providers)
+    candidates = [*([opts.provider] if opts.provider else []), *listed]
+    named = next((provider for provider in candidates if provider.package == _PACKAGE), None)
+    return named or (opts.parent.get_provider(f"{_PACKAGE}:core/v1:ConfigMap") if opts.parent else None)
+
+
+class Way(NamedTuple):
+    """The way to a builder's cluster, as args and the stack's config name it."""
+
+    context: str
+    """Named by args or config, not the current one; empty for none."""
+    kubeconfig: str
+    """Contents, a path, or empty for the places where kubectl looks."""
+    secret: bool
+    """Whether the kubeconfig came from a secret of the config."""
+    target: Target
+    settings: Mapping[str, pulumi.Input[Any]]
+    """All other keys of the stack's `kubernetes:` config, for the provider."""
+
+    def destination(self, name: str) -> Destination:
+        """Where Builder `name` goes. Raises RunError for another cluster than the one it is in."""
+        try:
+            return decide(
+                read_recorded(name),
+                self.target,
+                named=self.context,
+                same_context=self._same_context,
+                uid=self._uid,
+                moving=os.environ.get(MOVE, "") not in ("", "0", "false"),
+            )
+        except WrongCluster as error:
+            raise pulumi.RunError(f"{name}: {error}") from None
+
+    def told(self) -> Destination:
+        """Where a provider of the caller's goes, as far as the args name it."""
+        return Destination(Cluster(self.context, self.target.server, ca=self.target.ca), "", "")
+
+    def provider(self, name: str, destination: Destination, parent: pulumi.Resource) -> pulumi.ProviderResource:
+        """A provider that goes to the destination and nowhere else."""
+        value: pulumi.Input[str] | None = None
+        context = destination.context
+        if self.kubeconfig:
+            contents = is_contents(self.kubeconfig)
+            path = self.kubeconfig if contents else str(Path(self.kubeconfig).expanduser().absolute())
+            value = pulumi.Output.secret(path) if contents or self.secret else path
+            if contents:
+                # It leads to one cluster by itself, and a renewed one may name its context otherwise.
+                context = self.context
+        options = pulumi.ResourceOptions(parent=parent)
+        return kubernetes_provider(f"{name}-kubernetes", context, value, destination.identifier, self.settings, options)
+
+    def _uid(self) -> str:
+        access = None if only_mocks() else access_to(self.kubeconfig, self.target.context, os.environ)
+        return kube_system_uid(access, os.environ) if access else ""
+
+    def _same_context(self, context: str) -> bool:
+        access = access_to(self.kubeconfig, context, os.environ)
+        if access is None:
+            return False
+        found = cluster_of(access)
+        return (found.server.rstrip("/"), found.ca) == (self.target.server.rstrip("/"), self.target.ca)
+
+
+def way_to(raw: Mapping[str, Any], problems: Problems, where: str, *, given: bool) -> Way:
+    """The way that `raw` (a builder's args) and the stack's config name; what is wrong is added to `problems`.
+
+    With a provider `given`, the current context may be another cluster than the provider's: then the target is known
+    only if the args themselves name it.
+    """
+    config = {} if given else _kubernetes_config()
+    named, path = (raw.get(key) or "" for key in ("context", "kubeconfig"))
+    if not (isinstance(named, str) and isinstance(path, str)):
+        return Way("", "", False, Target(), {})
+    context = named or str(config.pop("context", ""))
+    kubeconfig = path or str(config.pop("kubeconfig", ""))
+    secret = not path and bool(kubeconfig) and is_config_secret(f"{_PACKAGE}:kubeconfig")
+    config = {key: value for key, value in config.items() if key not in ("context", "kubeconfig")}
+    if given and not (context or kubeconfig):
+        return Way("", "", False, Target(), {})
+    target = find_cluster(kubeconfig, context, os.environ, problems, where)
+    access = access_to(kubeconfig, target.context, os.environ)
+    target = target._replace(ca=cluster_of(access).ca if access else "")
+    if not given and config.get("namespace"):
+        target = target._replace(namespace=str(config["namespace"]))
+    settings = {
+        key: pulumi.Output.secret(value) if is_config_secret(f"{_PACKAGE}:{key}") else value
+        for key, value in config.items()
+    }
+    return Way(context, kubeconfig, secret, target, settings)
+
+
+def _kubernetes_config() -> dict[str, Any]:
+    """The stack's config for provider Kubernetes, as Pulumi's own default provider would take it."""
+    found = {}
+    for key, value in {**get_config_env(), **CONFIG.get()}.items():
+        package, _, name = key.partition(":")
+        if package == _PACKAGE and value != "":
+            found[name] = value
+    return found
