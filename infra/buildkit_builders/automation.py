@@ -14,9 +14,11 @@ in this process and needs none. The user's selected stack stays selected.
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ from pulumi import automation as auto
 
 from buildclient.contract.output import BuilderOutput
 from buildkit_builders.command import Command, interrupt_all, interrupts, start_none_after
+from buildkit_builders.destination import MOVE
+from buildkit_builders.guard import check_clusters, clusters_in
 from buildkit_builders.results import Drift, Events, Preview, StackError, Update, explain, read_builder
 
 __all__ = ["Drift", "OnOutput", "Preview", "Project", "Stack", "StackError", "Update", "each"]
@@ -111,43 +115,55 @@ class Stack:
         self.project = project
         self._stack = stack
 
-    def preview(self, *, refresh: bool = False, on_output: OnOutput | None = None) -> Preview:
+    def preview(self, *, refresh: bool = False, move: bool = False, on_output: OnOutput | None = None) -> Preview:
         """What `up` would do. With `refresh` against the cluster as it is, else as the state knows it."""
         events = Events()
-        with explain(f"preview of stack {self.name}", events):
+        with self._moving(move), explain(f"preview of stack {self.name}", events):
             result = self._stack.preview(
                 refresh=refresh, diff=True, color="never", on_output=on_output, on_event=events.add
             )
-        return Preview(self.name, events.steps(), result.stdout)
+        return Preview(self.name, events.steps(), result.stdout, events.clusters())
 
-    def up(self, *, refresh: bool = False, on_output: OnOutput | None = None) -> Update:
-        """Make the cluster as the program says, and wait until the pods are ready."""
-        return self._update(
-            "update", lambda events: self._stack.up(refresh=refresh, on_output=on_output, on_event=events.add)
-        )
+    def up(self, *, refresh: bool = False, move: bool = False, on_output: OnOutput | None = None) -> Update:
+        """Make the cluster as the program says, and wait until the pods are ready.
+
+        With `move` a builder may go to another cluster than the one that it is in, and is deleted there.
+        """
+        with self._moving(move):
+            return self._update(
+                "update", lambda events: self._stack.up(refresh=refresh, on_output=on_output, on_event=events.add)
+            )
 
     def refresh(self, *, on_output: OnOutput | None = None) -> Update:
         """Take the cluster as it is into the state."""
-        return self._update("refresh", lambda events: self._stack.refresh(on_output=on_output, on_event=events.add))
+        rebind = self._check_clusters()
+        return self._update(
+            "refresh",
+            lambda events: self._stack.refresh(run_program=rebind, on_output=on_output, on_event=events.add),
+        )
 
     def drift(self, *, on_output: OnOutput | None = None) -> Drift:
         """Where the cluster is no longer as the state knows it. Changes neither."""
-        events = Events()
+        events, rebind = Events(), self._check_clusters()
         with explain(f"drift of stack {self.name}", events):
-            self._stack.preview_refresh(color="never", on_output=on_output, on_event=events.add)
+            self._stack.preview_refresh(run_program=rebind, color="never", on_output=on_output, on_event=events.add)
         return Drift(self.name, tuple(step for step in events.steps() if step.operation != "read"))
 
     def preview_destroy(self, *, on_output: OnOutput | None = None) -> Preview:
         """What `destroy` would delete."""
-        events = Events()
+        events, rebind = Events(), self._check_clusters()
         with explain(f"preview of stack {self.name}", events):
-            result = self._stack.preview_destroy(color="never", on_output=on_output, on_event=events.add)
-        return Preview(self.name, events.steps(), result.stdout)
+            result = self._stack.preview_destroy(
+                run_program=rebind, color="never", on_output=on_output, on_event=events.add
+            )
+        return Preview(self.name, events.steps(), result.stdout, self._clusters())
 
     def destroy(self, *, remove: bool = False, on_output: OnOutput | None = None) -> Update:
         """Delete all that the stack made; with `remove` also the stack itself, but not its config file."""
+        rebind = self._check_clusters()
         destroyed = self._update(
-            "destroy", lambda events: self._stack.destroy(on_output=on_output, on_event=events.add)
+            "destroy",
+            lambda events: self._stack.destroy(run_program=rebind, on_output=on_output, on_event=events.add),
         )
         if remove:
             with explain(f"removal of stack {self.name}"):
@@ -165,6 +181,26 @@ class Stack:
         if "builder" not in outputs:
             raise StackError(f"stack {self.name} has no builder; bring it up first")
         return read_builder(self.name, outputs["builder"])
+
+    @contextmanager
+    def _moving(self, move: bool) -> Iterator[None]:
+        variables = dict(self._stack.workspace.env_vars)
+        self._stack.workspace.env_vars = {**variables, **({MOVE: "1"} if move else {})}
+        try:
+            yield
+        finally:
+            self._stack.workspace.env_vars = variables
+
+    def _deployment(self) -> Mapping[str, Any] | None:
+        with explain(f"state of stack {self.name}"):
+            return self._stack.export_stack().deployment
+
+    def _check_clusters(self) -> bool:
+        """Raises StackError if the stack is in another cluster; returns whether its program must bind it anew."""
+        return check_clusters(self.name, self._deployment(), {**os.environ, **self._stack.workspace.env_vars})
+
+    def _clusters(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(str(found.recorded.cluster) for found in clusters_in(self._deployment())))
 
     def _update(self, what: str, act: Callable[[Events], Any]) -> Update:
         events, started = Events(), time.monotonic()

@@ -14,6 +14,7 @@ from buildkit_builders.node import BuilderNode
 from buildkit_builders.objects import kubernetes_object
 from buildkit_builders.provider import Way, given_provider, way_to
 from buildkit_builders.recorded import BUILDER_TYPE
+from buildkit_builders.results import CLUSTER
 from buildkit_builders.spec import BuilderSpec, check_builder
 
 __all__ = ["Builder"]
@@ -47,6 +48,8 @@ class Builder(pulumi.ComponentResource):
         destination = way.told() if given else way.destination(name)
         super().__init__(BUILDER_TYPE, name, {}, opts)
         provider = given or way.provider(name, destination, self)
+        if not given:
+            pulumi.log.info(f"{CLUSTER}{destination}", self)
         children = pulumi.ResourceOptions(parent=self, provider=provider)
         namespaces = self._namespaces(name, spec, children)
         self.nodes = [

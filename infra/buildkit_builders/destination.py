@@ -13,7 +13,10 @@ from typing import NamedTuple
 from buildclient.contract.cluster import Cluster, same_cluster
 from buildkit_builders.recorded import Recorded
 
-__all__ = ["Destination", "Target", "WrongCluster", "decide"]
+__all__ = ["MOVE", "Destination", "Target", "WrongCluster", "decide"]
+
+MOVE = "BUILDKIT_BUILDERS_MOVE"
+"""The variable that lets a builder go to another cluster than the one it is recorded in: `builders move` sets it."""
 
 
 class Target(NamedTuple):
@@ -35,6 +38,10 @@ class Destination(NamedTuple):
     """The provider's `clusterIdentifier`."""
     context: str
     """The context that the provider is bound to, so that it deletes there or nowhere; empty where none is known."""
+
+    def __str__(self) -> str:
+        by = f" by context {self.context}" if self.context else ""
+        return f"{self.cluster.server or 'not known'}{by}"
 
 
 class WrongCluster(Exception):

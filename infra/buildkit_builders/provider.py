@@ -12,16 +12,14 @@ from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
 from buildclient.contract.cluster import Cluster
 from buildclient.kube.identity import cluster_of, kube_system_uid
-from buildkit_builders.destination import Destination, Target, WrongCluster, decide
+from buildkit_builders.destination import MOVE, Destination, Target, WrongCluster, decide
 from buildkit_builders.kubeconfig import access_to, find_cluster, is_contents
 from buildkit_builders.objects import kubernetes_provider
 from buildkit_builders.options.problems import Problems
 from buildkit_builders.recorded import only_mocks, read_recorded
 
-__all__ = ["MOVE", "Way", "given_provider", "way_to"]
+__all__ = ["Way", "given_provider", "way_to"]
 
-MOVE = "BUILDKIT_BUILDERS_MOVE"
-"""The variable that lets a builder go to another cluster than the one it is recorded in: `builders move` sets it."""
 _PACKAGE = "kubernetes"
 
 

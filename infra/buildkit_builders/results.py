@@ -13,8 +13,10 @@ from pulumi.automation import events as engine
 
 from buildclient.contract.output import BuilderOutput, OutputError
 
-__all__ = ["Drift", "Events", "Preview", "StackError", "Step", "Update", "explain", "read_builder"]
+__all__ = ["CLUSTER", "Drift", "Events", "Preview", "StackError", "Step", "Update", "explain", "read_builder"]
 
+CLUSTER = "cluster: "
+"""How the line begins in which a program says where a builder goes."""
 _QUIET = frozenset(["same", "read", "refresh"])
 _COLOUR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
 
@@ -41,6 +43,8 @@ class Preview(NamedTuple):
     steps: tuple[Step, ...]
     text: str
     """The preview as Pulumi prints it."""
+    clusters: tuple[str, ...] = ()
+    """The clusters that it concerns, as far as the stack's builders tell."""
 
     @property
     def changes(self) -> Mapping[str, int]:
@@ -96,6 +100,7 @@ class Events:
     def __init__(self) -> None:
         self._steps: dict[tuple[str, str], Step] = {}
         self._errors: list[str] = []
+        self._clusters: dict[str, None] = {}
 
     def add(self, event: engine.EngineEvent) -> None:
         """Take one event."""
@@ -106,6 +111,8 @@ class Events:
             stack = not name or "pulumi:pulumi:Stack" in (diagnostic.urn or "")
             if text:
                 self._errors.append(text if stack else f"{name}: {text}")
+        if diagnostic and diagnostic.message.startswith(CLUSTER):
+            self._clusters[_COLOUR.sub("", diagnostic.message).removeprefix(CLUSTER).strip()] = None
         for one in (event.resource_pre_event, event.res_outputs_event):
             if one and one.metadata:
                 self._step(one.metadata)
@@ -119,6 +126,10 @@ class Events:
         step = Step(operation, metadata.type, metadata.urn.rpartition("::")[2], tuple(paths))
         known = self._steps.get((operation, metadata.urn))
         self._steps[operation, metadata.urn] = known if known and known.paths and not paths else step
+
+    def clusters(self) -> tuple[str, ...]:
+        """The clusters that the program's builders go to."""
+        return tuple(self._clusters)
 
     def steps(self) -> tuple[Step, ...]:
         """The steps that change something, in the order in which they began."""

@@ -84,12 +84,31 @@ def up(project: str, stack: str | None, output: str, refresh: bool, yes: bool) -
     \b
     Example: builders up --stack dev --yes
     """
+    return _up(project, stack, output, refresh=refresh, yes=yes, move=False)
+
+
+@_command
+@_stack_options
+@_yes
+def move(project: str, stack: str | None, output: str, yes: bool) -> int:
+    """Make a stack's builder in the cluster at hand, and delete it in the one that it is in.
+
+    Both must be in the kubeconfig. Its cache does not come along. Shows what would change and asks.
+
+    \b
+    Example: kubectl config use-context new && builders move --stack dev
+    """
+    return _up(project, stack, output, refresh=False, yes=yes, move=True)
+
+
+def _up(project: str, stack: str | None, output: str, *, refresh: bool, yes: bool, move: bool) -> int:
     _can_ask(yes)
     chosen = _stack(project, stack)
     if not yes:
-        planned = chosen.preview(refresh=refresh, on_output=_progress)
-        _ask(planned.steps, f"Make these {len(planned.steps)} changes to stack {chosen.name}?")
-    done = chosen.up(refresh=refresh, on_output=_progress)
+        planned = chosen.preview(refresh=refresh, move=move, on_output=_progress)
+        changes = f"{len(planned.steps)} changes to stack {chosen.name}{_in(planned.clusters)}"
+        _ask(planned.steps, f"Make these {changes}?")
+    done = chosen.up(refresh=refresh, move=move, on_output=_progress)
     outputs = {name: "[secret]" if name in done.secret else value for name, value in done.outputs.items()}
     _report(output, stack=done.stack, steps=done.steps, seconds=done.seconds, outputs=outputs)
     return 0
@@ -147,7 +166,8 @@ def destroy(project: str, stack: str | None, output: str, remove: bool, yes: boo
     chosen = _stack(project, stack, create=False)
     if not yes:
         planned = chosen.preview_destroy(on_output=_progress)
-        _ask(planned.steps, f"Delete these {len(planned.steps)} resources of stack {chosen.name}?")
+        resources = f"{len(planned.steps)} resources of stack {chosen.name}{_in(planned.clusters)}"
+        _ask(planned.steps, f"Delete these {resources}?")
     done = chosen.destroy(remove=remove, on_output=_progress)
     _report(output, stack=done.stack, steps=done.steps, seconds=done.seconds)
     return 0
@@ -212,6 +232,10 @@ def _can_ask(yes: bool) -> None:
     """Refuses at once, not after a preview, where there is no one to be asked."""
     if not yes and (os.environ.get("CI") or not (sys.stdin and sys.stdin.isatty())):
         raise click.UsageError("Missing option '--yes': there is no terminal to ask at.", click.get_current_context())
+
+
+def _in(clusters: tuple[str, ...]) -> str:
+    return f", cluster {', '.join(clusters)}" if clusters else ""
 
 
 def _ask(steps: tuple[Step, ...], question: str) -> None:
