@@ -53,8 +53,11 @@ CASES = {
 def test_reads_what_the_official_client_reads(name: str, tmp_path: Path) -> None:
     """Server, trust, credentials and proxy are those that `kubernetes.config` finds in the same file."""
     kubernetes_client = pytest.importorskip("kubernetes.client")
+    from kubernetes import __version__ as version
     from kubernetes import config as oracle
 
+    if name == "proxy" and int(version.partition(".")[0]) < 37:
+        pytest.skip(f"kubernetes {version} does not read proxy-url")
     path = written(tmp_path, "config", CASES[name])
     theirs = kubernetes_client.Configuration()
     oracle.load_kube_config(config_file=path, client_configuration=theirs)
