@@ -13,7 +13,7 @@ test: venv ## all tests, on the real parts
 	@$(BIN)/python -m localcluster up && $(BIN)/python -m pytest
 
 check: venv ## format, types, import arrows, fast tests
-	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/python -m pytest -q -n 2 -m "not cluster and not slow" tests
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/python -m pytest -q -n 4 -m "not cluster and not slow" tests
 
 lowest: ## fast tests with the lowest versions that pyproject.toml allows
 	@$(PYTHON) -m tests.versions --lowest

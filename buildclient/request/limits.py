@@ -23,7 +23,7 @@ __all__ = [
     "parse_ulimits",
 ]
 
-_SIZE = re.compile(r"([0-9]*\.?[0-9]*) ?([A-Za-z]*)")
+_SIZE = re.compile(r"([0-9]*(?:\.[0-9]*)?) ?([A-Za-z]*)")
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _ULIMITS = frozenset(
     """

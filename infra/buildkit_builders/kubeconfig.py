@@ -42,7 +42,7 @@ def find_cluster(
         documents = [_parse(kubeconfig, key, "the kubeconfig's contents", problems)]
     else:
         paths = [kubeconfig] if kubeconfig else _paths(environ)
-        for path in (Path(one).expanduser() for one in paths):
+        for path in (Path(os.path.expanduser(one)) for one in paths):
             if _is_file(path):
                 documents.append(_load(path, key, problems))
             elif kubeconfig:
@@ -68,7 +68,7 @@ def access_to(kubeconfig: str, context: str, environ: Mapping[str, str]) -> Acce
         if kubeconfig and is_contents(kubeconfig):
             config = parse_kubeconfig(kubeconfig)
         else:
-            config = load_kubeconfig(environ, str(Path(kubeconfig).expanduser()) if kubeconfig else "")
+            config = load_kubeconfig(environ, os.path.expanduser(kubeconfig))
         name = context or config.current
         return config.access(name) if name else None
     except ClientError:
