@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
-from urllib.parse import urlencode
+from urllib.parse import urlsplit
 
 from buildclient.base.errors import UnreachableError
 from buildclient.kube.api import KubeApi, api_failure
@@ -114,8 +114,9 @@ class ExecEndpoint:
     def _url(self) -> str:
         query = [*(("command", word) for word in _COMMAND), ("container", self._container)]
         query += [("stdin", "true"), ("stdout", "true"), ("stderr", "true")]
-        server = self._api.access.server.rstrip("/")
-        return f"{server}/api/v1/namespaces/{self._namespace}/pods/{self._pod}/exec?{urlencode(query)}"
+        server = urlsplit(self._api.access.server)
+        target = self._api.target(f"/api/v1/namespaces/{self._namespace}/pods/{self._pod}/exec", query)
+        return f"{server.scheme}://{server.netloc}{target}"
 
 
 class ExecConnection:
