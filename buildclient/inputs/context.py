@@ -44,7 +44,7 @@ class Prepared(NamedTuple):
     """`filename`, `context`, `dockerfilekey` and what named contexts add."""
     shared_key: str
     """The context's base name: equal ones make uploads incremental."""
-    uploads: Mapping[str, str]
+    uploads: Mapping[str, BinaryIO]
     """Files that the daemon fetches, by id: a context that came as an archive."""
 
     def services(self) -> Sequence[Service]:
@@ -82,7 +82,7 @@ class _Inputs:
         self.dirs: dict[str, LocalDir] = {}
         self.attrs: dict[str, str] = {}
         self.shared_key = ""
-        self.uploads: dict[str, str] = {}
+        self.uploads: dict[str, BinaryIO] = {}
 
     def context(self) -> None:
         path, dockerfile = self._request.context, self._request.dockerfile
@@ -91,7 +91,7 @@ class _Inputs:
         if path == "-":
             self._from_stdin()
         elif os.path.isdir(path):
-            self.dirs["context"] = LocalDir(path)
+            self.dirs["context"] = self._local(path)
             self.shared_key = os.path.basename(os.path.abspath(path))
             if dockerfile == "-":
                 self._content = self._read_stdin()
@@ -123,7 +123,7 @@ class _Inputs:
         if self._folder:
             if not os.path.isdir(self._folder):
                 raise InvalidBuild(_no_folder(self._folder))
-            self.dirs["dockerfile"] = LocalDir(self._folder)
+            self.dirs["dockerfile"] = self._local(self._folder)
             name = _lower_case(self._folder, name)
         self.attrs["filename"] = name
 
@@ -144,7 +144,7 @@ class _Inputs:
                 reason = (error.strerror or "").lower()
                 raise InvalidBuild(f"failed to get build context {name}: stat {path}: {reason}") from None
             local = f"_{name}" if name in ("context", "dockerfile") else name
-            self.dirs[local] = LocalDir(path)
+            self.dirs[local] = self._local(path)
             self.attrs[f"context:{name}"] = f"local:{local}"
             self.attrs[f"sharedkey:localdir:{name}"] = os.path.basename(os.path.abspath(path))
 
@@ -155,26 +155,38 @@ class _Inputs:
         if not head:
             return
         if _is_archive(head):
-            # Kept in a file: each node fetches it, and it may be larger than memory.
+            import tempfile
+
+            # Kept in a file: each node fetches it, and it may be larger than memory. The file has no name, so that
+            # nothing takes its place, and nothing is left of it.
             name = secrets.token_hex(13)
-            path = os.path.join(self._temporary(), "context")
-            with open(path, "wb") as file:
-                file.write(head)
-                while piece := self._stdin.read(_CHUNK):
-                    file.write(piece)
-            self.uploads[name] = path
+            file = self._stack.enter_context(tempfile.TemporaryFile(prefix="buildclient-"))  # noqa: SIM115
+            file.write(head)
+            while piece := self._stdin.read(_CHUNK):
+                file.write(piece)
+            file.flush()
+            self.uploads[name] = file
             self.attrs["context"] = address(name)
             return
         if self._request.dockerfile:
             raise InvalidBuild("ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles")
         self._content = head + self._read_stdin(_MAX_DOCKERFILE - len(head))
-        self.dirs["context"] = LocalDir(self._temporary())
+        self.dirs["context"] = self._local(self._temporary())
 
     def _read_stdin(self, most: int = _MAX_DOCKERFILE) -> bytes:
         data = self._stdin.read(most + 1)
         if len(data) > most:
             raise UsageError(f"the Dockerfile on standard input is longer than {_MAX_DOCKERFILE >> 20} MiB")
         return data
+
+    def _local(self, path: str) -> LocalDir:
+        """A folder that the daemon may read, held open: a result of the build may come into its place."""
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise InvalidBuild(f"open {path}: {(error.strerror or '').lower()}") from None
+        self._stack.callback(os.close, handle)
+        return LocalDir(path, handle)
 
     def _temporary(self) -> str:
         # Here and elsewhere: most builds have no use for them, and a cached one is mostly imports.

@@ -10,6 +10,7 @@ import os
 import posixpath
 from collections.abc import Iterable
 
+from buildclient.base.folders import Folders
 from buildclient.inputs.globs import PatternError, glob_match
 
 __all__ = ["follow_paths", "with_followed"]
@@ -18,26 +19,26 @@ _LIMIT = 10_000
 """Resolved paths; a tree of links that needs more is a loop of wildcards."""
 
 
-def with_followed(root: bytes, includes: Iterable[str], paths: Iterable[str]) -> list[str]:
+def with_followed(folders: Folders, includes: Iterable[str], paths: Iterable[str]) -> list[str]:
     """Include patterns for given ones and followed paths; empty means that everything is included.
 
     What is left out as lying below another depends on the order, as in fsutil.
     """
-    targets = follow_paths(root, paths)
+    targets = follow_paths(folders, paths)
     return _without_nested([*includes, *targets]) if targets else list(includes)
 
 
-def follow_paths(root: bytes, paths: Iterable[str]) -> list[str]:
+def follow_paths(folders: Folders, paths: Iterable[str]) -> list[str]:
     """The paths and every path that links on the way lead to; empty when one is the root itself."""
-    resolver = _Resolver(root)
+    resolver = _Resolver(folders)
     for path in paths:
         resolver.add(path)
     return _without_nested(sorted(resolver.resolved))
 
 
 class _Resolver:
-    def __init__(self, root: bytes) -> None:
-        self._root = root
+    def __init__(self, folders: Folders) -> None:
+        self._folders = folders
         self.resolved: set[str] = set()
 
     def add(self, path: str) -> None:
@@ -65,8 +66,8 @@ class _Resolver:
         if _has_wildcard(name):
             found: list[str] = []
             try:
-                names = sorted(os.listdir(os.path.join(self._root, _raw(folder))))
-            except OSError:
+                names = sorted(map(os.fsencode, os.listdir(self._folders.at(_raw(folder)))))
+            except (OSError, ValueError):
                 return None
             for entry in names:
                 text = _text(entry)
@@ -79,8 +80,9 @@ class _Resolver:
         if path in (".", "/"):
             return None
         try:
-            target = _text(os.readlink(os.path.join(self._root, _raw(path))))
-        except OSError:
+            folder, name = posixpath.split(path)
+            target = _text(os.readlink(_raw(name), dir_fd=self._folders.at(_raw(folder))))
+        except (OSError, ValueError):
             return None
         target = posixpath.normpath(target)
         if target.startswith("/"):
@@ -93,7 +95,8 @@ def _text(raw: bytes) -> str:
 
 
 def _raw(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
+    """A resolved path below the root, as bytes; what has no bytes (a lone surrogate) is nowhere."""
+    return text.strip("/").encode("utf-8", "surrogateescape")
 
 
 def _matches(pattern: str, name: str) -> bool:

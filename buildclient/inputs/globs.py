@@ -2,16 +2,20 @@
 
 * `glob_match` is Go's filepath.Match, which followed paths use, and which checks an ignore pattern beforehand.
 * `compile_pattern` is moby/patternmatcher, which turns a pattern into a regular expression of Go's: that is made
-  here with all its oddities, and then spelled for Python.
+  here with all its oddities, and matched by `expression`.
+
+Patterns come from a Dockerfile's author and from the daemon: whatever they are, matching takes time in proportion to
+pattern and path.
 
 Held to Go's own answers by tests/unit/data/context_filter.jsonl.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
+
+from buildclient.inputs.expression import ExpressionError, matcher
 
 __all__ = ["PatternError", "compile_pattern", "glob_match"]
 
@@ -39,6 +43,7 @@ def glob_match(pattern: str, name: str) -> bool:
             end = start + len(tests)
             fits = end <= len(name) if rest else end == len(name)
             if fits and all(test(char) for test, char in zip(tests, name[start:end], strict=True)):
+                # The first place will do: what a later one leads to, the next star reaches from here as well.
                 name = name[end:]
                 break
             if name[start : start + 1] == "/":
@@ -48,6 +53,7 @@ def glob_match(pattern: str, name: str) -> bool:
     return not name
 
 
+@lru_cache(maxsize=1024)
 def _chunk(pattern: str) -> tuple[bool, str, str]:
     """Whether a pattern starts with stars, what is between them and the next, and the rest."""
     text = pattern.lstrip("*")
@@ -62,7 +68,8 @@ def _chunk(pattern: str) -> tuple[bool, str, str]:
     return text != pattern, text[:at], text[at:]
 
 
-def _tests(chunk: str) -> list[Callable[[str], bool]]:
+@lru_cache(maxsize=1024)
+def _tests(chunk: str) -> Sequence[Callable[[str], bool]]:
     """One test for each character that a part of a pattern without stars matches. Raises PatternError."""
     tests: list[Callable[[str], bool]] = []
     at = 0
@@ -130,10 +137,9 @@ def compile_pattern(text: str) -> Callable[[str], bool]:
         bare = end[1:] if end.startswith("/") else None
         return lambda path: path.endswith(end) or path == bare
     try:
-        found = re.compile(_python(expression), re.ASCII).search
-    except (re.error, PatternError):
+        return matcher(expression)
+    except ExpressionError:
         return _refuse
-    return lambda path: found(path) is not None
 
 
 def _refuse(path: str) -> bool:
@@ -175,7 +181,8 @@ def _translate(text: str) -> tuple[str, str]:
                 at += 1
                 kind = "regexp"
             else:
-                out.append("\\\\")
+                # It quotes the `$` behind it, so that the end is anywhere.
+                out.append("\\")
         elif char in "[]":
             out.append(char)
             kind = "regexp"
@@ -183,64 +190,3 @@ def _translate(text: str) -> tuple[str, str]:
             out.append(char)
         first = False
     return kind, f"^{''.join(out)}$"
-
-
-_ESCAPES = {**{char: f"\\{char}" for char in "afnrtvdDsSwWbBA"}, "z": r"\Z"}
-"""Escapes of letters and digits that Go knows as well; all others are refused."""
-
-
-def _python(expression: str) -> str:
-    """Python's spelling of an expression of Go's: classes and escapes differ. Raises PatternError."""
-    out, at = [], 0
-    while at < len(expression):
-        char = expression[at]
-        at += 1
-        if char == "\\":
-            out.append(_escape(expression[at]))
-            at += 1
-        elif char == "[":
-            end, spelled = _go_class(expression, at)
-            out.append(spelled)
-            at = end
-        elif char == "$":
-            # Python's would match before a newline at the end, too.
-            out.append(r"\Z")
-        elif char == "{" and expression[at : at + 1] == ",":
-            # No repetition in Go.
-            out.append(r"\{")
-        else:
-            out.append(char)
-    return "".join(out)
-
-
-def _escape(char: str) -> str:
-    if not (char.isascii() and char.isalnum()):
-        return re.escape(char)
-    if char not in _ESCAPES:
-        raise PatternError(_SYNTAX)
-    return _ESCAPES[char]
-
-
-def _go_class(text: str, at: int) -> tuple[int, str]:
-    """Reads a class of Go's regexp after its `[`: where it ends, and Python's spelling."""
-    out = ["[^" if text[at : at + 1] == "^" else "["]
-    at += len(out[0]) - 1
-    first = True
-    while first or text[at : at + 1] != "]":
-        first = False
-        low, at = _go_member(text, at)
-        out.append(low)
-        if text[at : at + 1] == "-" and text[at + 1 : at + 2] not in ("", "]"):
-            high, at = _go_member(text, at + 1)
-            out.append(f"-{high}")
-    return at + 1, "".join(out) + "]"
-
-
-def _go_member(text: str, at: int) -> tuple[str, int]:
-    if at >= len(text):
-        raise PatternError(_SYNTAX)
-    if text[at] != "\\":
-        return re.escape(text[at]), at + 1
-    if at + 1 >= len(text):
-        raise PatternError(_SYNTAX)
-    return _escape(text[at + 1]), at + 2

@@ -19,6 +19,8 @@ from buildclient.inputs.globs import PatternError, compile_pattern, glob_match
 
 __all__ = ["ROOT", "Filter", "Matcher", "Verdict"]
 
+_MAX_PATTERNS, _MAX_LENGTH = 20_000, 4096
+"""Patterns in a list, and characters in one of them (as in a path); a daemon that sends more is up to no good."""
 _GLOB = frozenset("*[]?^\\")
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 """What Go's strings.TrimSpace takes away; Python's strip takes U+001C to U+001F as well."""
@@ -46,7 +48,11 @@ class Matcher:
         A pattern that only its regular expression cannot hold (`[z-a]`) is refused when it is first needed.
         """
         self.patterns: list[Pattern] = []
+        if len(patterns) > _MAX_PATTERNS:
+            raise PatternError(f"{len(patterns)} patterns are too many (more than {_MAX_PATTERNS})")
         for given in patterns:
+            if len(given) > _MAX_LENGTH:
+                raise PatternError(f"pattern of {len(given)} characters is too long (more than {_MAX_LENGTH})")
             text = given.strip(_SPACE)
             if not text:
                 continue
@@ -137,7 +143,10 @@ def _matcher(kind: str, patterns: Sequence[str]) -> Matcher | None:
     try:
         return Matcher(patterns)
     except PatternError as error:
-        raise PatternError(f"invalid {kind}patterns: [{' '.join(patterns)}]: {error}") from None
+        shown = " ".join(patterns)
+        if len(shown) > _MAX_LENGTH:
+            shown = f"{shown[:_MAX_LENGTH]}…"
+        raise PatternError(f"invalid {kind}patterns: [{shown}]: {error}") from None
 
 
 def _ask(kind: str, matcher: Matcher, path: str, parent: tuple[bool, ...] | None) -> tuple[bool, tuple[bool, ...]]:

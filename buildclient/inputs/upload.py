@@ -7,8 +7,10 @@ of `urlpath`.
 from __future__ import annotations
 
 import asyncio
+import os
 import posixpath
 from collections.abc import Mapping
+from typing import BinaryIO
 
 from buildclient.session.call import Call, Code, Service, Status
 from buildclient.session.wire import bytes_message
@@ -24,17 +26,18 @@ def address(name: str) -> str:
     return f"http://buildkit-session/{name}"
 
 
-def upload(files: Mapping[str, str]) -> Service:
-    """The service for these files, by id; none where there are none."""
+def upload(files: Mapping[str, BinaryIO]) -> Service:
+    """The service for these files, by id; none where there are none. Each may be fetched several times at once."""
 
     async def pull(call: Call) -> None:
         name = posixpath.basename(next(iter(call.metadata.get("urlpath", ())), ""))
         if name not in files:
             raise Status(Code.UNKNOWN, f"no http response from session for {name}")
         try:
-            with open(files[name], "rb") as file:
-                while piece := await asyncio.to_thread(file.read, _CHUNK):
-                    await call.write(bytes_message(piece))
+            handle, at = files[name].fileno(), 0
+            while piece := await asyncio.to_thread(os.pread, handle, _CHUNK, at):
+                await call.write(bytes_message(piece))
+                at += len(piece)
         except OSError as error:
             raise Status(Code.UNKNOWN, str(error)) from None
 

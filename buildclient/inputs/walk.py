@@ -1,6 +1,7 @@
 """Walks a context and encodes its entries as the daemon expects them: depth first, siblings by raw bytes.
 
-Runs in a thread of its own, handing over batches, so that the first STATs leave while the rest is still walked.
+Runs in a thread of its own, handing over batches, so that the first STATs leave while the rest is still walked. All
+is looked at by handles below the context's: a folder that becomes a link meanwhile does not lead out of it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import stat as st
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from buildclient.base.folders import Folders
 from buildclient.inputs.ignore import ROOT, Filter, Verdict
 from buildclient.session.diffcopy import encode_stat, go_mode
 
@@ -41,18 +43,21 @@ class _Pending(NamedTuple):
 class _Level(NamedTuple):
     """A folder whose entries are being looked at."""
 
-    entries: Iterator[os.DirEntry[bytes]]
+    entries: Iterator[tuple[bytes, bool]]
+    """Names, and whether they are folders."""
     prefix: bytes
     """Its relative path with a slash behind, empty at the root."""
+    path: bytes
     verdict: Verdict
 
 
 class Walk:
     """One walk over one folder."""
 
-    def __init__(self, root: bytes, chosen: Filter) -> None:
-        """`root` is the folder's path; `chosen` says what is sent."""
-        self._root = root
+    def __init__(self, folders: Folders, chosen: Filter) -> None:
+        """`chosen` says what is sent of a folder."""
+        self._folders = folders
+        self._stopped = False
         self._filter = chosen
         self._next = 0
         self._packets: list[bytes] = []
@@ -60,14 +65,20 @@ class Walk:
         self._links: dict[tuple[int, int], bytes] = {}
         self._pending: list[_Pending] = []
 
+    def stop(self) -> None:
+        """Ends the walk at its next entry; from another thread."""
+        self._stopped = True
+
     def batches(self) -> Iterator[Batch]:
         """The entries, the root itself excluded; the last batch says so. Raises WalkError, PatternError."""
         # A stack of our own, since folders may be nested deeper than Python's calls.
-        levels = [_Level(iter(_listing(self._root)), b"", ROOT)]
+        levels = [_Level(iter(self._listing(b"")), b"", b"", ROOT)]
         while levels:
             level = levels[-1]
-            for entry in level.entries:
-                below = self._entry(entry, level)
+            for name, folder in level.entries:
+                if self._stopped:
+                    return
+                below = self._entry(name, folder, level)
                 if below:
                     levels.append(below)
                     break
@@ -75,7 +86,7 @@ class Walk:
                     yield self._batch(done=False)
             else:
                 levels.pop()
-                if self._pending and self._pending[-1].path + b"/" == level.prefix:
+                if self._pending and self._pending[-1].path == level.path:
                     self._pending.pop()
         yield self._batch(done=True)
 
@@ -84,10 +95,9 @@ class Walk:
         self._packets, self._files = [], {}
         return batch
 
-    def _entry(self, entry: os.DirEntry[bytes], level: _Level) -> _Level | None:
+    def _entry(self, name: bytes, folder: bool, level: _Level) -> _Level | None:
         """Sends one entry if it is chosen; gives the level below it if that is to be walked."""
-        path = level.prefix + entry.name
-        folder = entry.is_dir(follow_symlinks=False)
+        path = level.prefix + name
         verdict = ROOT
         if not self._filter.passes_all:
             # Not fsdecode: patterns are UTF-8, whatever the locale.
@@ -96,37 +106,53 @@ class Walk:
             if not verdict.send and not verdict.descend:
                 return None
         try:
-            info = entry.stat(follow_symlinks=False)
+            handle = self._folders.at(level.path)
+            info = os.stat(name, dir_fd=handle, follow_symlinks=False)
             if verdict.send:
-                self._flush_folders()
-                self._emit(path, entry.path, info)
+                if self._pending:
+                    self._flush_folders()
+                    handle = self._folders.at(level.path)
+                self._emit(path, handle, name, info)
             if not (folder and verdict.descend):
                 return None
-            entries = _listing(entry.path, needed=verdict.send)
-        except (FileNotFoundError, NotADirectoryError):
+            entries = self._listing(path, needed=verdict.send)
+        except FileNotFoundError:
             # It vanished while we walked; what is gone is not sent.
             return None
         except OSError as error:
-            raise WalkError(f"lstat {os.fsdecode(entry.path)}: {(error.strerror or '').lower()}") from None
+            raise WalkError(f"lstat {self._folders.path(path)}: {(error.strerror or '').lower()}") from None
         if not verdict.send:
             self._pending.append(_Pending(path, info))
-        return _Level(iter(entries), path + b"/", verdict)
+        return _Level(iter(entries), path + b"/", path, verdict)
+
+    def _listing(self, path: bytes, *, needed: bool = True) -> Sequence[tuple[bytes, bool]]:
+        """A folder's entries, by raw name; none of one that is closed to us and not `needed`, as in fsutil."""
+        try:
+            with os.scandir(self._folders.at(path)) as entries:
+                return sorted((os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries)
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            if isinstance(error, PermissionError) and not needed:
+                return ()
+            raise WalkError(f"open {self._folders.path(path)}: {(error.strerror or '').lower()}") from None
 
     def _flush_folders(self) -> None:
         """Sends the folders above what is about to be sent, which themselves did not match."""
-        if self._pending:
-            pending, self._pending = self._pending, []
-            for folder in pending:
-                self._emit(folder.path, os.path.join(self._root, folder.path), folder.info)
+        pending, self._pending = self._pending, []
+        for folder in pending:
+            above, _, name = folder.path.rpartition(b"/")
+            self._emit(folder.path, self._folders.at(above), name, folder.info)
 
-    def _emit(self, path: bytes, absolute: bytes, info: os.stat_result) -> None:
+    def _emit(self, path: bytes, handle: int, name: bytes, info: os.stat_result) -> None:
+        """Sends what stands under a name in the folder of this handle."""
         mode, link, size = info.st_mode, b"", info.st_size
         kind = st.S_IFMT(mode)
         device = (0, 0)
         if kind == st.S_IFDIR:
             size = 0
         elif kind == st.S_IFLNK:
-            link = os.readlink(absolute)
+            link = os.readlink(name, dir_fd=handle)
         else:
             if kind in (st.S_IFBLK, st.S_IFCHR):
                 device = (os.major(info.st_rdev), os.minor(info.st_rdev))
@@ -136,28 +162,12 @@ class Walk:
         if kind not in _SPECIAL:
             # Every regular file, sockets included; the daemon asks for no hard link's content.
             self._files[self._next] = path
-        self._packets.append(encode_stat(path, go_mode(mode), size, info.st_mtime_ns, link, device, _xattrs(absolute)))
+        xattrs = _xattrs(b"/proc/self/fd/%d/%s" % (handle, name))
+        self._packets.append(encode_stat(path, go_mode(mode), size, info.st_mtime_ns, link, device, xattrs))
         self._next += 1
 
 
 _SPECIAL = frozenset((st.S_IFDIR, st.S_IFLNK, st.S_IFBLK, st.S_IFCHR, st.S_IFIFO))
-
-
-def _listing(folder: bytes, *, needed: bool = True) -> Sequence[os.DirEntry[bytes]]:
-    """A folder's entries, by raw name. One that is not sent itself may be closed to us (fsutil takes it as empty)."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=_name)
-    except (FileNotFoundError, NotADirectoryError):
-        return ()
-    except OSError as error:
-        if isinstance(error, PermissionError) and not needed:
-            return ()
-        raise WalkError(f"open {os.fsdecode(folder)}: {(error.strerror or '').lower()}") from None
-
-
-def _name(entry: os.DirEntry[bytes]) -> bytes:
-    return entry.name
 
 
 def _xattrs(path: bytes) -> dict[bytes, bytes] | None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
 import stat as st
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from buildclient.inputs import walk as walk_module
+from buildclient.base.folders import Folders
 from buildclient.inputs.filesync import LocalDir, filesync
 from buildclient.inputs.ignore import Filter
 from buildclient.inputs.walk import Walk, WalkError
@@ -75,8 +77,10 @@ async def _copy(folder: Path, *, early: bool = False, **metadata: tuple[str, ...
     return Copied(stats, {stats[number].path: contents.get(number, b"") for number in wanted})
 
 
-def _listed(folder: Path) -> list[Stat]:
-    packets = [packet for batch in Walk(os.fsencode(folder), Filter()).batches() for packet in batch.packets]
+def _listed(folder: Path, excludes: tuple[str, ...] = (), way: type[Folders] = Folders) -> list[Stat]:
+    with closing(way.of(folder)) as folders:
+        walk = Walk(folders, Filter([], excludes))
+        packets = [packet for batch in walk.batches() for packet in batch.packets]
     return [stat for stat in (decode(packet).stat for packet in packets) if stat]
 
 
@@ -200,9 +204,8 @@ def test_a_hard_link_names_the_first_path_that_was_sent(tmp_path: Path) -> None:
     _touch(tmp_path, b"a/1", b"abc")
     for name in ("a/2", "b", "c"):
         os.link(tmp_path / "a/1", tmp_path / name)
-    walk = Walk(os.fsencode(tmp_path), Filter([], ["a"]))
-    stats = [decode(packet).stat for batch in walk.batches() for packet in batch.packets]
-    assert [(s.path, s.linkname, s.size) for s in stats if s] == [(b"b", b"", 3), (b"c", b"b", 3)]
+    stats = _listed(tmp_path, ("a",))
+    assert [(s.path, s.linkname, s.size) for s in stats] == [(b"b", b"", 3), (b"c", b"b", 3)]
 
 
 def test_special_files_keep_their_kind(tmp_path: Path) -> None:
@@ -261,41 +264,38 @@ def test_a_tree_deeper_than_pythons_calls_is_walked(tmp_path: Path) -> None:
         subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)
 
 
-def test_what_vanishes_during_the_walk_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_vanishes_during_the_walk_is_left_out(tmp_path: Path) -> None:
     """A file and a folder that are gone between listing and looking."""
     for name in (b"a", b"b/x", b"c"):
         _touch(tmp_path, name)
-    real = walk_module._listing
 
-    def listing(folder: bytes, *, needed: bool = True) -> object:
-        entries = real(folder, needed=needed)
-        if folder == os.fsencode(tmp_path):
-            (tmp_path / "a").unlink()
-            (tmp_path / "b/x").unlink()
-            (tmp_path / "b").rmdir()
-        return entries
+    class Vanishing(Folders):
+        looks = 0
 
-    monkeypatch.setattr(walk_module, "_listing", listing)
-    assert [stat.path for stat in _listed(tmp_path)] == [b"c"]
+        def at(self, path: bytes) -> int:
+            self.looks += 1
+            if self.looks == 2:
+                (tmp_path / "a").unlink()
+                shutil.rmtree(tmp_path / "b")
+            return super().at(path)
+
+    assert [stat.path for stat in _listed(tmp_path, way=Vanishing)] == [b"c"]
 
 
-def test_a_closed_folder_is_an_error_only_if_it_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_folder_is_an_error_only_if_it_is_wanted(tmp_path: Path) -> None:
     """An ignored folder that we may not read is passed over, even where an exception might lie below it."""
     _touch(tmp_path, b"closed/x")
     _touch(tmp_path, b"open")
-    real = os.scandir
 
-    def scandir(folder: bytes) -> object:
-        if folder.endswith(b"closed"):
-            raise PermissionError(13, "Permission denied")
-        return real(folder)
+    class Closed(Folders):
+        def at(self, path: bytes) -> int:
+            if path == b"closed":
+                raise PermissionError(13, "Permission denied")
+            return super().at(path)
 
-    monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(WalkError, match=r"open .*/closed: permission denied"):
-        _listed(tmp_path)
-    walk = Walk(os.fsencode(tmp_path), Filter([], ["closed", "!closed/y"]))
-    stats = [decode(packet).stat for batch in walk.batches() for packet in batch.packets]
-    assert [stat.path for stat in stats if stat] == [b"open"]
+        _listed(tmp_path, way=Closed)
+    assert [stat.path for stat in _listed(tmp_path, ("closed", "!closed/y"), Closed)] == [b"open"]
 
 
 def test_devices_keep_their_numbers(tmp_path: Path) -> None:

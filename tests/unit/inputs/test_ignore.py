@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from buildclient.base.folders import Folders
 from buildclient.inputs.follow import follow_paths, with_followed
 from buildclient.inputs.globs import PatternError, glob_match
 from buildclient.inputs.ignore import Filter, Matcher
@@ -38,12 +40,12 @@ def _plant(root: Path, tree: list[str]) -> None:
 
 
 def _sent(root: Path, case: dict[str, Any]) -> list[str]:
-    raw = os.fsencode(root)
     includes = case.get("include", [])
-    if case.get("follow"):
-        includes = with_followed(raw, includes, case["follow"])
-    walk = Walk(raw, Filter(includes, case.get("exclude", [])))
-    stats = [decode(packet).stat for batch in walk.batches() for packet in batch.packets]
+    with closing(Folders.of(root)) as folders:
+        if case.get("follow"):
+            includes = with_followed(folders, includes, case["follow"])
+        walk = Walk(folders, Filter(includes, case.get("exclude", [])))
+        stats = [decode(packet).stat for batch in walk.batches() for packet in batch.packets]
     return [stat.path.decode() for stat in stats if stat]
 
 
@@ -122,8 +124,9 @@ def test_a_name_that_is_no_utf8_has_one_character_a_byte(tmp_path: Path) -> None
     """`?` matches one stray byte, and one character of two bytes."""
     for name in (b"\xff", b"\xc3\xa9", b"\xff\xff"):
         os.close(os.open(os.path.join(os.fsencode(tmp_path), name), os.O_CREAT, 0o600))
-    walk = Walk(os.fsencode(tmp_path), Filter([], ["?"]))
-    stats = [decode(packet).stat for batch in walk.batches() for packet in batch.packets]
+    with closing(Folders.of(tmp_path)) as folders:
+        walk = Walk(folders, Filter([], ["?"]))
+        stats = [decode(packet).stat for batch in walk.batches() for packet in batch.packets]
     assert [stat.path for stat in stats if stat] == [b"\xff\xff"]
 
 
@@ -131,7 +134,8 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     """Links that lead to each other are followed once."""
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a/x")
-    assert follow_paths(os.fsencode(tmp_path), ["a", "b/y"]) == ["a", "b"]
+    with closing(Folders.of(tmp_path)) as folders:
+        assert follow_paths(folders, ["a", "b/y"]) == ["a", "b"]
 
 
 def test_nothing_is_followed_out_of_the_context(tmp_path: Path) -> None:
@@ -141,4 +145,5 @@ def test_nothing_is_followed_out_of_the_context(tmp_path: Path) -> None:
     (tmp_path / "outside").touch()
     (context / "up").symlink_to("../../outside")
     (context / "abs").symlink_to("/etc/passwd")
-    assert follow_paths(os.fsencode(context), ["up", "abs"]) == ["abs", "etc/passwd", "outside", "up"]
+    with closing(Folders.of(context)) as folders:
+        assert follow_paths(folders, ["up", "abs"]) == ["abs", "etc/passwd", "outside", "up"]
