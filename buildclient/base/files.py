@@ -6,13 +6,23 @@ import contextlib
 import os
 import secrets
 import stat as st
+from collections.abc import Iterator
 
-__all__ = ["replaceable", "write_whole"]
+__all__ = ["about", "replaceable", "write_whole"]
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _STREAMS = ("/dev/", "/proc/")
 """Where names lead to streams, even if a shell has opened a regular file for one."""
+
+
+@contextlib.contextmanager
+def about(path: str) -> Iterator[None]:
+    """What the system refuses is about this path, whichever handle or name beside it was at hand."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), path) from None
 
 
 def replaceable(path: str) -> bool:

@@ -6,6 +6,7 @@ import os
 import threading
 
 from buildclient.base.errors import BuildFailed, Cancelled
+from buildclient.base.files import about
 from buildclient.results.spool import Spool
 
 __all__ = ["FileExport"]
@@ -30,7 +31,7 @@ class FileExport:
         """The file beside."""
         with self._lock:
             self._go_on()
-            self._spool = self._spool or Spool(self.folder)
+            self._spool = self._spool or Spool(self.folder, self._path)
             return self._spool
 
     def stage(self) -> None:
@@ -46,7 +47,8 @@ class FileExport:
         with self._lock:
             self._go_on()
             if self._spool:
-                os.replace(self._spool.path, self._path)
+                with about(self._path):
+                    os.replace(self._spool.path, self._path)
                 self._spool = None
 
     def abort(self) -> None:

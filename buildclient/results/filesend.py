@@ -7,6 +7,8 @@ its position in the solve; daemons before 0.13 know one exporter alone and send 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +42,8 @@ def filesend(receivers: Receivers, close_timeout: float = CLOSE_TIMEOUT) -> Serv
             else:
                 await _archive(call, receiver, disk)
         except OSError as error:
-            raise Status(Code.UNKNOWN, _words(error)) from None
+            code = Code.RESOURCE_EXHAUSTED if error.errno == errno.ENOSPC else Code.UNKNOWN
+            raise Status(code, _words(error)) from None
         except (diffcopy.DiffCopyError, WireError) as error:
             raise Status(Code.UNKNOWN, str(error)) from None
         finally:
@@ -59,28 +62,46 @@ async def _archive(call: Call, receiver: ArchiveReceiver, disk: ThreadPoolExecut
 
 async def _tree(call: Call, receiver: TreeReceiver, disk: ThreadPoolExecutor, close_timeout: float) -> None:
     loop = asyncio.get_running_loop()
-    writer = await loop.run_in_executor(disk, receiver.open)
-    transfer = _Transfer(writer)
+    writer: TreeWriter | None = None
     try:
-        while messages := await call.read_batch():
-            answers = await loop.run_in_executor(disk, transfer.feed, messages)
-            if answers:
-                await call.write_batch(answers)
-            if transfer.done:
-                # The daemon's FIN is the end: fsutil never half-closes.
-                return
+        writer = await loop.run_in_executor(disk, receiver.open)
+        await _received(call, _Transfer(writer), disk)
+    except (OSError, diffcopy.DiffCopyError) as error:
+        await _refuse(call, _words(error) if isinstance(error, OSError) else str(error), close_timeout)
+        raise
     finally:
-        # In the thread that writes, behind what it may still be writing.
-        closing = loop.run_in_executor(disk, writer.close)
-        await asyncio.wait([closing], timeout=close_timeout)
-        if closing.done():
-            closing.result()
+        if writer is not None:
+            # In the thread that writes, behind what it may still be writing.
+            closing = loop.run_in_executor(disk, writer.close)
+            await asyncio.wait([closing], timeout=close_timeout)
+            if closing.done():
+                closing.result()
+
+
+async def _received(call: Call, transfer: _Transfer, disk: ThreadPoolExecutor) -> None:
+    loop = asyncio.get_running_loop()
+    while messages := await call.read_batch():
+        answers = await loop.run_in_executor(disk, transfer.feed, messages)
+        if answers:
+            await call.write_batch(answers)
+        if transfer.done:
+            # The daemon's FIN is the end: fsutil never half-closes.
+            return
     raise Status(Code.CANCELLED, "the export ended before its end")
+
+
+async def _refuse(call: Call, reason: str, timeout: float) -> None:
+    """Tells the daemon why, and waits until it has heard it: it says `EOF` of a call that ends under its hands."""
+    with contextlib.suppress(Status, TimeoutError):
+        async with asyncio.timeout(timeout):
+            await call.write(diffcopy.encode_error(reason))
+            while await call.read_batch():
+                pass
 
 
 def _words(error: OSError) -> str:
     reason = (error.strerror or str(error)).lower()
-    return f"{os.fsdecode(error.filename)}: {reason}" if isinstance(error.filename, str | bytes) else reason
+    return f"write {os.fsdecode(error.filename)}: {reason}" if isinstance(error.filename, str | bytes) else reason
 
 
 class _Transfer:
@@ -110,7 +131,8 @@ class _Transfer:
             elif packet.type == diffcopy.DATA:
                 self._data(packet)
             elif packet.type == diffcopy.ERR:
-                raise diffcopy.DiffCopyError(packet.data.decode(errors="replace"))
+                # Its own fault: it need not be told.
+                raise Status(Code.UNKNOWN, packet.data.decode(errors="replace"))
             elif packet.type == diffcopy.FIN_TYPE:
                 self.done = True
         if self._listed and not self._open and not self._fin_sent:

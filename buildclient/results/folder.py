@@ -17,8 +17,10 @@ class FolderExport:
         self._trees: dict[int, Tree] = {}
 
     def receiver(self, node: int) -> Tree:
-        """A node's tree."""
-        return self._trees.setdefault(node, Tree(self._path))
+        """A node's tree. Raises OSError."""
+        if node not in self._trees:
+            self._trees[node] = Tree(self._path)
+        return self._trees[node]
 
     def stage(self) -> None:
         """Raises BuildFailed for a tree that never came."""
@@ -29,4 +31,6 @@ class FolderExport:
         """Nothing: all of it is there."""
 
     def abort(self) -> None:
-        """Nothing: what came is whole."""
+        """Lets go of the folder; what came is whole."""
+        for tree in self._trees.values():
+            tree.close()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from buildclient.base.errors import BuildFailed, Cancelled
+from buildclient.base.files import about
 
 __all__ = ["StreamExport"]
 
@@ -29,19 +30,21 @@ class StreamExport:
     def write(self, pieces: Sequence[bytes | memoryview]) -> None:
         """The next bytes. Raises OSError, and Cancelled after `abort`."""
         # Not opened before: to open a pipe is to wait for its reader.
-        if self._file is None:
-            self._file = open(self._path, "wb") if self._path else sys.stdout.buffer  # noqa: SIM115
-        for piece in pieces:
-            if self._aborted:
-                self._close()
-                raise Cancelled("the export was aborted")
-            self._file.write(piece)
+        with about(self._path or "/dev/stdout"):
+            if self._file is None:
+                self._file = open(self._path, "wb") if self._path else sys.stdout.buffer  # noqa: SIM115
+            for piece in pieces:
+                if self._aborted:
+                    self._close()
+                    raise Cancelled("the export was aborted")
+                self._file.write(piece)
 
     def finish(self) -> None:
         """All of it came. Raises OSError."""
-        if self._file is not None:
-            self._file.flush()
-        self._close()
+        with about(self._path or "/dev/stdout"):
+            if self._file is not None:
+                self._file.flush()
+            self._close()
         self._complete = True
 
     def stage(self) -> None:

@@ -3,6 +3,9 @@
 Every step down goes by a folder's handle and follows no link, so neither `..` nor a link that was there before, or
 came a moment ago, leads out. A file is written beside its place and renamed into it once it is complete: a build
 that fails leaves each file as it was, or new and whole. Hard links come last, since what they name may come late.
+
+As from docker buildx, an entry takes the place of whatever stands there, a folder with all that is in it too, unless
+another file system is mounted in it.
 """
 
 from __future__ import annotations
@@ -11,7 +14,10 @@ import contextlib
 import os
 import secrets
 import stat as st
+from collections.abc import Iterator
 
+from buildclient.base.folders import DIRECTORY, Folders
+from buildclient.results.removal import remove
 from buildclient.session.diffcopy import (
     GO_CHAR,
     GO_DEVICE,
@@ -26,7 +32,6 @@ from buildclient.session.diffcopy import (
 
 __all__ = ["Tree"]
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -34,85 +39,115 @@ class Tree:
     """A destination folder; what is in it already stays unless an entry of the same name comes."""
 
     def __init__(self, folder: str) -> None:
-        self._folder = folder
+        """Holds the folder, or the nearest one above that is there; no result that comes meanwhile leads it elsewhere.
+
+        Raises OSError.
+        """
+        self.folder = folder
         self.complete = False
         """Whether a stream has come to its end."""
+        self._missing: list[str] = []
+        self._base = -1
+        here = folder
+        while self._base < 0:
+            try:
+                self._base = os.open(here or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                if not here or os.path.islink(here):
+                    raise
+                here, name = os.path.split(here.rstrip("/"))
+                self._missing.insert(0, name)
 
     def open(self) -> _Writer:
         """A writer for one stream. Raises OSError when the folder cannot be made."""
-        os.makedirs(self._folder, mode=0o755, exist_ok=True)
-        return _Writer(self, self._folder)
+        folders = Folders(os.dup(self._base), os.fsencode(self.folder))
+        try:
+            for depth, name in enumerate(self._missing):
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, mode=0o755, dir_fd=folders.at(os.fsencode("/".join(self._missing[:depth]))))
+            root = os.dup(folders.at(os.fsencode("/".join(self._missing))))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.folder) from None
+        finally:
+            folders.close()
+        return _Writer(self, Folders(root, os.fsencode(self.folder)))
+
+    def close(self) -> None:
+        """Lets go of the folder; may be called twice."""
+        base, self._base = self._base, -1
+        if base >= 0:
+            os.close(base)
 
 
 class _Writer:
-    def __init__(self, tree: Tree, folder: str) -> None:
+    def __init__(self, tree: Tree, folders: Folders) -> None:
         self._tree = tree
-        self._root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._here: tuple[bytes, int] = (b"", self._root)
+        self._folders = folders
         self._mark = secrets.token_hex(6)
         self._position = -1
         self._wanted: dict[int, Stat] = {}
         self._files: dict[int, int] = {}
         self._links: list[Stat] = []
-        self._folders: list[Stat] = []
+        self._made: list[tuple[Stat, int]] = []
+        """Folders, and the mode that each gets if the rest does not come."""
 
     def entry(self, stat: Stat) -> bool:
         """Makes one entry, or remembers it; whether its content is wanted."""
         self._position += 1
         kind = stat.mode & GO_TYPE
-        parent, name = self._parent(stat.path)
         if kind == GO_DIR:
-            _make_folder(parent, name)
-            self._folders.append(stat)
+            with self._placing(stat.path) as (parent, name):
+                self._made.append((stat, _make_folder(parent, name, unix_mode(stat.mode))))
         elif kind:
-            _make_special(parent, name, stat)
+            with self._placing(stat.path) as (parent, name):
+                _make_special(parent, name, stat)
         elif stat.linkname:
             self._links.append(stat)
         else:
-            self._wanted[self._position] = stat
+            # A path that cannot be is refused before its content is asked for.
+            with self._placing(stat.path):
+                self._wanted[self._position] = stat
             return True
         return False
 
     def data(self, file: int, data: bytes) -> None:
         """Writes content; empty data ends the file and puts it in its place."""
         stat = self._wanted[file]
-        parent, name = self._parent(stat.path)
-        if file not in self._files:
-            self._files[file] = os.open(self._beside(file), _CREATE, 0o600, dir_fd=parent)
-        handle = self._files[file]
-        if data:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(handle, view) :]
-            return
-        _apply_metadata(handle, stat)
-        os.close(self._files.pop(file))
-        try:
-            os.rename(self._beside(file), name, src_dir_fd=parent, dst_dir_fd=parent)
-        except OSError as error:
-            os.unlink(self._beside(file), dir_fd=parent)
-            raise _in_the_way(stat.path, error) from None
-        del self._wanted[file]
+        with self._placing(stat.path) as (parent, name):
+            if file not in self._files:
+                self._files[file] = os.open(self._beside(file), _CREATE, 0o600, dir_fd=parent)
+            handle = self._files[file]
+            if data:
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(handle, view) :]
+                return
+            _apply_metadata(handle, stat)
+            try:
+                os.rename(self._beside(file), name, src_dir_fd=parent, dst_dir_fd=parent)
+            except IsADirectoryError:
+                remove(parent, name)
+                os.rename(self._beside(file), name, src_dir_fd=parent, dst_dir_fd=parent)
+            os.close(self._files.pop(file))
+            del self._wanted[file]
 
     def finish(self) -> None:
         """Makes hard links, sets the folders' modes and times, which writing into them changed, and lets go."""
         for stat in self._links:
-            source, source_name = self._parent(stat.linkname)
-            # The next look-up closes the handle.
-            source = os.dup(source)
+            with self._placing(stat.linkname) as (parent, source_name):
+                # The next look-up may close the handle.
+                source = os.dup(parent)
             try:
-                parent, name = self._parent(stat.path)
-                _remove(parent, name, stat.path)
-                os.link(source_name, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+                with self._placing(stat.path) as (parent, name):
+                    remove(parent, name)
+                    os.link(source_name, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
             finally:
                 os.close(source)
-        for stat in reversed(self._folders):
-            parent, name = self._parent(stat.path)
-            handle = os.open(name, _DIRECTORY, dir_fd=parent)
-            try:
+        while self._made:
+            stat, _ = self._made[-1]
+            with self._placing(stat.path), _opened(self._folders, stat.path) as handle:
                 _apply_metadata(handle, stat)
-            finally:
-                os.close(handle)
+            self._made.pop()
         self.close()
         self._tree.complete = True
 
@@ -123,9 +158,11 @@ class _Writer:
             with contextlib.suppress(OSError, DiffCopyError):
                 os.unlink(self._beside(file), dir_fd=self._parent(self._wanted[file].path)[0])
         self._files.clear()
-        for handle in {self._here[1], self._root} - {-1}:
-            os.close(handle)
-        self._root, self._here = -1, (b"", -1)
+        while self._made:
+            stat, mode = self._made.pop()
+            with contextlib.suppress(OSError), _opened(self._folders, stat.path) as handle:
+                os.fchmod(handle, mode)
+        self._folders.close()
 
     def _beside(self, file: int) -> str:
         return f".buildclient-{self._mark}-{file}"
@@ -139,36 +176,50 @@ class _Writer:
         parts = folder.split(b"/") if folder else []
         if path.startswith(b"/") or any(part in (b"", b".", b"..") or b"\0" in part for part in (*parts, name)):
             raise DiffCopyError(f"the daemon sent the path {path!r}, which is not inside the export")
-        if folder != self._here[0]:
-            handle = self._descend(parts, path)
-            if self._here[1] != self._root:
-                os.close(self._here[1])
-            self._here = (folder, handle)
-        return self._here[1], name
+        try:
+            return self._folders.at(folder), name
+        except (NotADirectoryError, FileNotFoundError) as error:
+            shown, reason = self._folders.path(path), (error.strerror or str(error)).lower()
+            raise DiffCopyError(f"write {shown}: {os.fsdecode(folder)} is no folder ({reason})") from None
 
-    def _descend(self, parts: list[bytes], path: bytes) -> int:
-        handle = self._root
-        for part in parts:
-            try:
-                below = os.open(part, _DIRECTORY, dir_fd=handle)
-            except OSError as error:
-                raise DiffCopyError(
-                    f"cannot write {os.fsdecode(path)}: {os.fsdecode(part)} is no folder ({error.strerror})"
-                ) from None
-            finally:
-                if handle != self._root:
-                    os.close(handle)
-            handle = below
-        return handle
+    @contextlib.contextmanager
+    def _placing(self, path: bytes) -> Iterator[tuple[int, bytes]]:
+        """Where a path's entry goes, as from `_parent`; what the system refuses there is told with the whole path."""
+        parent, name = self._parent(path)
+        try:
+            yield parent, name
+        except OSError as error:
+            above = path[: len(path) - len(name)]
+            # `remove` says how far it came.
+            below = error.filename if isinstance(error.filename, bytes) and error.filename.startswith(name) else name
+            raise OSError(error.errno, error.strerror, self._folders.path(above + below)) from None
 
 
-def _make_folder(parent: int, name: bytes) -> None:
+@contextlib.contextmanager
+def _opened(folders: Folders, path: bytes) -> Iterator[int]:
+    above, _, name = path.rpartition(b"/")
+    handle = os.open(name, DIRECTORY, dir_fd=folders.at(above))
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _make_folder(parent: int, name: bytes, mode: int) -> int:
+    """Makes a folder, or one that is there writable for as long as it is written into; gives the mode that it has in
+    the end if the rest of the result does not come: its own, or `mode` for a new one.
+    """
     try:
         os.mkdir(name, 0o700, dir_fd=parent)
     except FileExistsError:
-        if not st.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-            os.unlink(name, dir_fd=parent)
-            os.mkdir(name, 0o700, dir_fd=parent)
+        before = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+        if st.S_ISDIR(before):
+            if before & 0o700 != 0o700:
+                _set_mode(parent, name, st.S_IFDIR, st.S_IMODE(before) | 0o700)
+            return st.S_IMODE(before)
+        os.unlink(name, dir_fd=parent)
+        os.mkdir(name, 0o700, dir_fd=parent)
+    return mode
 
 
 def _make_special(parent: int, name: bytes, stat: Stat) -> None:
@@ -176,7 +227,7 @@ def _make_special(parent: int, name: bytes, stat: Stat) -> None:
     kind = stat.mode & GO_TYPE
     if kind not in (GO_SYMLINK, GO_FIFO, GO_DEVICE, GO_DEVICE | GO_CHAR):
         raise DiffCopyError(f"the daemon sent {stat.path!r} of a kind that cannot be written ({kind:#x})")
-    _remove(parent, name, stat.path)
+    remove(parent, name)
     if kind == GO_SYMLINK:
         os.symlink(stat.linkname, name, dir_fd=parent)
     else:
@@ -212,21 +263,3 @@ def _set_xattrs(place: int | bytes, stat: Stat) -> None:
                 os.setxattr(place, key, value)
             else:
                 os.setxattr(place, key, value, follow_symlinks=False)
-
-
-def _remove(parent: int, name: bytes, path: bytes) -> None:
-    """Makes room for an entry; a folder with something in it stays, and the entry fails."""
-    try:
-        os.unlink(name, dir_fd=parent)
-    except FileNotFoundError:
-        return
-    except (IsADirectoryError, PermissionError):
-        try:
-            os.rmdir(name, dir_fd=parent)
-        except OSError as error:
-            raise _in_the_way(path, error) from None
-
-
-def _in_the_way(path: bytes, error: OSError) -> DiffCopyError:
-    text = os.fsdecode(path)
-    return DiffCopyError(f"cannot write {text}: something else is in its place ({(error.strerror or '').lower()})")

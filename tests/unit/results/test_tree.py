@@ -17,7 +17,7 @@ from buildclient.results.filesend import filesend
 from buildclient.results.tree import Tree, _set_mode
 from buildclient.session import diffcopy
 from buildclient.session.call import Status
-from buildclient.session.diffcopy import decode
+from tests.unit.export_feed import feed, file, folder, link
 from tests.unit.filesync_call import MemoryCall, joined
 
 _SEND = "/moby.filesync.v1.FileSend/DiffCopy"
@@ -47,43 +47,6 @@ def _look(folder: Path) -> dict[str, tuple[object, ...]]:
         linked = "" if st.S_ISDIR(info.st_mode) else first.setdefault(info.st_ino, name)
         found[name] = (info.st_mode, info.st_mtime_ns, content, linked)
     return found
-
-
-async def _feed(dest: Path, *stats: bytes, contents: bool = True) -> MemoryCall:
-    """Plays a daemon that sends these STATs, and one byte for each file that is asked for."""
-    call = MemoryCall()
-    for stat in stats:
-        call.incoming.put_nowait(stat)
-    call.incoming.put_nowait(diffcopy.END_OF_STATS)
-    task = asyncio.ensure_future(filesend({0: Tree(str(dest))})[_SEND](call))
-    try:
-        while not task.done():
-            try:
-                packet = decode(await call.said(0.3))
-            except TimeoutError:
-                break
-            if packet.type == diffcopy.REQ:
-                call.incoming.put_nowait(diffcopy.data_head(packet.id, 1) + b"x")
-                if contents:
-                    call.incoming.put_nowait(diffcopy.encode_data_end(packet.id))
-            elif packet.type == diffcopy.FIN_TYPE:
-                call.incoming.put_nowait(diffcopy.FIN)
-    finally:
-        call.incoming.put_nowait(None)
-        await asyncio.wait_for(task, 5)
-    return call
-
-
-def _file(path: bytes, **more: int) -> bytes:
-    return diffcopy.encode_stat(path, more.get("mode", 0o644), 1, more.get("mtime", 1))
-
-
-def _folder(path: bytes) -> bytes:
-    return diffcopy.encode_stat(path, diffcopy.GO_DIR | 0o755, 0, 1)
-
-
-def _link(path: bytes, target: bytes) -> bytes:
-    return diffcopy.encode_stat(path, diffcopy.GO_SYMLINK | 0o777, len(target), 1, target)
 
 
 async def test_a_tree_arrives_as_it_was(tmp_path: Path) -> None:
@@ -137,7 +100,7 @@ async def test_what_was_there_stays_unless_an_entry_takes_its_place(tmp_path: Pa
     (dest / "keep").write_text("kept")
     (dest / "d/keep").write_text("kept")
     (dest / "f").symlink_to(outside)
-    await _feed(dest, _folder(b"d"), _file(b"d/new"), _file(b"f"))
+    await feed(dest, folder(b"d"), file(b"d/new"), file(b"f"))
     assert sorted(p.name for p in dest.rglob("*")) == ["d", "f", "keep", "keep", "new"]
     assert (outside.read_text(), (dest / "f").read_text(), (dest / "f").is_symlink()) == ("mine", "x", False)
 
@@ -147,7 +110,7 @@ async def test_a_path_that_is_not_inside_is_refused(tmp_path: Path, path: bytes)
     """Whatever the daemon sends, nothing is written next to the export."""
     dest = tmp_path / "dest"
     with pytest.raises(Status, match="not inside the export"):
-        await _feed(dest, _file(path) if path else diffcopy.encode_stat(b"", 0o644, 1, 1))
+        await feed(dest, file(path) if path else diffcopy.encode_stat(b"", 0o644, 1, 1))
     assert os.listdir(tmp_path) == ["dest"]
     assert os.listdir(dest) == []
 
@@ -159,9 +122,9 @@ async def test_no_link_leads_out(tmp_path: Path) -> None:
     dest.mkdir()
     (dest / "old").symlink_to("../outside")
     hard = diffcopy.encode_stat(b"z", 0o644, 1, 1, b"../outside/x")
-    for stats in ((_link(b"l", b"../outside"), _file(b"l/x")), (_file(b"old/x"),), (hard,)):
+    for stats in ((link(b"l", b"../outside"), file(b"l/x")), (file(b"old/x"),), (hard,)):
         with pytest.raises(Status):
-            await _feed(dest, *stats)
+            await feed(dest, *stats)
     assert os.listdir(tmp_path / "outside") == []
 
 
@@ -170,19 +133,19 @@ async def test_what_takes_the_place_of_something_sent_before_leads_nowhere_eithe
     (tmp_path / "outside").mkdir()
     (tmp_path / "secret").write_text("mine")
     dest = tmp_path / "dest"
-    away = _link(b"d", b"../outside")
+    away = link(b"d", b"../outside")
     hard_to_link = diffcopy.encode_stat(b"h", 0o644, 1, 1, b"l")
     hard_to_root = diffcopy.encode_stat(b"h", 0o644, 1, 1, os.fsencode(tmp_path / "secret"))
     for stats in (
-        (_folder(b"d"), away, _file(b"d/x")),
-        (_folder(b"d"), _file(b"d/x"), away, _file(b"d/y")),
-        (_folder(b"d"), _folder(b"d/e"), away, _folder(b"d/e")),
+        (folder(b"d"), away, file(b"d/x")),
+        (folder(b"d"), file(b"d/x"), away, file(b"d/y")),
+        (folder(b"d"), folder(b"d/e"), away, folder(b"d/e")),
         (hard_to_root,),
     ):
         with pytest.raises(Status):
-            await _feed(dest, *stats)
+            await feed(dest, *stats)
         shutil.rmtree(dest)
-    await _feed(dest, _link(b"l", b"../secret"), hard_to_link)
+    await feed(dest, link(b"l", b"../secret"), hard_to_link)
     assert os.readlink(dest / "h") == "../secret"
     assert (tmp_path / "secret").stat().st_nlink == 1
     assert os.listdir(tmp_path / "outside") == []
@@ -204,21 +167,11 @@ def test_the_mode_of_a_device_or_pipe_is_not_set_through_a_link(tmp_path: Path) 
     assert st.S_IMODE((tmp_path / "q").stat().st_mode) == 0o666
 
 
-async def test_a_folder_in_a_files_place_is_not_taken_away(tmp_path: Path) -> None:
-    """It is said what is in the way; nothing of it is lost, and no piece of the new file is left."""
-    (tmp_path / "f").mkdir()
-    (tmp_path / "f/mine").touch()
-    with pytest.raises(Status, match="cannot write f: something else is in its place"):
-        await _feed(tmp_path, _file(b"f"))
-    assert sorted(os.listdir(tmp_path)) == ["f"]
-    assert os.listdir(tmp_path / "f") == ["mine"]
-
-
 async def test_an_export_that_breaks_off_leaves_no_half_files(tmp_path: Path) -> None:
     """The old file is still the old one."""
     (tmp_path / "f").write_text("old")
     with pytest.raises(Status, match="ended before its end"):
-        await _feed(tmp_path, _file(b"f"), contents=False)
+        await feed(tmp_path, file(b"f"), contents=False)
     assert os.listdir(tmp_path) == ["f"]
     assert (tmp_path / "f").read_text() == "old"
 
@@ -226,7 +179,7 @@ async def test_an_export_that_breaks_off_leaves_no_half_files(tmp_path: Path) ->
 async def test_content_that_was_not_asked_for_is_refused(tmp_path: Path) -> None:
     """DATA with the id of a folder, or of nothing."""
     call = MemoryCall()
-    for message in (_folder(b"d"), diffcopy.encode_data_end(0)):
+    for message in (folder(b"d"), diffcopy.encode_data_end(0), None):
         call.incoming.put_nowait(message)
     with pytest.raises(Status, match="not asked for"):
         await filesend({0: Tree(str(tmp_path))})[_SEND](call)

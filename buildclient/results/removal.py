@@ -1,0 +1,83 @@
+"""Takes away what stands where a result goes, as docker buildx does; through no link, and not on another mount."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import closing
+
+from buildclient.base.folders import Folders
+
+__all__ = ["remove"]
+
+
+def remove(parent: int, name: bytes) -> None:
+    """Removes a name of a folder (by its handle), a folder with all that is in it; nothing, if nothing is there.
+
+    Raises OSError with the path from there as `filename`: EBUSY for a mount point in it, before anything is removed.
+    """
+    try:
+        os.unlink(name, dir_fd=parent)
+    except FileNotFoundError:
+        return
+    except (IsADirectoryError, PermissionError) as error:
+        with closing(Folders(os.dup(parent), b"")) as folders:
+            try:
+                found = _tree(folders, name)
+            except NotADirectoryError:
+                raise error from None
+            for path in reversed(found):
+                _empty(folders, path)
+
+
+def _tree(folders: Folders, name: bytes) -> list[bytes]:
+    """A folder and all folders below it, each before those in it. Raises OSError."""
+    mount = _mount(folders.root)
+    found, waiting = [], [name]
+    while waiting:
+        path = waiting.pop()
+        handle = _at(folders, path)
+        if _mount(handle) != mount:
+            raise OSError(errno.EBUSY, "a file system is mounted there", path)
+        found.append(path)
+        with os.scandir(handle) as entries:
+            waiting += [
+                path + b"/" + os.fsencode(entry.name) for entry in entries if entry.is_dir(follow_symlinks=False)
+            ]
+    return found
+
+
+def _empty(folders: Folders, path: bytes) -> None:
+    """Removes a folder whose own folders are gone, and the files in it."""
+    handle = _at(folders, path)
+    for name in os.listdir(handle):
+        try:
+            os.unlink(name, dir_fd=handle)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, path + b"/" + os.fsencode(name)) from None
+    above, _, last = path.rpartition(b"/")
+    try:
+        os.rmdir(last, dir_fd=folders.at(above))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
+
+
+def _at(folders: Folders, path: bytes) -> int:
+    try:
+        return folders.at(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
+
+
+def _mount(handle: int) -> bytes:
+    """What tells one mount from another, also of one file system."""
+    try:
+        with open(f"/proc/self/fdinfo/{handle}", "rb") as lines:
+            for line in lines:
+                if line.startswith(b"mnt_id:"):
+                    return line
+    except OSError:
+        pass
+    return b"%d" % os.fstat(handle).st_dev
