@@ -43,6 +43,9 @@ class Pods(Protocol):
         Raises UnreachableError with each pod's reason at the deadline.
         """
 
+    async def reasons(self, namespace: str, kind: str, name: str) -> Sequence[str]:
+        """What keeps the pods of a workload back, in the cluster's words; empty where it says nothing."""
+
     def endpoint(self, pod: Pod, container: str) -> Endpoint:
         """The daemon in a pod."""
 

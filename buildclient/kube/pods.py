@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from buildclient.base.errors import ConfigurationError, UnreachableError
 from buildclient.base.streams import Endpoint
+from buildclient.base.threads import in_thread
 from buildclient.kube.api import ApiError, KubeApi
 from buildclient.kube.pod import Pod, describe_pods, read_pod
 
@@ -78,6 +79,12 @@ class KubernetesPods:
                 raise UnreachableError(self._late(pods, wanted, count, deadline - started))
             if await self._watch(pods, version, wanted, count, left, report):
                 return list(pods.values())
+
+    async def reasons(self, namespace: str, kind: str, name: str) -> Sequence[str]:
+        """What keeps the pods of a workload back, in the cluster's words (`kube.reasons`)."""
+        from buildclient.kube.reasons import read_reasons
+
+        return await in_thread(lambda: read_reasons(self.api, namespace, kind, name))
 
     async def config_map(self, namespace: str, name: str) -> Mapping[str, str]:
         """The data of a ConfigMap. Raises UnreachableError; ConfigurationError if there is none of that name."""

@@ -29,7 +29,11 @@ async def _inspected(node: NodeClient, bootstrap: bool, timeout: float) -> NodeV
     error = await _not_ready(node) if bootstrap else ""
     answers = await ask_pods(node, _workers, timeout)
     pods = tuple(PodView(one.pod, one.answer or (), one.error) for one in answers.pods)
-    return NodeView(answers.node, pods, error or answers.error)
+    error = error or answers.error
+    if not error and not any(one.pod.ready for one in pods) and node.node.replicas:
+        told = {one.pod.reason for one in pods}
+        error = "; ".join(reason for reason in await node.reasons() if reason not in told)
+    return NodeView(answers.node, pods, error)
 
 
 async def _not_ready(node: NodeClient) -> str:

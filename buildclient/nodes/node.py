@@ -23,6 +23,8 @@ __all__ = ["NodeClient", "Waiting"]
 
 Waiting = Callable[[str, Sequence[Pod]], None]
 """Is told the node's name and its pods while none of them can take a build."""
+_REASONS_PERIOD = 5.0
+"""Seconds between two questions why there are no pods."""
 _CONNECT_TIMEOUT = 25.0
 """Seconds to get through to the daemon of a ready pod; as long as one may be silent later."""
 _MAX_FALLBACK_PODS = 2
@@ -85,15 +87,42 @@ class NodeClient:
             return ()
         _load_aside()
         until = min(deadline, asyncio.get_running_loop().time() + self.node.timeout_seconds)
-        node, waiting = self.node, self._waiting
-        return await self._source().wait_ready(
-            node.namespace,
-            node.selector,
-            node.container,
-            count,
-            until,
-            (lambda pods: waiting(node.name, pods)) if waiting else None,
-        )
+        seen: list[Pod] = []
+
+        def report(pods: Sequence[Pod]) -> None:
+            seen[:] = pods
+            if self._waiting:
+                self._waiting(self.name, pods)
+
+        telling = asyncio.ensure_future(self._tell_reasons(seen)) if self._waiting else None
+        try:
+            return await self._source().wait_ready(
+                self.node.namespace, self.node.selector, self.node.container, count, until, report
+            )
+        except UnreachableError as error:
+            said = [reason for reason in await self.reasons() if reason not in error.message]
+            if not said:
+                raise
+            raise UnreachableError(f"{error.message}; the cluster says: {'; '.join(said)}", hint=error.hint) from None
+        finally:
+            if telling:
+                telling.cancel()
+
+    async def reasons(self) -> Sequence[str]:
+        """Why the node has no ready pods, in the cluster's words; empty where it says nothing."""
+        workload = self.node.workload
+        if workload is None or self._pods is None:
+            return ()
+        return await self._pods.reasons(self.node.namespace, workload.kind, workload.name)
+
+    async def _tell_reasons(self, seen: Sequence[Pod]) -> None:
+        """While there is not even a pod, tells the workload's own reasons: a quota, a policy, an unknown account."""
+        while True:
+            await asyncio.sleep(_REASONS_PERIOD)
+            workload = self.node.workload
+            if not seen and workload and self._waiting and (said := await self.reasons()):
+                name = f"{workload.kind.lower()} {workload.name}"
+                self._waiting(self.name, [Pod(name, self.node.namespace, False, False, reason="; ".join(said))])
 
     async def _choose(self, key: str, tried: set[str], deadline: float) -> Pod:
         pods = await self.list_pods()

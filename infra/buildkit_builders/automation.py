@@ -29,6 +29,7 @@ from buildclient.contract.output import BuilderOutput
 from buildkit_builders.command import Command, interrupt_all, interrupts, start_none_after
 from buildkit_builders.destination import MOVE
 from buildkit_builders.guard import check_clusters, clusters_in
+from buildkit_builders.reasons import reasons_of
 from buildkit_builders.results import Drift, Events, Preview, StackError, Update, explain, read_builder
 
 __all__ = ["Drift", "OnOutput", "Preview", "Project", "Stack", "StackError", "Update", "each"]
@@ -197,15 +198,22 @@ class Stack:
 
     def _check_clusters(self) -> bool:
         """Raises StackError if the stack is in another cluster; returns whether its program must bind it anew."""
-        return check_clusters(self.name, self._deployment(), {**os.environ, **self._stack.workspace.env_vars})
+        return check_clusters(self.name, self._deployment(), self._environ())
+
+    def _environ(self) -> Mapping[str, str]:
+        return {**os.environ, **self._stack.workspace.env_vars}
 
     def _clusters(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(str(found.recorded.cluster) for found in clusters_in(self._deployment())))
 
     def _update(self, what: str, act: Callable[[Events], Any]) -> Update:
         events, started = Events(), time.monotonic()
-        with explain(f"{what} of stack {self.name}", events):
-            result = act(events)
+        try:
+            with explain(f"{what} of stack {self.name}", events):
+                result = act(events)
+        except StackError as error:
+            lines = reasons_of(events.failed, events.providers, self._environ())
+            raise StackError("\n  ".join([str(error), *lines])) from None
         outputs = getattr(result, "outputs", {})
         values = {name: output.value for name, output in outputs.items()}
         secret = frozenset(name for name, output in outputs.items() if output.secret)

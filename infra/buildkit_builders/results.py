@@ -12,6 +12,8 @@ from pulumi import automation as auto
 from pulumi.automation import events as engine
 
 from buildclient.contract.output import BuilderOutput, OutputError
+from buildkit_builders.reasons import Failed, failed_workload
+from buildkit_builders.recorded import PROVIDER_TYPE
 
 __all__ = ["CLUSTER", "Drift", "Events", "Preview", "StackError", "Step", "Update", "explain", "read_builder"]
 
@@ -101,6 +103,10 @@ class Events:
         self._steps: dict[tuple[str, str], Step] = {}
         self._errors: list[str] = []
         self._clusters: dict[str, None] = {}
+        self.failed: list[Failed] = []
+        """Workloads whose step failed."""
+        self.providers: dict[str, Mapping[str, Any]] = {}
+        """Inputs of Kubernetes providers, by URN; secrets are left out."""
 
     def add(self, event: engine.EngineEvent) -> None:
         """Take one event."""
@@ -116,6 +122,14 @@ class Events:
         for one in (event.resource_pre_event, event.res_outputs_event):
             if one and one.metadata:
                 self._step(one.metadata)
+                self._note_provider(one.metadata)
+        if event.res_op_failed_event and (metadata := event.res_op_failed_event.metadata) and metadata.new:
+            workload = failed_workload(metadata.type, metadata.new.inputs or {}, metadata.new.provider or "")
+            self.failed += [workload] if workload else []
+
+    def _note_provider(self, metadata: engine.StepEventMetadata) -> None:
+        if metadata.type == PROVIDER_TYPE and metadata.new:
+            self.providers[metadata.urn] = dict(metadata.new.inputs or {})
 
     def _step(self, metadata: engine.StepEventMetadata) -> None:
         operation = str(getattr(metadata.op, "value", metadata.op))

@@ -52,6 +52,9 @@ class _Pods:
     async def wait_ready(self, *arguments: Any) -> Sequence[Pod]:
         raise UnreachableError("none became ready")
 
+    async def reasons(self, namespace: str, kind: str, name: str) -> Sequence[str]:
+        return ()
+
     def endpoint(self, pod: Pod, container: str) -> Any:
         return _Endpoint(self, pod)
 
