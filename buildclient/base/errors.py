@@ -1,4 +1,4 @@
-"""What can go wrong, by whose fault it is and with which exit status the command ends.
+"""The client's exceptions, by who is at fault; each carries the command's exit status.
 
 Only `buildclient.cli` exits; everything else raises one of these. The message is one or two lines: what was
 wrong, where, and what to do. Exit statuses: those of docker buildx (1, 100, 102, 130), and 2 and 125.
@@ -6,17 +6,26 @@ wrong, where, and what to do. Exit statuses: those of docker buildx (1, 100, 102
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
 __all__ = [
     "BuildFailed",
     "Cancelled",
     "ClientError",
     "ConfigurationError",
+    "ExceptionTable",
     "InternalFailure",
     "InvalidBuild",
     "ResourceExhausted",
     "UnreachableError",
     "UsageError",
+    "map_exceptions",
 ]
+
+ExceptionTable = Sequence[tuple[type[Exception], Callable[[Any], Exception]]]
+"""Types of exceptions, subclasses first, and what makes the client's exception of one."""
 
 
 class ClientError(Exception):
@@ -97,3 +106,15 @@ class Cancelled(ClientError):
     """The user, or the deadline, ended the build."""
 
     exit_status = 130
+
+
+@contextlib.contextmanager
+def map_exceptions(table: ExceptionTable) -> Iterator[None]:
+    """Translates a library's exceptions raised in the block: the first row whose type fits makes the new one."""
+    try:
+        yield
+    except Exception as error:
+        for kind, translate in table:
+            if isinstance(error, kind):
+                raise translate(error) from None
+        raise

@@ -13,6 +13,8 @@ import click
 from buildclient.api import Client
 from buildclient.base.errors import UsageError
 from buildclient.base.gotext import parse_bool
+from buildclient.base.oserrors import reason
+from buildclient.cli import debug
 from buildclient.cli.flags import FlagsCommand, build_flags, request_of
 from buildclient.cli.running import cancelled_build, run
 from buildclient.cli.where import client_of, where_options
@@ -20,7 +22,7 @@ from buildclient.progress.events import Event, Warned, distinct
 from buildclient.progress.terminal import choose_mode, open_display, shown
 from buildclient.request.values import BuildRequest, BuildResult
 
-__all__ = ["command"]
+__all__ = ["command", "progress_mode"]
 
 _NO_OUTPUT = (
     "WARNING: no output specified: the result stays in the build cache. "
@@ -41,7 +43,7 @@ def command(context: str, **flags: Any) -> int:
       buildclient build --platform linux/amd64,linux/arm64 -t registry.example/app:1 --push .
       buildclient build -o type=local,dest=out --target binaries .
     """
-    mode = _mode(flags)
+    mode = progress_mode(flags)
     stdin = [name for name, value in (("context", context), ("Dockerfile", flags["file"])) if value == "-"]
     if flags["builder_file"] == "-" and stdin:
         raise UsageError(f"standard input cannot be both the builder and the {stdin[0]}")
@@ -58,15 +60,24 @@ def command(context: str, **flags: Any) -> int:
     return 0
 
 
-def _mode(flags: Mapping[str, Any]) -> str:
+def progress_mode(flags: Mapping[str, Any]) -> str:
+    """The display that the flags, the environment and the terminal ask for. Raises UsageError."""
     if not flags["quiet"]:
-        return choose_mode(flags["progress"], os.environ, sys.stderr.isatty())
+        mode = choose_mode(flags["progress"], os.environ, sys.stderr.isatty())
+        explicit = "tty" in (flags["progress"], os.environ.get("BUILDKIT_PROGRESS"))
+        # Lines of the log would tear the display.
+        return "plain" if mode == "tty" and debug.enabled() and not explicit else mode
     if flags["progress"] not in ("", "auto", "quiet"):
         raise UsageError(f"--progress={flags['progress']} and --quiet cannot be used together")
     return "quiet"
 
 
 async def _built(client: Client, request: BuildRequest, mode: str, warnings: list[Warned]) -> BuildResult:
+    with debug.held(mode == "tty"):
+        return await _shown(client, request, mode, warnings)
+
+
+async def _shown(client: Client, request: BuildRequest, mode: str, warnings: list[Warned]) -> BuildResult:
     async with shown(open_display(mode)) as display:
 
         def feed(event: Event) -> None:
@@ -116,4 +127,4 @@ def _replace(path: str, text: str, flag: str) -> None:
     try:
         write_whole(path, text)
     except OSError as error:
-        raise UsageError(f"{flag}: cannot write {path}: {(error.strerror or str(error)).lower()}") from None
+        raise UsageError(f"{flag}: cannot write {path}: {reason(error)}") from None

@@ -26,6 +26,8 @@ import click  # noqa: E402
 
 from buildclient.base.errors import BuildFailed, ClientError, UsageError  # noqa: E402
 from buildclient.base.gotext import printable  # noqa: E402
+from buildclient.base.oserrors import reason  # noqa: E402
+from buildclient.cli import debug  # noqa: E402
 from buildclient.version import VERSION  # noqa: E402
 
 __all__ = ["main", "run", "status_of"]
@@ -76,8 +78,8 @@ class _Lazy(click.Group):
     "125 no builder reached, 130 interrupted.",
 )
 @click.version_option(VERSION, message="%(prog)s %(version)s")
-@click.option("-D", "--debug", is_flag=True, help="Show where in the program an error arose.")
-def main(debug: bool) -> None:
+@debug.debug_option
+def main() -> None:
     """Build images with BuildKit on Kubernetes, without Docker.
 
     \b
@@ -105,7 +107,20 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 def status_of(arguments: list[str]) -> int:
     """Runs the command line; gives its exit status."""
-    debugging = bool({"-D", "--debug"} & set(arguments))
+    if debug.asked(os.environ):
+        debug.enable()
+    try:
+        status = _run(arguments)
+        if debug.enabled():
+            import logging
+
+            logging.getLogger("buildclient.cli").debug("exit status %d", status)
+        return status
+    finally:
+        debug.disable()
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments:  # click's own answer to that differs between its versions
         return _say(main.get_help(main.make_context("buildclient", [], resilient_parsing=True)), 2)
     try:
@@ -118,7 +133,7 @@ def status_of(arguments: list[str]) -> int:
     except BrokenPipeError:
         return 1
     except Exception as error:
-        if debugging and not isinstance(error, click.UsageError):
+        if debug.enabled() and not isinstance(error, click.UsageError):
             import traceback
 
             traceback.print_exc()
@@ -134,9 +149,9 @@ def _words(error: Exception) -> tuple[str, int]:
     if isinstance(error, ClientError):
         return f"{_above(error)}ERROR: {_OF_BUILD if error.of_build else ''}{error}", error.exit_status
     if isinstance(error, OSError) and error.filename is not None:
-        return f"ERROR: {_OF_BUILD}{error.filename}: {(error.strerror or '').lower()}", 1
+        return f"ERROR: {_OF_BUILD}{error.filename}: {reason(error)}", 1
     if isinstance(error, OSError) and error.errno in _FULL:
-        return f"ERROR: cannot write: {(error.strerror or '').lower()}", 1
+        return f"ERROR: cannot write: {reason(error)}", 1
     return f"ERROR: {type(error).__name__}: {error} (a fault of buildclient; -D shows where)", 100
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from buildclient.api import Client, Where
+from buildclient.cli.debug import debug_option
 
 __all__ = ["client_of", "where_options"]
 
@@ -26,10 +27,7 @@ _DEST = {"--context": "kube_context"}
 
 def where_options(command: _F) -> _F:
     """Adds the flags to a command."""
-    # It may stand behind the command too; whoever words errors looks for it on the whole line.
-    command = click.option("-D", "--debug", is_flag=True, expose_value=False, help="Show where an error arose.")(
-        command
-    )
+    command = debug_option(command)
     for flag, metavar, text in reversed(_OPTIONS):
         name = _DEST.get(flag, flag[2:].replace("-", "_"))
         command = click.option(flag, name, metavar=metavar, default="", help=text)(command)

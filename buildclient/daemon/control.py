@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import grpc
 
 from buildclient.base.errors import ClientError, UnreachableError
 from buildclient.base.streams import Connection, Endpoint
 from buildclient.daemon.bridge import Bridge
-from buildclient.daemon.silence import SILENCE, silent, silent_text
+from buildclient.daemon.silence import IDLE_TIMEOUT, silent, silent_text
 from buildclient.daemon.solve_message import solve_message
 from buildclient.daemon.status import events, failure, workers
 from buildclient.daemon.worker import Worker
@@ -32,14 +33,11 @@ from buildclient.session.wire import WireError, bytes_message, read_bytes_messag
 if TYPE_CHECKING:
     from buildclient.daemon.provenance import Provenance
 
-__all__ = ["GrpcControl"]
+__all__ = ["GrpcControl", "Timeouts"]
 
 _T = TypeVar("_T")
+_LOG = logging.getLogger("buildclient.daemon")
 _SERVICE = "/moby.buildkit.v1.Control/"
-_STATUS_IDLE, _STATUS_LONGEST = 5.0, 60.0
-"""Seconds without progress after the solve has ended, and in all, until the rest of it is given up."""
-_LAST_WORDS = 5.0
-"""Seconds that a solve has to end by itself after its session broke."""
 _OPTIONS = [
     # An error's details may be larger than gRPC's default limits, and would be lost with the build error in them.
     ("grpc.max_metadata_size", 16 << 20),
@@ -47,21 +45,38 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.enable_retries", 0),
-    # A proxy variable of the environment has no business with a private socket.
+    # The proxy variables of the environment are not meant for a private socket.
     ("grpc.enable_http_proxy", 0),
     ("grpc.default_authority", "localhost"),
 ]
 
 
+class Timeouts(NamedTuple):
+    """How long a call waits for its daemon, in seconds."""
+
+    idle: float = IDLE_TIMEOUT
+    """Until a daemon from which nothing comes is given up."""
+    solve_end_grace: float = 5.0
+    """For the solve to end by itself after its session broke."""
+    status_idle: float = 5.0
+    """After the solve, without progress, until the rest of the progress is given up."""
+    status_longest: float = 60.0
+    """After the solve, until the rest of the progress is given up in any case."""
+
+
+_TIMEOUTS = Timeouts()
+
+
 class GrpcControl:
     """One daemon; fulfils `buildclient.daemon.interfaces.Control`. Made by `open`, ended by `close`."""
 
-    def __init__(self, endpoint: Endpoint, bridge: Bridge, channel: grpc.aio.Channel, silence: float = SILENCE) -> None:
-        """`silence` is how many seconds nothing may come from a daemon that a call waits for."""
+    def __init__(
+        self, endpoint: Endpoint, bridge: Bridge, channel: grpc.aio.Channel, timeouts: Timeouts = _TIMEOUTS
+    ) -> None:
         self._endpoint = endpoint
         self._bridge = bridge
         self._channel = channel
-        self._silence = silence
+        self._timeouts = timeouts
 
     @classmethod
     async def open(
@@ -70,15 +85,15 @@ class GrpcControl:
         deadline: float,
         *,
         connection: Connection | None = None,
-        silence: float = SILENCE,
+        timeouts: Timeouts = _TIMEOUTS,
     ) -> GrpcControl:
-        """Connects now, so that what is wrong with the way is said here. Raises UnreachableError.
+        """Connects at once, so that a fault of the connection is raised here. Raises UnreachableError.
 
-        `connection` is one that was opened ahead of time; else the endpoint is asked for one.
+        `connection` is one that was opened ahead of time; without it the endpoint opens one.
         """
         bridge = Bridge(endpoint, connection or await endpoint.connect(deadline))
         target = await bridge.open()
-        return cls(endpoint, bridge, grpc.aio.insecure_channel(target, options=_OPTIONS), silence)
+        return cls(endpoint, bridge, grpc.aio.insecure_channel(target, options=_OPTIONS), timeouts)
 
     async def close(self) -> None:
         """Ends the connection."""
@@ -101,9 +116,10 @@ class GrpcControl:
         Returns the exporter's response. Raises BuildFailed or a subclass, or UnreachableError; ValueError where two
         services claim one method.
         """
+        _LOG.debug("%s", _summary(request, self._endpoint.description))
         session = secrets.token_hex(13)
         loop = asyncio.get_running_loop()
-        last = loop.time()
+        began = last = loop.time()
 
         def told(event: Event) -> None:
             nonlocal last
@@ -117,26 +133,31 @@ class GrpcControl:
             try:
                 await self._unless_silent(solving, broken)
                 if not solving.done():
-                    # The daemon's own words, if it has any for the end of its session, say more.
-                    await asyncio.wait([solving], timeout=_LAST_WORDS)
+                    # The daemon's own error, if it has one for the end of its session, says more.
+                    _LOG.debug("solve %s: the session broke: %s", request.ref, broken.result())
+                    await asyncio.wait([solving], timeout=self._timeouts.solve_end_grace)
                 if not solving.done():
                     raise UnreachableError(f"lost the session with {self._endpoint.description}: {broken.result()}")
                 response = solving.result()
             except grpc.aio.AioRpcError as error:
-                await _drain(progress, lambda: last)
+                _LOG.debug("solve %s: %s after %.1f s", request.ref, error.code().name, loop.time() - began)
+                await _drain(progress, lambda: last, self._timeouts)
                 raise self._failure(error) from None
-            except BaseException:
+            except BaseException as error:
+                said = str(error) or type(error).__name__
+                _LOG.debug("solve %s: given up after %.1f s: %s", request.ref, loop.time() - began, said)
                 for task in (progress, solving):
                     task.cancel()
                 await asyncio.gather(progress, solving, return_exceptions=True)
                 raise
-            await _drain(progress, lambda: last)
+            _LOG.debug("solve %s: OK after %.1f s", request.ref, loop.time() - began)
+            await _drain(progress, lambda: last, self._timeouts)
         return dict(response.exporter_response)
 
     async def provenance(self, ref: str, deadline: float) -> Mapping[str, Provenance]:
-        """What the daemon recorded of a build that has ended; empty where it keeps no records.
+        """The provenance recorded for a build that has ended, by platform; empty if the daemon keeps no records.
 
-        Raises BuildFailed and its kin, or UnreachableError.
+        Raises BuildFailed or a subclass, or UnreachableError.
         """
         from buildclient.daemon.history import read_provenance
 
@@ -149,7 +170,7 @@ class GrpcControl:
             raise self._failure(error) from None
 
     async def _answer(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """What `work`, a call, gives. Raises UnreachableError once the daemon has been silent for too long."""
+        """The result of `work`, a call. Raises UnreachableError once the daemon has been silent for too long."""
         task = asyncio.ensure_future(work)
         try:
             await self._unless_silent(task)
@@ -160,13 +181,13 @@ class GrpcControl:
 
     async def _unless_silent(self, *waited: asyncio.Future[Any]) -> None:
         """Returns once one of them is done. Raises UnreachableError once the daemon has been silent for too long."""
-        watch = asyncio.ensure_future(silent(lambda: self._bridge.heard, self._silence))
+        watch = asyncio.ensure_future(silent(lambda: self._bridge.heard, self._timeouts.idle))
         try:
             await asyncio.wait([*waited, watch], return_when=asyncio.FIRST_COMPLETED)
         finally:
             watch.cancel()
         if not any(one.done() for one in waited):
-            said = silent_text(self._silence, self._bridge.answers)
+            said = silent_text(self._timeouts.idle, self._bridge.answers)
             raise UnreachableError(f"{self._endpoint.description}: {said}")
 
     def _failure(self, error: grpc.aio.AioRpcError) -> ClientError:
@@ -180,7 +201,7 @@ class GrpcControl:
             request_serializer=pb.StatusRequest.SerializeToString,
             response_deserializer=pb.StatusResponse.FromString,
         )(pb.StatusRequest(ref=ref))
-        # The solve itself tells what went wrong; its progress may just end.
+        # Solve reports what went wrong; Status may just end.
         with contextlib.suppress(grpc.aio.AioRpcError):
             async for response in call:
                 for event in events(response):
@@ -190,7 +211,7 @@ class GrpcControl:
     async def _session(
         self, session: str, shared_key: str, services: Sequence[Service]
     ) -> AsyncIterator[asyncio.Future[str]]:
-        """A session that is served; what is given is done, with the reason, if it breaks."""
+        """Serves a session; the future it yields is done, with the reason, if the session breaks."""
         methods = methods_of([health(), *services])
         metadata = [
             ("x-docker-expose-session-uuid", session),
@@ -207,7 +228,7 @@ class GrpcControl:
         async def receive() -> None:
             while (message := await stream.read()) is not grpc.aio.EOF:
                 server.receive(bytes(read_bytes_message(message)))
-            # It is ours to end; the daemon keeps it as long as we do.
+            # Only the client ends a session.
             raise WireError("the daemon ended it")
 
         server.wake()
@@ -237,20 +258,28 @@ class GrpcControl:
         )
 
 
+def _summary(request: SolveRequest, where: str) -> str:
+    """A solve in one line; of the frontend's attributes only those that hold no secret."""
+    attrs = request.frontend_attrs
+    named = [f"{name} {attrs[name]}" for name in ("platform", "target") if attrs.get(name)]
+    exporters = ", ".join(exporter.type for exporter in request.exporters) or "none"
+    return "; ".join([f"solve {request.ref} on {where}: {request.frontend}", *named, f"exporters {exporters}"])
+
+
 async def _finish(call: Any) -> Any:
-    """The answer of a call; cancelled, the call is ended too."""
+    """The response of a call; cancelled, it cancels the call."""
     try:
         return await call
     finally:
         call.cancel()
 
 
-async def _drain(progress: asyncio.Future[None], last: Callable[[], float]) -> None:
-    """Lets the last progress arrive, within bounds; `last` tells when some came."""
+async def _drain(progress: asyncio.Future[None], last: Callable[[], float], timeouts: Timeouts) -> None:
+    """Waits for the rest of the progress, within bounds; `last` returns when some came last."""
     loop = asyncio.get_running_loop()
     ended = loop.time()
     while not progress.done():
-        left = min(max(last(), ended) + _STATUS_IDLE, ended + _STATUS_LONGEST) - loop.time()
+        left = min(max(last(), ended) + timeouts.status_idle, ended + timeouts.status_longest) - loop.time()
         if left <= 0:
             progress.cancel()
             break

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-__all__ = ["SILENCE", "silent", "silent_text"]
+__all__ = ["IDLE_TIMEOUT", "silent", "silent_text"]
 
-SILENCE = 25.0
+IDLE_TIMEOUT = 25.0
 """Seconds without a byte after which a daemon with a session is given up.
 
 It asks for the session's health every 5 s, and waits up to 15 s for an answer that is late before it asks again

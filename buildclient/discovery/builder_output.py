@@ -6,12 +6,14 @@ BUILDX_BUILDER (`NAMESPACE/NAME`, or a name among the project's stacks); `--stac
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
 from buildclient.base.errors import ConfigurationError, UsageError
+from buildclient.base.oserrors import reason
 from buildclient.base.threads import in_thread
 from buildclient.contract.output import CONFIG_MAP_KEY, BuilderOutput, OutputError, config_map_name
 from buildclient.discovery.pulumi_state import ProjectFolder
@@ -20,6 +22,7 @@ __all__ = ["ConfigMaps", "Search", "find_output", "find_outputs"]
 
 ConfigMaps = Callable[[str, str], Awaitable[Mapping[str, str]]]
 """(namespace, name) -> a ConfigMap's data."""
+_LOG = logging.getLogger("buildclient.discovery")
 _HINT = "name a builder with --stack, --from-cluster NAMESPACE/NAME or --builder-file"
 
 
@@ -48,9 +51,9 @@ class Search(Protocol):
 
 
 async def find_output(where: Search, environ: Mapping[str, str], config_map: ConfigMaps) -> BuilderOutput:
-    """The builder that is meant. Raises UsageError for what can't be read, ConfigurationError where there is none."""
+    """The builder the user means. Raises UsageError for unreadable output, ConfigurationError where there is none."""
     if where.builder_file:
-        return await _from_file(where.builder_file)
+        return await _from_file(where.builder_file, "--builder-file")
     if where.from_cluster:
         return await _from_cluster(where.from_cluster, config_map)
     if where.builder:
@@ -59,7 +62,10 @@ async def find_output(where: Search, environ: Mapping[str, str], config_map: Con
         return await _of_stack(_project(where, environ), where.stack)
     # What the environment names yields to what the command line does.
     if named := environ.get("BUILDCLIENT_BUILDER", ""):
-        return _read(named, "BUILDCLIENT_BUILDER") if named.lstrip().startswith("{") else await _from_file(named)
+        if not named.lstrip().startswith("{"):
+            return await _from_file(named, "BUILDCLIENT_BUILDER")
+        _LOG.debug("builder output in BUILDCLIENT_BUILDER itself")
+        return _read(named, "BUILDCLIENT_BUILDER")
     if named := environ.get("BUILDX_BUILDER", ""):
         return await _by_name(where, named, environ, config_map)
     project = _project(where, environ)
@@ -67,6 +73,7 @@ async def find_output(where: Search, environ: Mapping[str, str], config_map: Con
     if not selected:
         known = ", ".join(await in_thread(project.stacks)) or "none"
         raise ConfigurationError(f"project {project.name} has no selected stack (stacks: {known}); {_HINT}")
+    _LOG.debug("stack %s is the selected one of project %s", selected, project.name)
     return await _of_stack(project, selected)
 
 
@@ -87,7 +94,8 @@ async def find_outputs(where: Search, environ: Mapping[str, str], config_map: Co
     return outputs
 
 
-async def _from_file(path: str) -> BuilderOutput:
+async def _from_file(path: str, why: str) -> BuilderOutput:
+    _LOG.debug("builder output from %s %s", why, path)
     try:
         if path == "-":
             # In a thread that nobody waits for: who writes to it may never end.
@@ -95,15 +103,14 @@ async def _from_file(path: str) -> BuilderOutput:
         with open(path, encoding="utf-8") as source:
             return _read(source.read(), path)
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"cannot read the builder file {path}: {getattr(error, 'strerror', None) or 'not text'}"
-        ) from None
+        raise UsageError(f"cannot read the builder file {path}: {reason(error)}") from None
 
 
 async def _from_cluster(name: str, config_map: ConfigMaps) -> BuilderOutput:
     namespace, slash, builder = name.partition("/")
     if not slash or not namespace or not builder or "/" in builder:
-        raise UsageError(f"--from-cluster wants NAMESPACE/NAME, not {name}")
+        raise UsageError(f"--from-cluster expects NAMESPACE/NAME, got {name}")
+    _LOG.debug("builder output from ConfigMap %s/%s", namespace, config_map_name(builder))
     found = await config_map(namespace, config_map_name(builder))
     if CONFIG_MAP_KEY not in found:
         raise ConfigurationError(f"ConfigMap {namespace}/{config_map_name(builder)} has no {CONFIG_MAP_KEY}")
@@ -123,6 +130,7 @@ async def _by_name(where: Search, name: str, environ: Mapping[str, str], config_
             continue
         output = _parsed(value, stack)
         if output.name == name:
+            _LOG.debug("builder output of stack %s, whose builder is named %s", stack, name)
             return output
         names.append(output.name)
     raise ConfigurationError(
@@ -131,6 +139,7 @@ async def _by_name(where: Search, name: str, environ: Mapping[str, str], config_
 
 
 async def _of_stack(project: ProjectFolder, stack: str) -> BuilderOutput:
+    _LOG.debug("builder output of stack %s of project %s", stack, project.name)
     # The Pulumi CLI may have to be asked.
     value = await in_thread(partial(project.output, stack))
     if value is None:

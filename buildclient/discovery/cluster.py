@@ -1,17 +1,20 @@
-"""Which cluster a builder is in, and the way to it: a context of the kubeconfig, or a pod's own service account."""
+"""Chooses how a builder's cluster is accessed: a context of the kubeconfig, or a pod's own service account."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 
 from buildclient.base.errors import ConfigurationError, UnreachableError
+from buildclient.base.proxy import redacted
 from buildclient.contract.cluster import Cluster, same_cluster, same_server
 from buildclient.kube.identity import cluster_of
 from buildclient.kube.kubeconfig import Access, Kubeconfig, Material
 
 __all__ = ["choose_access", "cluster_at", "current_access", "in_cluster"]
 
+_LOG = logging.getLogger("buildclient.kube")
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
@@ -21,43 +24,40 @@ def in_cluster(environ: Mapping[str, str], folder: str = _ACCOUNT) -> Access | N
     token, ca = os.path.join(folder, "token"), os.path.join(folder, "ca.crt")
     if not host or not os.path.exists(token):
         return None
-    try:
-        with open(os.path.join(folder, "namespace")) as source:
-            namespace = source.read().strip()
-    except OSError:
-        namespace = "default"
     host = f"[{host}]" if ":" in host else host
     return Access(
         server=f"https://{host}:{port}",
         context="in-cluster",
-        namespace=namespace,
         ca=Material(file=ca) if os.path.exists(ca) else Material(),
         token_file=token,
     )
 
 
-def choose_access(config: Kubeconfig, recorded: Cluster, context: str, inside: Access | None) -> Access:
-    """The way to the cluster that a builder's output means.
+def choose_access(config: Kubeconfig, recorded: Cluster, kube_context: str, inside: Access | None) -> Access:
+    """Access to the cluster that a builder's output records.
 
     First that applies: the context the user names; the recorded context, the current one and the others, if it leads
     to the recorded cluster (`same_cluster`); one with the recorded server, though its certificate authority is
     another; the pod's own cluster; where the output records nothing, the current context. Raises ConfigurationError,
     in one line that says what was looked for.
     """
-    if context:
-        return config.access(context)
+    if kube_context:
+        return _taken(config.access(kube_context), "named with --context")
     if not recorded.server and not recorded.context:
         return current_access(config, inside)
     if recorded.context in config.contexts and not (recorded.server or recorded.ca):
-        return config.access(recorded.context)
+        return _taken(config.access(recorded.context), "recorded in the builder output")
     names = sorted(config.contexts, key=lambda name: (name != recorded.context, name != config.current, name))
     found = {name: cluster_at(config, name) for name in names}
-    for same in (_same, lambda one, other: same_server(one.server, other.server)):
+    for same, why in (
+        (_same, "it leads to the recorded cluster"),
+        (lambda one, other: same_server(one.server, other.server), "it has the recorded server"),
+    ):
         for name, cluster in found.items():
             if same(cluster, recorded):
-                return config.access(name)
+                return _taken(config.access(name), why)
     if inside:
-        return inside
+        return _taken(inside, "the pod's own; no context has the recorded server")
     searched = ", ".join(config.files) or "no kubeconfig found"
     what = f"server {recorded.server}" if recorded.server else f'context "{recorded.context}"'
     raise ConfigurationError(
@@ -81,11 +81,16 @@ def _same(one: Cluster, other: Cluster) -> bool:
 def current_access(config: Kubeconfig, inside: Access | None) -> Access:
     """The current context, else the pod's own cluster. Raises ConfigurationError."""
     if config.current:
-        return config.access(config.current)
+        return _taken(config.access(config.current), "the current context")
     if inside:
-        return inside
+        return _taken(inside, "the pod's own; there is no current context")
     if not config.files:
         raise ConfigurationError("no cluster: there is no kubeconfig", hint="set KUBECONFIG or make ~/.kube/config")
     raise ConfigurationError(
         f"no cluster: {', '.join(config.files)} has no current context", hint="name one with --context"
     )
+
+
+def _taken(access: Access, why: str) -> Access:
+    _LOG.debug("context %s (%s): %s", access.context, redacted(access.server), why)
+    return access

@@ -12,18 +12,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote
 
 from buildclient.base.errors import ConfigurationError, UnreachableError
 from buildclient.base.jsontext import read_json
 
 __all__ = ["ProjectFolder"]
 
+_LOG = logging.getLogger("buildclient.discovery")
 _FILES = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 _NAME = re.compile(r"^[\"']?name[\"']?\s*:\s*[\"']?([A-Za-z0-9_.-]+)", re.MULTILINE)
 _BACKEND = re.compile(r"^backend\s*:\s*\n\s+url\s*:\s*[\"']?([^\s\"']+)", re.MULTILINE)
@@ -33,9 +34,10 @@ _SECRET = "4dabf18193072939515e22adb298388d"
 _FILE_URL = "file://"
 _SUFFIXES = (".json", ".json.gz", ".json.zst")
 _STATE = re.compile(r"(.+)\.json(?:\.gz|\.zst)?")
-_KEEP = 60.0
+_CACHE_TTL = 60.0
 """Seconds that an answer of the CLI is kept."""
 _CLI_TIMEOUT = 60.0
+"""Seconds; the backend may be far away."""
 
 
 class ProjectFolder:
@@ -100,6 +102,7 @@ class ProjectFolder:
         if not path:
             known = ", ".join(self.stacks()) or "none"
             raise ConfigurationError(f'project {self.name} has no stack "{name}" in {folder} (stacks: {known})')
+        _LOG.debug("state file %s", path)
         if not path.endswith(".zst"):
             value = _state_output(path)
             if not (isinstance(value, dict) and value.get(_SECRET)):
@@ -126,8 +129,7 @@ class ProjectFolder:
         url = self._url()
         if not url.startswith(_FILE_URL):
             return None
-        # Pulumi drops query and fragment, and reads escapes.
-        path = unquote(re.split("[?#]", url[len(_FILE_URL) :], maxsplit=1)[0])
+        path = url[len(_FILE_URL) :].partition("?")[0]
         if path.startswith("~"):
             path = os.path.join(self._environ.get("HOME") or os.path.expanduser("~"), path[2:])
         stacks = os.path.join(os.path.abspath(path), ".pulumi", "stacks")
@@ -152,9 +154,11 @@ class ProjectFolder:
         kept = self._kept((*arguments, *state))
         with contextlib.suppress(OSError, ValueError):
             made = os.stat(kept).st_mtime
-            if state or (time.time() - made < _KEEP and made > os.stat(self._path).st_mtime):
+            if state or (time.time() - made < _CACHE_TTL and made > os.stat(self._path).st_mtime):
                 with open(kept, encoding="utf-8") as source:
-                    return read_json(source.read())
+                    answer = read_json(source.read())
+                _LOG.debug("pulumi %s: kept answer of %.0f s ago", " ".join(arguments), time.time() - made)
+                return answer
         import tempfile
 
         answer = self._run(arguments)
@@ -177,6 +181,7 @@ class ProjectFolder:
     def _run(self, arguments: tuple[str, ...]) -> Any:
         import subprocess
 
+        began = time.monotonic()
         try:
             done = subprocess.run(
                 ["pulumi", "--non-interactive", *arguments],
@@ -190,6 +195,8 @@ class ProjectFolder:
             raise ConfigurationError("the stack's backend needs the Pulumi CLI, which is not on PATH") from None
         except subprocess.TimeoutExpired:
             raise UnreachableError(f"pulumi {' '.join(arguments)} did not end within {_CLI_TIMEOUT:.0f} s") from None
+        took = 1000 * (time.monotonic() - began)
+        _LOG.debug("pulumi %s: status %d in %.0f ms", " ".join(arguments), done.returncode, took)
         said = done.stderr.decode(errors="replace").strip().splitlines()
         if done.returncode:
             raise UnreachableError(f"pulumi {' '.join(arguments)}: {said[-1] if said else 'failed'}")

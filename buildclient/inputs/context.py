@@ -15,6 +15,7 @@ from typing import BinaryIO, NamedTuple
 
 from buildclient.base.errors import InvalidBuild, UsageError
 from buildclient.base.gotext import go_quoted
+from buildclient.base.oserrors import reason
 from buildclient.inputs.filesync import LocalDir, filesync
 from buildclient.inputs.stdin import Stdin
 from buildclient.inputs.upload import address, upload
@@ -141,8 +142,7 @@ class _Inputs:
                 if not st.S_ISDIR(os.stat(path).st_mode):
                     raise InvalidBuild(f"failed to get build context path {{{path} <nil>}}: not a directory")
             except OSError as error:
-                reason = (error.strerror or "").lower()
-                raise InvalidBuild(f"failed to get build context {name}: stat {path}: {reason}") from None
+                raise InvalidBuild(f"failed to get build context {name}: stat {path}: {reason(error)}") from None
             local = f"_{name}" if name in ("context", "dockerfile") else name
             self.dirs[local] = self._local(path)
             self.attrs[f"context:{name}"] = f"local:{local}"
@@ -184,7 +184,7 @@ class _Inputs:
         try:
             handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            raise InvalidBuild(f"open {path}: {(error.strerror or '').lower()}") from None
+            raise InvalidBuild(f"open {path}: {reason(error)}") from None
         self._stack.callback(os.close, handle)
         return LocalDir(path, handle)
 
@@ -220,7 +220,7 @@ def _no_folder(path: str) -> str:
             os.stat(part or "/")
         except OSError as error:
             # The reference has lost the path by then, and leaves a gap.
-            return f"resolve : lstat {part}: {(error.strerror or '').lower()}"
+            return f"resolve : lstat {part}: {reason(error)}"
         if end < len(parts) and not os.path.isdir(part or "/"):
             return f"resolve : lstat {'/'.join(parts[: end + 1])}: not a directory"
     return f"stat {os.path.realpath(path) if os.path.isabs(path) else path}: not a directory"

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote_plus
 
 from buildclient.base.folders import Folders
+from buildclient.base.oserrors import reason
 from buildclient.inputs.follow import with_followed
 from buildclient.inputs.globs import PatternError
 from buildclient.inputs.ignore import Filter
@@ -70,7 +71,7 @@ def filesync(dirs: Mapping[str, LocalDir]) -> Service:
         try:
             await _Transfer(call, dirs[name]).run()
         except OSError as error:
-            raise Status(Code.UNKNOWN, f"open {dirs[name].path}: {(error.strerror or '').lower()}") from None
+            raise Status(Code.UNKNOWN, f"open {dirs[name].path}: {reason(error)}") from None
 
     return {"/moby.filesync.v1.FileSync/DiffCopy": diff_copy} if dirs else {}
 
@@ -196,14 +197,14 @@ def _pieces(folders: Folders, path: bytes) -> Iterator[bytes]:
             return
         if error.errno in _SWAPPED:
             raise _changed(folders, path) from None
-        raise WalkError(f"open {folders.path(path)}: {(error.strerror or '').lower()}") from None
+        raise WalkError(f"open {folders.path(path)}: {reason(error)}") from None
     try:
         if not st.S_ISREG(os.fstat(handle).st_mode):
             raise _changed(folders, path)
         while piece := os.read(handle, _CHUNK):
             yield piece
     except OSError as error:
-        raise WalkError(f"read {folders.path(path)}: {(error.strerror or '').lower()}") from None
+        raise WalkError(f"read {folders.path(path)}: {reason(error)}") from None
     finally:
         os.close(handle)
 

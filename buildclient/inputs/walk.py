@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from buildclient.base.folders import Folders
+from buildclient.base.oserrors import reason
 from buildclient.inputs.ignore import ROOT, Filter, Verdict
 from buildclient.session.diffcopy import encode_stat, go_mode
 
@@ -120,7 +121,7 @@ class Walk:
             # It vanished while we walked; what is gone is not sent.
             return None
         except OSError as error:
-            raise WalkError(f"lstat {self._folders.path(path)}: {(error.strerror or '').lower()}") from None
+            raise WalkError(f"lstat {self._folders.path(path)}: {reason(error)}") from None
         if not verdict.send:
             self._pending.append(_Pending(path, info))
         return _Level(iter(entries), path + b"/", path, verdict)
@@ -135,7 +136,7 @@ class Walk:
         except OSError as error:
             if isinstance(error, PermissionError) and not needed:
                 return ()
-            raise WalkError(f"open {self._folders.path(path)}: {(error.strerror or '').lower()}") from None
+            raise WalkError(f"open {self._folders.path(path)}: {reason(error)}") from None
 
     def _flush_folders(self) -> None:
         """Sends the folders above what is about to be sent, which themselves did not match."""

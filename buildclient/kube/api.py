@@ -1,29 +1,33 @@
-"""Requests to the Kubernetes API over `http.client`, in threads: reading objects, and watching a list.
+"""Requests to the Kubernetes API over `http.client`, in threads: get an object or a list, watch a list.
 
-Errors come out as one line that names context and namespace; for 401 and 403 it says what is missing.
+An error is one line that names the context and the namespace; for 401 and 403 it says what is missing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import http.client
+import logging
 import os
 import socket
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from buildclient.base.errors import ConfigurationError, UnreachableError
+from buildclient.base.errors import ConfigurationError, ExceptionTable, UnreachableError, map_exceptions
 from buildclient.base.jsontext import read_json
+from buildclient.base.oserrors import reason
 from buildclient.base.proxy import proxy_for, proxy_headers, redacted
 from buildclient.kube.credentials import Authority
 from buildclient.kube.kubeconfig import Access
 
 __all__ = ["ApiError", "KubeApi", "api_failure"]
 
+_LOG = logging.getLogger("buildclient.kube")
 _CONNECT_TIMEOUT = 10.0
-"""Seconds for one try to connect, and for an answer to begin."""
+"""Seconds to connect, and for an answer to begin."""
 
 
 _NOT_MENDED = (401, 403)
@@ -31,7 +35,7 @@ _NOT_MENDED = (401, 403)
 
 
 class ApiError(UnreachableError):
-    """An answer of the cluster that is no success; `status` is HTTP's."""
+    """The cluster's answer is not a success; `status` is the HTTP status."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -53,13 +57,8 @@ class KubeApi:
         """The cluster, for messages."""
         return f'context "{self.access.context}"' if self.access.context else self.access.server
 
-    def target(self, path: str, query: Mapping[str, str] | Sequence[tuple[str, str]]) -> str:
-        """The path and query of a request: below the server's own path, while its query is dropped as by client-go."""
-        prefix = urlsplit(self.access.server).path.rstrip("/")
-        return f"{prefix}{path}" + (f"?{urlencode(query)}" if query else "")
-
     async def get(self, path: str, query: Mapping[str, str], what: str) -> dict[str, Any]:
-        """An object or list. `what` says in messages what was wanted. Raises UnreachableError, ApiError."""
+        """An object or list. `what` begins error messages: `cannot list …`. Raises UnreachableError, ApiError."""
         return await asyncio.to_thread(self._get, path, query, what)
 
     def read(self, path: str, query: Mapping[str, str], what: str) -> dict[str, Any]:
@@ -74,6 +73,7 @@ class KubeApi:
         Raises ApiError (410 where the list must be read anew) and UnreachableError.
         """
         connection = self._connection()
+        _LOG.debug("watch %s for at most %.0f s", path, seconds)
         bounded = {**query, "watch": "1", "timeoutSeconds": str(max(1, int(seconds)))}
         loop = asyncio.get_running_loop()
         found: asyncio.Future[bool] = loop.create_future()
@@ -92,24 +92,19 @@ class KubeApi:
                 found.set_result(True)
 
         def read() -> None:
+            result: bool | BaseException = False
             try:
-                connection.connect()
-                # Kept apart: http.client forgets the socket of a response that ends with its connection.
-                sockets.append(connection.sock)
-                response = self._send(connection, path, bounded, what)
-                sockets.append(connection.sock or sockets[-1])
-                sockets[-1].settimeout(seconds + _CONNECT_TIMEOUT)
-                for line in response:
-                    event = read_json(line)
-                    if event.get("type") == "ERROR":
-                        status = event.get("object") or {}
-                        raise ApiError(f"{what}: {status.get('message')}", int(status.get("code") or 500))
-                    loop.call_soon_threadsafe(take, event)
-                result: bool | BaseException = False
+                with map_exceptions(self._faults(what)):
+                    connection.connect()
+                    # Kept apart: http.client forgets the socket of a response that ends with its connection.
+                    sockets.append(connection.sock)
+                    response = self._send(connection, path, bounded, what)
+                    sockets.append(connection.sock or sockets[-1])
+                    sockets[-1].settimeout(seconds + _CONNECT_TIMEOUT)
+                    for line in response:
+                        loop.call_soon_threadsafe(take, _event(line, what))
             except UnreachableError as error:
                 result = error
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                result = self._broken(error, what)
             loop.call_soon_threadsafe(settle, result)
 
         thread = asyncio.ensure_future(asyncio.to_thread(read))
@@ -127,31 +122,34 @@ class KubeApi:
     def _get(self, path: str, query: Mapping[str, str], what: str) -> dict[str, Any]:
         connection = self._connection()
         try:
-            value = read_json(self._send(connection, path, query, what).read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise self._broken(error, what) from None
+            with map_exceptions(self._faults(what)):
+                value = read_json(self._send(connection, path, query, what).read())
         finally:
             connection.close()
         if not isinstance(value, dict):
-            raise UnreachableError(f"{what} ({self.where}): the answer is no object")
+            raise UnreachableError(f"{what} ({self.where}): the answer is not a JSON object")
         return value
 
     def _send(
         self, connection: http.client.HTTPConnection, path: str, query: Mapping[str, str], what: str
     ) -> http.client.HTTPResponse:
-        target = self.target(path, query)
+        prefix = urlsplit(self.access.server).path.rstrip("/")
+        target = f"{prefix}{path}" + (f"?{urlencode(query)}" if query else "")
         for again in (True, False):
+            began = time.monotonic()
             connection.putrequest("GET", target)
             connection.putheader("Accept", "application/json")
             for name, value in self.authority.headers():
                 connection.putheader(name, value.encode())
             connection.endheaders()
             response = connection.getresponse()
+            _LOG.debug("GET %s: %d in %.0f ms", path, response.status, 1000 * (time.monotonic() - began))
             if response.status == 200:
                 return response
             body = response.read(1 << 20)
             if response.status != 401 or not again or not self.authority.forget():
                 break
+            _LOG.debug("the exec plugin is run again: the cluster refused its credential")
             connection.close()
         raise api_failure(response.status, body, what, self.where)
 
@@ -164,62 +162,81 @@ class KubeApi:
             )
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         near = (proxy.hostname or "", proxy.port or 80) if proxy else (host, port)
-        context = self.authority.context()
+        ssl_context = self.authority.ssl_context()
         connection: http.client.HTTPConnection
-        if context is None:
+        if ssl_context is None:
             connection = http.client.HTTPConnection(*near, timeout=_CONNECT_TIMEOUT)
         else:
             name = self.access.tls_server_name
-            connection = _Https(near[0], near[1], context, name or host)
+            connection = _Https(near[0], near[1], ssl_context, name or host)
         if proxy:
             connection.set_tunnel(host, port, proxy_headers(self.proxy))
         return connection
 
-    def _broken(self, error: Exception, what: str) -> UnreachableError:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            reason = f"its certificate is not trusted: {error.verify_message}"
-        elif isinstance(error, TimeoutError):
-            reason = f"no answer within {_CONNECT_TIMEOUT:.0f} s"
-        elif isinstance(error, OSError):
-            reason = error.strerror or str(error)
-        else:
-            reason = f"a broken answer ({type(error).__name__})"
-        return UnreachableError(f"{what}: cannot reach {self.access.server} ({self.where}): {reason}")
+    def _faults(self, what: str) -> ExceptionTable:
+        def row(words: Callable[[Any], str]) -> Callable[[Any], UnreachableError]:
+            def translate(error: Exception) -> UnreachableError:
+                return UnreachableError(
+                    f"{what}: cannot reach {redacted(self.access.server)} ({self.where}): {words(error)}"
+                )
+
+            return translate
+
+        return [(kind, row(words)) for kind, words in _WORDS]
 
 
 class _Https(http.client.HTTPSConnection):
     """HTTPS with a server name of our choice (kubeconfig's `tls-server-name`)."""
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext, name: str) -> None:
-        super().__init__(host, port, timeout=_CONNECT_TIMEOUT, context=context)
-        self._tls = context
+    def __init__(self, host: str, port: int, ssl_context: ssl.SSLContext, name: str) -> None:
+        super().__init__(host, port, timeout=_CONNECT_TIMEOUT, context=ssl_context)
+        self._ssl_context = ssl_context
         self._name = name
 
     def connect(self) -> None:
         """Connects, through the proxy if there is one, then speaks TLS."""
         http.client.HTTPConnection.connect(self)
-        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._name)
+        self.sock = self._ssl_context.wrap_socket(self.sock, server_hostname=self._name)
 
 
-_RIGHTS = {"401": "the cluster does not accept its credentials (401); log in again"}
+def _broken(error: Exception) -> str:
+    return f"a broken answer ({type(error).__name__})"
+
+
+_WORDS: tuple[tuple[type[Exception], Callable[[Any], str]], ...] = (
+    (ssl.SSLCertVerificationError, lambda error: f"its certificate is not trusted: {error.verify_message}"),
+    (TimeoutError, lambda _: f"no answer within {_CONNECT_TIMEOUT:.0f} s"),
+    (OSError, reason),
+    (http.client.HTTPException, _broken),
+    (ValueError, _broken),
+)
+
+
+def _event(line: bytes, what: str) -> dict[str, Any]:
+    """One event of a watch. Raises ApiError for an event of type ERROR, ValueError for a line that is not JSON."""
+    event: dict[str, Any] = read_json(line)
+    if event.get("type") == "ERROR":
+        status = event.get("object") or {}
+        raise ApiError(f"{what}: {status.get('message')}", int(status.get("code") or 500))
+    return event
 
 
 def api_failure(status: int, body: bytes, what: str, where: str) -> ApiError:
-    """An answer that is no success, in one line; the cluster's own message names the missing right."""
+    """A refused request, in one line; for 403 with the cluster's own message, which names the verb and resource."""
     try:
         message = str(read_json(body).get("message") or "")
     except (ValueError, AttributeError):
         message = " ".join(body.decode(errors="replace").split())[:300]
     place = what if where in what else f"{what} ({where})"
     if status == 401:
-        return ApiError(f"{place}: {_RIGHTS['401']}", status)
+        return ApiError(f"{place}: the cluster does not accept its credentials (401); log in again", status)
     if status == 403:
-        return ApiError(f"{place}: a right is missing: {message or 'forbidden (403)'}", status)
+        return ApiError(f"{place}: forbidden (RBAC): {message or 'HTTP 403'}", status)
     return ApiError(f"{place}: {message or f'HTTP {status}'}", status)
 
 
 def _shut(sock: socket.socket) -> None:
-    """Ends a socket below TLS, so that a thread blocked in it comes back."""
+    """Shuts a socket down below TLS, which wakes a thread that reads from it."""
     try:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
     except OSError:

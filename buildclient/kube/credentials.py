@@ -1,4 +1,4 @@
-"""What a request to a cluster carries: TLS, headers, and the credentials of exec plugins.
+"""The credentials of requests to a cluster: TLS, headers, exec plugins.
 
 Reference: Kubernetes, "client-go credential plugins" (client.authentication.k8s.io, v1 and v1beta1).
 """
@@ -7,28 +7,33 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from buildclient.base.errors import UnreachableError
 from buildclient.base.jsontext import read_json
+from buildclient.base.oserrors import reason
 from buildclient.base.proxy import basic_login
 from buildclient.kube.kubeconfig import Access, ExecPlugin, Material
 
 __all__ = ["Authority", "Credential", "run_plugin"]
 
+_LOG = logging.getLogger("buildclient.kube")
 _PLUGIN_TIMEOUT = 120.0
 """Seconds; a plugin may open a browser and wait for its user."""
 _VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 
 
 class Credential(NamedTuple):
-    """What an exec plugin gave."""
+    """A token, a client certificate with its key, or both: the `status` of an ExecCredential."""
 
     token: str = ""
     certificate: Material = Material()
@@ -36,7 +41,7 @@ class Credential(NamedTuple):
 
 
 class Authority:
-    """TLS context and headers for one cluster, made when first asked for; may be used from several threads."""
+    """TLS context and headers for one cluster, made at first use; may be used from several threads."""
 
     def __init__(self, access: Access, environ: Mapping[str, str] | None = None) -> None:
         """`environ` is what exec plugins run with; the process's own by default."""
@@ -44,23 +49,23 @@ class Authority:
         self._environ = dict(os.environ if environ is None else environ)
         self._lock = threading.Lock()
         self._credential: Credential | None = None
-        self._context: ssl.SSLContext | None = None
+        self._ssl_context: ssl.SSLContext | None = None
 
     def forget(self) -> bool:
-        """Drops a plugin's credential that the cluster refused; says whether there is hope in another try."""
+        """Drops the credential of an exec plugin after a 401; returns whether a retry may succeed."""
         with self._lock:
-            had, self._credential, self._context = self._credential is not None, None, None
+            had, self._credential, self._ssl_context = self._credential is not None, None, None
         return had and self.access.plugin is not None
 
-    def context(self) -> ssl.SSLContext | None:
+    def ssl_context(self) -> ssl.SSLContext | None:
         """The TLS context, None for a plain HTTP server. Raises UnreachableError for unusable certificates."""
         if self.access.server.startswith("http://"):
             return None
         credential = self._plugged()
         with self._lock:
-            if self._context is None:
-                self._context = _context(self.access, credential)
-            return self._context
+            if self._ssl_context is None:
+                self._ssl_context = _ssl_context(self.access, credential)
+            return self._ssl_context
 
     def headers(self) -> list[tuple[str, str]]:
         """Authorization and impersonation headers. Raises UnreachableError."""
@@ -89,7 +94,7 @@ class Authority:
 
 
 def run_plugin(plugin: ExecPlugin, environ: Mapping[str, str]) -> Credential:
-    """Runs an exec plugin. Raises UnreachableError with its message, or its hint where it is not installed."""
+    """Runs an exec plugin. Raises UnreachableError with its last line, or its install hint if it is not there."""
     if plugin.api_version not in _VERSIONS:
         raise UnreachableError(f"kubeconfig: exec plugin {plugin.command}: unknown apiVersion {plugin.api_version}")
     interactive = plugin.interactive_mode != "Never" and sys.stdin is not None and sys.stdin.isatty()
@@ -99,6 +104,7 @@ def run_plugin(plugin: ExecPlugin, environ: Mapping[str, str]) -> Credential:
     if plugin.cluster_info is not None:
         spec["cluster"] = plugin.cluster_info
     info = json.dumps({"apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": spec})
+    began = time.monotonic()
     try:
         done = subprocess.run(
             [plugin.command, *plugin.args],
@@ -112,11 +118,14 @@ def run_plugin(plugin: ExecPlugin, environ: Mapping[str, str]) -> Credential:
     except OSError as error:
         hint = " ".join(plugin.install_hint.split())
         raise UnreachableError(
-            f"exec plugin {plugin.command} of the kubeconfig cannot be run: {error.strerror}"
+            f"exec plugin {plugin.command} of the kubeconfig cannot be run: {reason(error)}"
             + (f"; {hint}" if hint else "")
         ) from None
     except subprocess.TimeoutExpired:
         raise UnreachableError(f"exec plugin {plugin.command} did not end within {_PLUGIN_TIMEOUT:.0f} s") from None
+    _LOG.debug(
+        "exec plugin %s: status %d in %.0f ms", plugin.command, done.returncode, 1000 * (time.monotonic() - began)
+    )
     if done.returncode:
         said = (done.stderr or b"").decode(errors="replace").strip().splitlines()
         raise UnreachableError(
@@ -146,57 +155,45 @@ def _credential(plugin: ExecPlugin, printed: bytes) -> Credential:
     return credential
 
 
-def _context(access: Access, credential: Credential) -> ssl.SSLContext:
+def _ssl_context(access: Access, credential: Credential) -> ssl.SSLContext:
     where = f'context "{access.context}"'
     try:
         if access.ca.data:
-            context = ssl.create_default_context(cadata=access.ca.data.decode(errors="replace"))
+            ssl_context = ssl.create_default_context(cadata=access.ca.data.decode(errors="replace"))
         elif access.ca.file:
-            context = ssl.create_default_context(cafile=access.ca.file)
+            ssl_context = ssl.create_default_context(cafile=access.ca.file)
         else:
-            context = ssl.create_default_context()
+            ssl_context = ssl.create_default_context()
     except (OSError, ValueError) as error:
         raise UnreachableError(f"kubeconfig: {where}: certificate authority cannot be used: {error}") from None
     if access.ca.data or access.ca.file:
         # Python 3.13 refuses authorities without keyUsage, which many clusters have and kubectl accepts.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        ssl_context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if access.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+        ssl_context.check_hostname = False
+        ssl_context.verify_mode = ssl.CERT_NONE
     certificate, key = access.certificate, access.key
     if credential.certificate.data:
         certificate, key = credential.certificate, credential.key
     if certificate.data or certificate.file:
         try:
             with _as_file(certificate) as certificate_file, _as_file(key) as key_file:
-                context.load_cert_chain(certificate_file, key_file or None)
+                ssl_context.load_cert_chain(certificate_file, key_file or None)
         except (OSError, ValueError) as error:
             raise UnreachableError(f"kubeconfig: {where}: client certificate cannot be used: {error}") from None
-    return context
+    return ssl_context
 
 
 @contextlib.contextmanager
 def _as_file(material: Material) -> Iterator[str]:
-    """The material as a path, since `ssl` reads certificates from files alone: of memory that no folder shows.
-
-    A signal can end the process at any moment, so a key never stands in a file that has a name.
-    """
+    """The material's file, or a temporary one (mode 0600): `ssl` reads client certificates from files only."""
     if not material.data:
         yield material.file
         return
-    with _nameless_file() as file:
-        file.write(material.data)
-        file.flush()
-        # Where /dev/fd/N is a duplicate, it begins where this one stands.
-        file.seek(0)
-        yield f"/dev/fd/{file.fileno()}"
-
-
-def _nameless_file() -> BinaryIO:
-    if hasattr(os, "memfd_create"):
-        with contextlib.suppress(OSError):
-            return os.fdopen(os.memfd_create("buildclient"), "w+b")
-    import tempfile
-
-    # It has lost its name before anything is written.
-    return cast(BinaryIO, tempfile.TemporaryFile())
+    descriptor, path = tempfile.mkstemp(prefix="buildclient-")
+    try:
+        with os.fdopen(descriptor, "wb") as target:
+            target.write(material.data)
+        yield path
+    finally:
+        os.unlink(path)

@@ -1,8 +1,9 @@
 """A WebSocket client's side as pure functions and one reader (RFC 6455): the upgrade, frames out, messages in.
 
-Rules: what a client sends is masked, what it gets is not; messages may come in fragments, with control frames
-between them; no extension is offered, so reserved bits mean a broken peer. Our own because a cached build is mostly
-start-up, and a library's imports cost more than a tenth of it.
+Rules: a client masks its frames, a server does not; a message may be fragmented, with control frames between the
+fragments; no extension is offered, so no reserved bit may be set. Own code because a cached build is mostly start-up,
+and a library's imports cost more than a tenth of it. Errors tell whose fault it is, as in h11: LocalProtocolError for
+what this client was about to send, RemoteProtocolError for what the server sent.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ __all__ = [
     "PING",
     "PONG",
     "Head",
+    "LocalProtocolError",
     "Mask",
     "MessageReader",
+    "RemoteProtocolError",
     "WebSocketError",
     "accepted",
     "body_of",
@@ -35,10 +38,11 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 _KNOWN = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _MAX_HEAD = 64 << 10
-"""Bytes of an answer's head, and of a refusal's body."""
+"""Bytes of a response's head, and of a refusal's body: what http.client allows one line (h11 allows a head 16 KiB)."""
 _MAX_MESSAGE = 16 << 20
-"""Bytes; an exec's messages are of 32 KiB."""
+"""Bytes. `websockets` allows 1 MiB by default; the apiserver copies an exec's output in pieces of 32 KiB."""
 _MAX_CONTROL = 125
+"""Bytes of a control frame's payload (RFC 6455, 5.5)."""
 _SHORT, _MEDIUM = struct.Struct(">BB"), struct.Struct(">BBH")
 _LONG = struct.Struct(">BBQ")
 
@@ -47,22 +51,30 @@ Mask = Callable[[bytes, bytes], bytes]
 
 
 class WebSocketError(Exception):
-    """The other side does not speak the protocol."""
+    """One side broke the protocol; the message says how."""
+
+
+class LocalProtocolError(WebSocketError):
+    """What this client was about to send would break the protocol."""
+
+
+class RemoteProtocolError(WebSocketError):
+    """What the server sent breaks the protocol."""
 
 
 class Head(NamedTuple):
-    """An HTTP answer's first part."""
+    """The head of an HTTP response."""
 
     status: int
     reason: str
     headers: Mapping[str, str]
     """By lower-case name."""
     rest: bytes
-    """What came behind it."""
+    """The bytes received after it."""
 
 
 def request(host: str, target: str, key: bytes, protocols: Sequence[str], headers: Iterable[tuple[str, str]]) -> bytes:
-    """The upgrade; `key` is 16 random bytes, `headers` are sent besides. Raises WebSocketError for a line break."""
+    """The upgrade request; `key` is 16 random bytes. Raises LocalProtocolError for a line break in a header."""
     lines = [
         f"GET {target} HTTP/1.1",
         f"Host: {host}",
@@ -73,43 +85,45 @@ def request(host: str, target: str, key: bytes, protocols: Sequence[str], header
         f"Sec-WebSocket-Protocol: {', '.join(protocols)}",
         *(f"{name}: {value}" for name, value in headers),
     ]
-    if any("\n" in line or "\r" in line for line in lines):
-        raise WebSocketError("a header of the request has a line break in it")
+    for line in lines:
+        if "\n" in line or "\r" in line:
+            # The value may be a secret.
+            raise LocalProtocolError(f"line break in header {line.partition(':')[0]!r}")
     return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
 
 
 def read_head(data: bytes) -> Head | None:
-    """The head of an answer; None while it is not whole. Raises WebSocketError."""
+    """The head of a response; None while it is incomplete. Raises RemoteProtocolError."""
     end = data.find(b"\r\n\r\n")
     if end < 0:
         if len(data) > _MAX_HEAD:
-            raise WebSocketError("the answer's head is too long")
+            raise RemoteProtocolError(f"response head longer than {_MAX_HEAD} bytes")
         return None
     first, *lines = data[:end].decode("latin-1").split("\r\n")
     version, _, rest = first.partition(" ")
     code, _, reason = rest.partition(" ")
     if not version.startswith("HTTP/1.") or len(code) != 3 or not (code.isascii() and code.isdigit()):
-        raise WebSocketError(f"the answer is no HTTP: {first[:80]!r}")
+        raise RemoteProtocolError(f"not an HTTP/1 response: {first[:80]!r}")
     pairs = (line.partition(":") for line in lines)
     headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
     return Head(int(code), reason, headers, data[end + 4 :])
 
 
 def accepted(head: Head, key: bytes, protocols: Sequence[str]) -> str:
-    """The subprotocol that was agreed on, empty for none. Raises WebSocketError if the answer is no upgrade."""
+    """The subprotocol the server chose, empty for none. Raises RemoteProtocolError if this is not a valid upgrade."""
     wanted = base64.b64encode(hashlib.sha1(base64.b64encode(key) + _GUID, usedforsecurity=False).digest()).decode()
     if head.headers.get("upgrade", "").lower() != "websocket":
-        raise WebSocketError("it does not upgrade")
+        raise RemoteProtocolError("response without Upgrade: websocket")
     if head.headers.get("sec-websocket-accept") != wanted:
-        raise WebSocketError("its Sec-WebSocket-Accept is wrong")
+        raise RemoteProtocolError("wrong Sec-WebSocket-Accept")
     chosen = head.headers.get("sec-websocket-protocol", "")
     if chosen and chosen not in protocols:
-        raise WebSocketError(f"it chose a subprotocol that was not offered: {chosen}")
+        raise RemoteProtocolError(f"subprotocol that was not offered: {chosen}")
     return chosen
 
 
 def body_of(head: Head, data: bytes, *, ended: bool) -> bytes | None:
-    """A refusal's body out of what followed its head; None while more is to come."""
+    """A refusal's body from the bytes after its head; None while it is incomplete."""
     if "chunked" in head.headers.get("transfer-encoding", "").lower():
         return _unchunked(data) if ended or data.endswith(b"0\r\n\r\n") or len(data) > _MAX_HEAD else None
     length = head.headers.get("content-length", "")
@@ -134,14 +148,14 @@ def _unchunked(data: bytes) -> bytes:
 
 
 def mask_by_number(data: bytes, key: bytes) -> bytes:
-    """Masks without a library; good for what is short."""
+    """Masks in pure Python; fast enough for short payloads."""
     size = len(data)
     pad = (key * (size // 4 + 1))[:size]
     return (int.from_bytes(data, "little") ^ int.from_bytes(pad, "little")).to_bytes(size, "little")
 
 
 def frame(opcode: int, payload: bytes, key: bytes, mask: Mask = mask_by_number) -> bytes:
-    """One whole message as a masked frame; `key` is four random bytes."""
+    """One message as one masked frame; `key` is four random bytes."""
     size = len(payload)
     first = 0x80 | opcode
     if size <= _MAX_CONTROL:
@@ -154,7 +168,7 @@ def frame(opcode: int, payload: bytes, key: bytes, mask: Mask = mask_by_number) 
 
 
 def close_reason(payload: bytes) -> str:
-    """What a close frame says: its code, and its text if there is any."""
+    """The code of a close frame, and its text if it has one."""
     if len(payload) < 2:
         return "closed by the other side"
     text = payload[2:].decode(errors="replace")
@@ -162,7 +176,7 @@ def close_reason(payload: bytes) -> str:
 
 
 class MessageReader:
-    """Cuts a stream of bytes into messages and control frames."""
+    """Splits a stream of bytes into messages and control frames."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -171,8 +185,8 @@ class MessageReader:
         self._size = 0
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """What is complete with `data`: opcode and payload. Raises WebSocketError."""
-        # Waiting for a long frame's end, pieces are joined once a piece and not more often: they are large.
+        """Opcode and payload of each message that `data` completes. Raises RemoteProtocolError."""
+        # The rest is joined once per call, not once per frame: a long frame comes in large pieces.
         data = self._rest + data if self._rest else data
         at = 0
         while (parsed := _frame_at(data, at)) is not None:
@@ -186,15 +200,17 @@ class MessageReader:
         self._rest = data[at:]
 
     def _joined(self, final: bool, opcode: int, payload: bytes) -> tuple[int, bytes] | None:
-        if (opcode == CONTINUATION) != bool(self._kind):
-            raise WebSocketError("fragments of messages are mixed")
+        if opcode == CONTINUATION and not self._kind:
+            raise RemoteProtocolError("continuation frame without a message to continue")
+        if opcode != CONTINUATION and self._kind:
+            raise RemoteProtocolError("new message before the last fragment of the one before")
         if final and not self._kind:
             return opcode, payload
         self._kind = self._kind or opcode
         self._fragments.append(payload)
         self._size += len(payload)
         if self._size > _MAX_MESSAGE:
-            raise WebSocketError(f"a message is longer than {_MAX_MESSAGE} bytes")
+            raise RemoteProtocolError(f"message longer than {_MAX_MESSAGE} bytes")
         if not final:
             return None
         whole = self._kind, b"".join(self._fragments)
@@ -203,16 +219,14 @@ class MessageReader:
 
 
 def _frame_at(data: bytes, at: int) -> tuple[bool, int, bytes, int] | None:
-    """The frame at an offset and the offset behind it; None while it is not whole. Raises WebSocketError."""
+    """The frame at an offset, and the offset after it; None while it is incomplete. Raises RemoteProtocolError."""
     have = len(data) - at
     if have < 2:
         return None
     first, second = data[at], data[at + 1]
     opcode, size, start = first & 0x0F, second & 0x7F, at + 2
-    if first & 0x70 or second & 0x80 or opcode not in _KNOWN:
-        raise WebSocketError("a frame is broken")
-    if opcode >= CLOSE and (size > _MAX_CONTROL or not first & 0x80):
-        raise WebSocketError("a control frame is broken")
+    if fault := _fault(first, second):
+        raise RemoteProtocolError(fault)
     if size > _MAX_CONTROL:
         width = 2 if size == 126 else 8
         if have < 2 + width:
@@ -220,8 +234,24 @@ def _frame_at(data: bytes, at: int) -> tuple[bool, int, bytes, int] | None:
         size = int.from_bytes(data[start : start + width])
         start += width
         if size > _MAX_MESSAGE:
-            raise WebSocketError(f"a frame is longer than {_MAX_MESSAGE} bytes")
+            raise RemoteProtocolError(f"frame longer than {_MAX_MESSAGE} bytes")
     end = start + size
     if end > len(data):
         return None
     return bool(first & 0x80), opcode, data[start:end], end
+
+
+def _fault(first: int, second: int) -> str:
+    """What is wrong with a frame by its first two bytes; empty if nothing is (RFC 6455, 5.2 and 5.5)."""
+    opcode, size = first & 0x0F, second & 0x7F
+    if first & 0x70:
+        return "reserved bit set"
+    if opcode not in _KNOWN:
+        return f"unknown opcode 0x{opcode:x}"
+    if second & 0x80:
+        return "masked frame from server"
+    if opcode >= CLOSE and not first & 0x80:
+        return "fragmented control frame"
+    if opcode >= CLOSE and size > _MAX_CONTROL:
+        return f"control frame longer than {_MAX_CONTROL} bytes"
+    return ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,8 +17,11 @@ from urllib.parse import quote
 
 from buildclient.base.errors import ConfigurationError
 from buildclient.base.jsontext import read_json
+from buildclient.base.oserrors import reason
 
 __all__ = ["Access", "ExecPlugin", "Kubeconfig", "Material", "load_kubeconfig", "parse_kubeconfig"]
+
+_LOG = logging.getLogger("buildclient.kube")
 
 
 class Material(NamedTuple):
@@ -34,7 +38,7 @@ class Material(NamedTuple):
             with open(self.file, "rb") as source:
                 return source.read()
         except OSError as error:
-            raise ConfigurationError(f"kubeconfig: cannot read {self.file}: {error.strerror}") from None
+            raise ConfigurationError(f"kubeconfig: cannot read {self.file}: {reason(error)}") from None
 
 
 class ExecPlugin(NamedTuple):
@@ -51,12 +55,11 @@ class ExecPlugin(NamedTuple):
 
 
 class Access(NamedTuple):
-    """All that is needed to talk to one cluster."""
+    """How to reach one cluster, and as whom."""
 
     server: str
     context: str = ""
     """Name of the context; `in-cluster` for a pod's own."""
-    namespace: str = "default"
     ca: Material = Material()
     insecure: bool = False
     tls_server_name: str = ""
@@ -65,7 +68,7 @@ class Access(NamedTuple):
     key: Material = Material()
     token: str = ""
     token_file: str = ""
-    """Read anew for every request: such tokens are renewed in place."""
+    """Read again for every request: such tokens are renewed in place."""
     username: str = ""
     password: str = ""
     impersonate: tuple[tuple[str, str], ...] = ()
@@ -83,12 +86,12 @@ class Kubeconfig(NamedTuple):
     files: tuple[str, ...] = ()
 
     def server(self, context: str) -> str:
-        """The server that a context leads to; empty if it leads nowhere."""
+        """The server of a context; empty if it has none."""
         cluster = self.clusters.get(str(self.contexts.get(context, {}).get("cluster") or ""), {})
         return str(cluster.get("server") or "")
 
     def access(self, context: str) -> Access:
-        """What a context says. Raises ConfigurationError, with the field at fault."""
+        """The access that a context describes. Raises ConfigurationError that names the field at fault."""
         if context not in self.contexts:
             known = ", ".join(self.contexts) or "none"
             raise ConfigurationError(f'kubeconfig: there is no context "{context}" (known: {known})')
@@ -107,7 +110,6 @@ class Kubeconfig(NamedTuple):
         return Access(
             server=server.rstrip("/"),
             context=context,
-            namespace=str(entry.get("namespace") or "default"),
             ca=_material(cluster, "certificate-authority", where),
             insecure=bool(cluster.get("insecure-skip-tls-verify")),
             tls_server_name=str(cluster.get("tls-server-name") or ""),
@@ -126,8 +128,8 @@ class Kubeconfig(NamedTuple):
 def load_kubeconfig(environ: Mapping[str, str], path: str = "") -> Kubeconfig:
     """The files of KUBECONFIG, else ~/.kube/config, merged; `path` names one file instead.
 
-    Files that do not exist are passed over, unless named by `path`. Raises ConfigurationError for one that can't be
-    read or is no kubeconfig.
+    Files that do not exist are skipped, unless named by `path`. Raises ConfigurationError for one that cannot be read
+    or is not a kubeconfig.
     """
     listed = [path] if path else [part for part in environ.get("KUBECONFIG", "").split(os.pathsep) if part]
     paths = listed or [os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".kube", "config")]
@@ -135,7 +137,9 @@ def load_kubeconfig(environ: Mapping[str, str], path: str = "") -> Kubeconfig:
     documents: list[Mapping[str, Any]] = []
     for name in paths:
         if not path and not os.path.exists(name):
+            _LOG.debug("kubeconfig %s does not exist", name)
             continue
+        _LOG.debug("kubeconfig %s (%s)", name, "KUBECONFIG" if listed and not path else "named" if path else "default")
         documents.append(_read(name))
         read.append(name)
     return _joined(documents, read)
@@ -164,13 +168,11 @@ def _read(path: str) -> Mapping[str, Any]:
         with open(path, encoding="utf-8") as source:
             document = _parse(source.read(), path)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"kubeconfig: cannot read {path}: {getattr(error, 'strerror', None) or 'not text'}"
-        ) from None
+        raise ConfigurationError(f"kubeconfig: cannot read {path}: {reason(error)}") from None
     if document is None:
         return {}
     if not isinstance(document, dict):
-        raise ConfigurationError(f"kubeconfig: {path} is no kubeconfig")
+        raise ConfigurationError(f"kubeconfig: {path} is not a kubeconfig")
     return _absolute(document, os.path.dirname(os.path.abspath(path)))
 
 
@@ -191,9 +193,6 @@ def _parse(text: str, path: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark else ""
         raise ConfigurationError(f"kubeconfig: {path} is not YAML{line}") from None
-    except ValueError as error:
-        # A date or a number that Python cannot hold.
-        raise ConfigurationError(f"kubeconfig: {path} has a value that cannot be read: {error}") from None
 
 
 _FILES = {
@@ -203,7 +202,7 @@ _FILES = {
 
 
 def _absolute(document: dict[str, Any], folder: str) -> Mapping[str, Any]:
-    """The document with its relative file names joined to the folder it stands in."""
+    """The document with its relative file names joined to its folder."""
     for plural, (single, fields) in _FILES.items():
         for entry in _entries(document, plural):
             body = entry.get(single)
@@ -239,7 +238,7 @@ def _referred(
 ) -> Mapping[str, Any]:
     name = str(entry.get(kind) or "")
     if name not in table:
-        raise ConfigurationError(f'kubeconfig: {where} names {kind} "{name}", which is not there')
+        raise ConfigurationError(f'kubeconfig: {where} names {kind} "{name}", which does not exist')
     return table[name]
 
 

@@ -1,4 +1,4 @@
-"""A pod's JSON as the few facts that the choice of a pod needs."""
+"""Reads a pod's JSON into what the choice of a pod needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Pod", "Pods", "describe_pods", "read_pod"]
 
 
 class Pod(NamedTuple):
-    """What the choice of a pod needs to know of one."""
+    """One pod of a node, as of the last list or watch event."""
 
     name: str
     namespace: str
@@ -26,14 +26,13 @@ class Pod(NamedTuple):
 class Pods(Protocol):
     """The pods of a cluster."""
 
-    async def list(self, namespace: str, selector: Mapping[str, str], container: str) -> Sequence[Pod]:
+    async def list(self, namespace: str, selector: Mapping[str, str]) -> Sequence[Pod]:
         """All pods that carry the labels. Raises UnreachableError."""
 
     async def wait_ready(
         self,
         namespace: str,
         selector: Mapping[str, str],
-        container: str,
         count: int,
         deadline: float,
         report: Callable[[Sequence[Pod]], None] | None = None,
@@ -51,7 +50,7 @@ class Pods(Protocol):
 
 
 def read_pod(raw: Mapping[str, Any]) -> Pod:
-    """One object of a pod list or watch."""
+    """One object of a pod list or watch event."""
     metadata, spec, status = raw.get("metadata") or {}, raw.get("spec") or {}, raw.get("status") or {}
     conditions = {c.get("type"): c for c in status.get("conditions") or ()}
     ready = conditions.get("Ready", {}).get("status") == "True"
@@ -68,7 +67,7 @@ def read_pod(raw: Mapping[str, Any]) -> Pod:
 
 
 def describe_pods(pods: Sequence[Pod]) -> str:
-    """Why none will do, pod by pod: `builder-0: ImagePullBackOff: …`."""
+    """Why each pod is not usable: `builder-0: ImagePullBackOff: …`."""
     return "; ".join(
         f"{pod.name}: {'terminating' if pod.terminating else pod.reason or pod.phase or 'no state yet'}" for pod in pods
     )
@@ -77,7 +76,7 @@ def describe_pods(pods: Sequence[Pod]) -> str:
 def _reason(
     status: Mapping[str, Any], conditions: Mapping[str, Mapping[str, Any]], states: Sequence[Mapping[str, Any]]
 ) -> str:
-    """The cluster's own words, the most telling first: scheduling, a container that can't start, the pod itself."""
+    """The cluster's own words: of scheduling, else of a container that cannot start, else of the pod."""
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
         return _words(scheduled.get("reason"), scheduled.get("message"))

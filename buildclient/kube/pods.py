@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,17 +16,18 @@ from buildclient.kube.pod import Pod, describe_pods, read_pod
 __all__ = ["KubernetesPods", "Report"]
 
 Report = Callable[[Sequence[Pod]], None]
-"""Is told the pods each time they change while they are waited for."""
+"""Called with the pods each time they change during the wait."""
+_LOG = logging.getLogger("buildclient.kube")
 _GONE = 410
+"""HTTP status of a watch whose resourceVersion is too old."""
 _NOT_FOUND = 404
 
 
 class _Wanted(NamedTuple):
-    """Which pods are meant."""
+    """Which pods to select."""
 
     namespace: str
     selector: Mapping[str, str]
-    container: str
 
     @property
     def path(self) -> str:
@@ -50,22 +52,21 @@ class KubernetesPods:
     def __init__(self, api: KubeApi) -> None:
         self.api = api
 
-    async def list(self, namespace: str, selector: Mapping[str, str], container: str) -> Sequence[Pod]:
+    async def list(self, namespace: str, selector: Mapping[str, str]) -> Sequence[Pod]:
         """All pods that carry the labels. Raises UnreachableError."""
-        pods, _ = await self._list(_Wanted(namespace, selector, container))
+        pods, _ = await self._list(_Wanted(namespace, selector))
         return list(pods.values())
 
     async def wait_ready(
         self,
         namespace: str,
         selector: Mapping[str, str],
-        container: str,
         count: int,
         deadline: float,
         report: Report | None = None,
     ) -> Sequence[Pod]:
         """All pods once `count` of them are ready. Raises UnreachableError with each pod's reason at the deadline."""
-        wanted = _Wanted(namespace, selector, container)
+        wanted = _Wanted(namespace, selector)
         loop = asyncio.get_running_loop()
         started = loop.time()
         while True:
@@ -106,12 +107,13 @@ class KubernetesPods:
     async def _list(self, wanted: _Wanted) -> tuple[dict[str, Pod], str]:
         answer = await self.api.get(wanted.path, wanted.query, wanted.what)
         pods = [read_pod(item) for item in answer.get("items") or ()]
+        _LOG.debug("pods with %s in %s: %s", wanted.labels, wanted.namespace, _summary(pods))
         return {pod.name: pod for pod in pods}, str((answer.get("metadata") or {}).get("resourceVersion") or "")
 
     async def _watch(
         self, pods: dict[str, Pod], version: str, wanted: _Wanted, count: int, seconds: float, report: Report | None
     ) -> bool:
-        """Keeps `pods` up to date until enough are ready (True), or the watch ends (False)."""
+        """Updates `pods` until enough are ready (True) or the watch ends (False)."""
 
         def seen(event: dict[str, Any]) -> bool:
             pod = read_pod(event.get("object") or {})
@@ -128,6 +130,7 @@ class KubernetesPods:
             return await self.api.watch(wanted.path, query, wanted.what, seconds, seen)
         except ApiError as error:
             if error.status == _GONE:
+                _LOG.debug("the watch is too old (410): list again")
                 return False
             raise
 
@@ -146,3 +149,9 @@ class KubernetesPods:
 
 def _enough(pods: Mapping[str, Pod], count: int) -> bool:
     return sum(pod.ready and not pod.terminating for pod in pods.values()) >= count
+
+
+def _summary(pods: Sequence[Pod]) -> str:
+    ready = [f"{pod.name} ready" for pod in pods if pod.ready and not pod.terminating]
+    others = [pod for pod in pods if not pod.ready or pod.terminating]
+    return "; ".join([*ready, describe_pods(others)] if others else ready) or "none"

@@ -1,41 +1,55 @@
 """A byte stream to a BuildKit daemon in a pod: `buildctl dial-stdio` over the Kubernetes API's exec WebSocket.
 
 Rules:
-* Connected means that the daemon's first HTTP/2 frame (SETTINGS) has come: the upgrade succeeds before the way from
-  the apiserver to the container does.
-* What is on the way is bounded in both directions, or the answers that keep a session alive queue behind data.
-* The tunnel pings: load balancers drop a silent connection.
+* Connected once the daemon's first SETTINGS frame arrives: the upgrade succeeds before the apiserver has reached the
+  container.
+* What is in flight is bounded in both directions: otherwise the answers that keep a session alive queue behind data.
+* The WebSocket pings: load balancers drop a silent connection.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
-from collections import deque
-from urllib.parse import urlsplit
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
 
-from buildclient.base.errors import UnreachableError
+from buildclient.base.errors import ExceptionTable, UnreachableError, map_exceptions
+from buildclient.base.oserrors import reason
+from buildclient.base.proxy import redacted
 from buildclient.kube.api import KubeApi, api_failure
 from buildclient.kube.channels import ERROR, STDERR, STDIN, STDOUT, SUBPROTOCOLS, V5, close_frame, exit_message
-from buildclient.kube.websocket import Closed, NoWebSocket, Refused, Target, WebSocket, connect
+from buildclient.kube.frames import LocalProtocolError, RemoteProtocolError
+from buildclient.kube.websocket import Closed, ProxyRefused, Refused, Target, WebSocket, connect
 
-__all__ = ["ExecConnection", "ExecEndpoint"]
+__all__ = ["ExecConnection", "ExecEndpoint", "backoff"]
 
+_LOG = logging.getLogger("buildclient.kube")
 _COMMAND = ("buildctl", "dial-stdio")
-_PIECE = 128 << 10
+_MESSAGE_SIZE = 128 << 10
 """Bytes of one WebSocket message."""
-_UNSENT = 256 << 10
-"""Bytes that the kernel may hold unsent (TCP_NOTSENT_LOWAT): more would only delay what comes after."""
-_STDERR_KEPT = 4096
-_TRY = 10.0
-"""Seconds for one try to connect."""
-_PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
-"""Seconds between tries."""
-_PASSING = ("tls: internal error", "error dialing backend", "connection refused", "EOF", "i/o timeout")
-"""Messages of faults between the apiserver and the kubelet that pass, such as a serving certificate not yet signed."""
-_PASSING_STATUS = (429, 502, 503, 504)
+_NOTSENT_LOWAT = 256 << 10
+"""Bytes that the kernel may hold unsent (TCP_NOTSENT_LOWAT): more would only delay what is written next."""
+_STDERR_LIMIT = 4096
+"""Bytes of standard error that are kept, the last ones."""
+_ATTEMPT_TIMEOUT = 10.0
+"""Seconds for one attempt to connect."""
+_TRANSIENT = ("tls: internal error", "error dialing backend", "connection refused", "EOF", "i/o timeout")
+"""Messages of transient faults between apiserver and kubelet, such as a serving certificate that is not signed yet."""
+_TRANSIENT_STATUS = (429, 502, 503, 504)
 _SETTINGS = 4
+"""Type of an HTTP/2 SETTINGS frame (RFC 9113, 6.5)."""
+
+
+def backoff() -> Iterator[float]:
+    """Seconds to wait before each next attempt, without end."""
+    yield from (0.1, 0.2, 0.5, 1.0, 2.0)
+    while True:
+        yield 4.0
 
 
 class ExecEndpoint:
@@ -53,19 +67,24 @@ class ExecEndpoint:
         return f"pod {self._pod} container {self._container} (namespace {self._namespace}, {self._api.where})"
 
     async def connect(self, deadline: float) -> ExecConnection:
-        """A tunnel whose daemon has spoken. Raises UnreachableError, at the deadline with the last reason."""
+        """A tunnel whose daemon has answered. Raises UnreachableError, at the deadline with the last reason."""
         loop = asyncio.get_running_loop()
-        pauses = deque(_PAUSES)
-        while True:
+        for number, pause in enumerate(backoff(), 1):
+            began = time.monotonic()
+            _LOG.debug("exec into %s: attempt %d", self.description, number)
             try:
-                return await self._try(min(_TRY, max(0.1, deadline - loop.time())))
-            except _Passing as error:
-                pause = pauses.popleft() if pauses else _PAUSES[-1]
+                connection = await self._attempt(min(_ATTEMPT_TIMEOUT, max(0.1, deadline - loop.time())))
+            except _TransientError as error:
                 if loop.time() + pause >= deadline:
                     raise UnreachableError(f"cannot reach BuildKit in {self.description}: {error}") from None
+                _LOG.debug("exec into pod %s: retry in %.1f s: %s", self._pod, pause, error)
                 await asyncio.sleep(pause)
+            else:
+                _LOG.debug("pod %s: BuildKit answers after %.0f ms", self._pod, 1000 * (time.monotonic() - began))
+                return connection
+        raise AssertionError("backoff does not end")
 
-    async def _try(self, seconds: float) -> ExecConnection:
+    async def _attempt(self, seconds: float) -> ExecConnection:
         connection: ExecConnection | None = None
         try:
             async with asyncio.timeout(seconds):
@@ -74,13 +93,13 @@ class ExecEndpoint:
                 return connection
         except TimeoutError:
             if connection is None:
-                raise _Passing(f"no answer from {self._api.access.server} within {seconds:.0f} s") from None
-            raise _Passing(
+                raise _TransientError(f"no answer from {self._server} within {seconds:.0f} s") from None
+            raise _TransientError(
                 connection.lost(f"the daemon does not answer: nothing came from it within {seconds:.0f} s")
             ) from None
         except _Ended as error:
-            if any(mark in str(error) for mark in _PASSING):
-                raise _Passing(str(error)) from None
+            if any(mark in str(error) for mark in _TRANSIENT):
+                raise _TransientError(str(error)) from None
             raise UnreachableError(f"cannot reach BuildKit in {self.description}: {error}") from None
         finally:
             if connection is not None and not connection.spoken:
@@ -88,39 +107,51 @@ class ExecEndpoint:
 
     async def _upgrade(self) -> WebSocket:
         api, access = self._api, self._api.access
-        # An exec plugin may have to run first; that is no business of the loop's.
-        context = await asyncio.to_thread(api.authority.context)
+        # An exec plugin may run first, which would block the event loop.
+        ssl_context = await asyncio.to_thread(api.authority.ssl_context)
         headers = [("User-Agent", "buildclient"), *await asyncio.to_thread(api.authority.headers)]
-        what = f"cannot exec into {self.description}"
-        try:
-            target = Target(self._url(), context, access.tls_server_name, api.proxy)
+        began = time.monotonic()
+        with map_exceptions(self._faults()):
+            target = Target(self._url(), ssl_context, access.tls_server_name, api.proxy)
             websocket = await connect(target, headers, SUBPROTOCOLS)
-        except Refused as error:
-            failure = api_failure(error.status, error.body, what, api.where)
-            if failure.status in _PASSING_STATUS or any(mark in str(failure) for mark in _PASSING):
-                raise _Passing(str(failure)) from None
-            raise failure from None
-        except NoWebSocket as error:
-            raise UnreachableError(f"{what}: the answer is no WebSocket: {error}") from None
-        except Closed as error:
-            raise _Passing(f"{access.server}: {error}") from None
-        except ConnectionError as error:
-            raise _Passing(f"{access.server}: {error.strerror or error}") from None
-        except OSError as error:
-            raise UnreachableError(f"{what}: cannot reach {access.server}: {error}") from None
+        _LOG.debug("exec upgraded to %s in %.0f ms", websocket.subprotocol, 1000 * (time.monotonic() - began))
         _bound_unsent(websocket)
         return websocket
+
+    def _faults(self) -> ExceptionTable:
+        what, server = f"cannot exec into {self.description}", self._server
+
+        def refused(error: Refused) -> Exception:
+            failure = api_failure(error.status, error.body, what, self._api.where)
+            transient = failure.status in _TRANSIENT_STATUS or any(mark in str(failure) for mark in _TRANSIENT)
+            return _TransientError(str(failure)) if transient else failure
+
+        def fatal(text: str) -> Any:
+            return lambda error: UnreachableError(f"{what}: {text}: {error}")
+
+        return (
+            (Refused, refused),
+            (ProxyRefused, fatal(f"proxy {redacted(self._api.proxy)} refuses the connection")),
+            (LocalProtocolError, fatal("its credentials cannot be sent")),
+            (RemoteProtocolError, fatal(f"{server} does not speak WebSocket")),
+            (Closed, lambda error: _TransientError(f"{server}: {error}")),
+            (ConnectionError, lambda error: _TransientError(f"{server}: {reason(error)}")),
+            (OSError, fatal(f"cannot reach {server}")),
+        )
+
+    @property
+    def _server(self) -> str:
+        return redacted(self._api.access.server)
 
     def _url(self) -> str:
         query = [*(("command", word) for word in _COMMAND), ("container", self._container)]
         query += [("stdin", "true"), ("stdout", "true"), ("stderr", "true")]
-        server = urlsplit(self._api.access.server)
-        target = self._api.target(f"/api/v1/namespaces/{self._namespace}/pods/{self._pod}/exec", query)
-        return f"{server.scheme}://{server.netloc}{target}"
+        server = self._api.access.server.rstrip("/")
+        return f"{server}/api/v1/namespaces/{self._namespace}/pods/{self._pod}/exec?{urlencode(query)}"
 
 
 class ExecConnection:
-    """One exec whose standard input and output are the daemon's; fulfils `buildclient.base.streams.Connection`."""
+    """An exec whose standard streams are a connection to the daemon; fulfils `buildclient.base.streams.Connection`."""
 
     def __init__(self, websocket: WebSocket, where: str) -> None:
         self._websocket = websocket
@@ -129,7 +160,7 @@ class ExecConnection:
         self._first: list[bytes] = []
         self._ended = False
         self.spoken = False
-        """Whether the daemon's first frame has come."""
+        """Whether the daemon's first frame has arrived."""
 
     @property
     def answers(self) -> bool | None:
@@ -137,7 +168,7 @@ class ExecConnection:
         return self._websocket.answers
 
     async def await_daemon(self) -> None:
-        """Waits for the daemon's SETTINGS and keeps them for `read`. Raises _Ended when something else comes."""
+        """Waits for the daemon's SETTINGS frame and keeps it for `read`. Raises _Ended for anything else."""
         head = b""
         while len(head) < 9:
             data = await self._receive()
@@ -146,7 +177,7 @@ class ExecConnection:
             self._first.append(data)
             head += data
         if head[3] != _SETTINGS:
-            raise _Ended(f"what answers there is not BuildKit: {head[:40]!r}")
+            raise _Ended(f"the answer is not BuildKit's: {head[:40]!r}")
         self.spoken = True
 
     async def read(self) -> bytes:
@@ -159,29 +190,29 @@ class ExecConnection:
             raise UnreachableError(f"lost the connection to {self._where}: {error}") from None
 
     async def write(self, data: bytes | memoryview) -> None:
-        """Sends bytes; waits while too much is on the way. Raises UnreachableError."""
+        """Sends bytes; waits while too much is in flight. Raises UnreachableError."""
         view = memoryview(data)
         try:
-            for at in range(0, len(view), _PIECE):
-                await self._websocket.send(b"".join((_STDIN, view[at : at + _PIECE])))
+            for at in range(0, len(view), _MESSAGE_SIZE):
+                await self._websocket.send(b"".join((_STDIN, view[at : at + _MESSAGE_SIZE])))
         except Closed as error:
             raise UnreachableError(f"lost the connection to {self._where}: {self.lost(str(error))}") from None
 
     async def close_write(self) -> None:
-        """Says that no more will be written, where the protocol can (v5)."""
+        """Half-closes the stream, which only v5 of the protocol can."""
         if self._websocket.subprotocol == V5:
             with contextlib.suppress(Closed):
                 await self._websocket.send(close_frame(STDIN))
 
     async def close(self) -> None:
-        """Ends the exec; the daemon's end of it sees the end of its input."""
-        # Nobody waits for the closing handshake: the other side may have much to send before it.
+        """Ends the exec; may be called twice."""
+        # Without the closing handshake: the server may have much to send before its part of it.
         self._websocket.abort()
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self._websocket.wait_closed(), 1)
 
     def lost(self, reason: str) -> str:
-        """A reason with what the command printed to standard error, if anything."""
+        """The reason, with what the command printed to standard error."""
         said = " ".join(self._stderr.decode(errors="replace").split())
         return f"{reason}: {said}" if said else reason
 
@@ -196,7 +227,7 @@ class ExecConnection:
             if channel == STDOUT and len(message) > 1:
                 return message[1:]
             if channel == STDERR:
-                self._stderr = (self._stderr + message[1:])[-_STDERR_KEPT:]
+                self._stderr = (self._stderr + message[1:])[-_STDERR_LIMIT:]
             elif channel == ERROR:
                 self._ended = True
                 if said := exit_message(message[1:]):
@@ -205,11 +236,11 @@ class ExecConnection:
 
 
 class _Ended(Exception):
-    """The exec ended, with what it said."""
+    """The exec ended; the message has its reason."""
 
 
-class _Passing(Exception):
-    """A fault after which another try may succeed."""
+class _TransientError(Exception):
+    """A fault after which a retry may succeed."""
 
 
 _STDIN = bytes((STDIN,))
@@ -220,4 +251,4 @@ def _bound_unsent(websocket: WebSocket) -> None:
     option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
     if raw is not None and option is not None:
         with contextlib.suppress(OSError):
-            raw.setsockopt(socket.IPPROTO_TCP, option, _UNSENT)
+            raw.setsockopt(socket.IPPROTO_TCP, option, _NOTSENT_LOWAT)

@@ -1,13 +1,14 @@
-"""One WebSocket over asyncio: connects (through an HTTP proxy where there is one), sends, receives, stays alive.
+"""One WebSocket over asyncio: connects (through an HTTP proxy if there is one), sends, receives, pings.
 
-Rules: what is received and not read is bounded, the transport stops reading then; what is sent waits while the
-transport is full; pings go out, and silence longer than allowed ends it, unless the silence is our own doing.
+Rules: at the limit of unread messages the transport stops reading; `send` waits while the transport's buffer is full;
+a peer that is silent for the ping time-out is given up, except while reading is paused, when its answers are unread.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 from collections import deque
@@ -16,27 +17,31 @@ from ssl import SSLContext
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from buildclient.base.proxy import proxy_headers
+from buildclient.base.proxy import proxy_headers, redacted
 from buildclient.kube import frames as ws
 
-__all__ = ["Closed", "NoWebSocket", "Refused", "Target", "WebSocket", "connect"]
+__all__ = ["Closed", "ProxyRefused", "Refused", "Target", "WebSocket", "connect"]
 
+_LOG = logging.getLogger("buildclient.kube")
 _HIGH, _LOW = 48, 16
-"""Messages received and not yet read at which reading stops and goes on; the apiserver's are of 32 KiB."""
+"""Unread messages at which reading pauses and resumes: 1.5 MiB, since the apiserver's are of 32 KiB."""
 _WRITE_HIGH = 128 << 10
-"""Bytes that the transport may hold before `send` waits."""
-_PING_EVERY, _PING_LOST = 10.0, 60.0
-"""Seconds; load balancers drop what is silent; a server blocked on a slow container answers late."""
+"""Bytes that the transport may buffer before `send` waits; asyncio's default is 64 KiB."""
+PING_INTERVAL = 10.0
+"""Seconds between pings: load balancers drop silent connections. kubectl pings every 5 s."""
+PING_TIMEOUT = 60.0
+"""Seconds of silence after which a peer is given up, as kubectl does after 61 s: a server blocked on a slow container
+answers late."""
 _MASK_IN_C = 4096
-"""Bytes from which on a library is loaded for masking; small builds never send that much at once."""
+"""Bytes from which a library is loaded for masking; small builds never send that much at once."""
 
 
 class Closed(Exception):
     """The connection is closed or broken; the message says how."""
 
 
-class NoWebSocket(Exception):
-    """Something answered that does not speak WebSocket."""
+class ProxyRefused(Exception):
+    """The proxy refused the CONNECT; the message has its status."""
 
 
 class Refused(Exception):
@@ -49,11 +54,11 @@ class Refused(Exception):
 
 
 class Target(NamedTuple):
-    """Where to and how."""
+    """What to connect to, and how."""
 
     url: str
     """`http://` or `https://`, with path and query."""
-    context: SSLContext | None = None
+    ssl_context: SSLContext | None = None
     """None for plain HTTP."""
     server_name: str = ""
     """The name in the server's certificate, if it is not the URL's host."""
@@ -61,26 +66,41 @@ class Target(NamedTuple):
     """`http://[user:password@]host:port`; empty for none."""
 
 
-async def connect(target: Target, headers: Sequence[tuple[str, str]], protocols: Sequence[str]) -> WebSocket:
-    """Connects and upgrades. Raises Refused, NoWebSocket, Closed, OSError; cancelled, it leaves nothing open."""
+async def connect(
+    target: Target,
+    headers: Sequence[tuple[str, str]],
+    protocols: Sequence[str],
+    *,
+    ping_interval: float = PING_INTERVAL,
+    ping_timeout: float = PING_TIMEOUT,
+) -> WebSocket:
+    """Connects and upgrades. Raises Refused, ProxyRefused, Closed, WebSocketError, OSError.
+
+    `ping_interval` and `ping_timeout` (of silence) are seconds. Cancelled, it leaves nothing open.
+    """
     url, proxy = urlsplit(target.url), urlsplit(target.proxy)
-    host, port = url.hostname or "", url.port or (443 if target.context else 80)
-    name = (target.server_name or host) if target.context else None
+    host, port = url.hostname or "", url.port or (443 if target.ssl_context else 80)
+    name = (target.server_name or host) if target.ssl_context else None
     loop = asyncio.get_running_loop()
-    socket_ = WebSocket()
+    _LOG.debug(
+        "connect to %s://%s:%d%s%s",
+        url.scheme,
+        _bracketed(host),
+        port,
+        f" as {name}" if name and name != host else "",
+        f" through proxy {redacted(target.proxy)}" if target.proxy else "",
+    )
+    socket_ = WebSocket(ping_interval, ping_timeout)
     try:
         if target.proxy:
             await loop.create_connection(lambda: socket_, proxy.hostname or "", proxy.port or 80)
             await socket_.through_proxy(f"{_bracketed(host)}:{port}", proxy_headers(target.proxy))
-            if target.context and name:
-                await socket_.secure(target.context, name)
+            if target.ssl_context and name:
+                await socket_.secure(target.ssl_context, name)
         else:
-            await loop.create_connection(lambda: socket_, host, port, ssl=target.context, server_hostname=name)
+            await loop.create_connection(lambda: socket_, host, port, ssl=target.ssl_context, server_hostname=name)
         path = (url.path or "/") + (f"?{url.query}" if url.query else "")
         await socket_.upgrade(url.netloc.rpartition("@")[2], path, headers, protocols)
-    except ws.WebSocketError as error:
-        socket_.abort()
-        raise NoWebSocket(str(error)) from None
     except BaseException:
         socket_.abort()
         raise
@@ -94,8 +114,10 @@ def _bracketed(host: str) -> str:
 class WebSocket(asyncio.Protocol):
     """An open WebSocket; made by `connect`."""
 
-    def __init__(self) -> None:
+    def __init__(self, ping_interval: float, ping_timeout: float) -> None:
         self.subprotocol = ""
+        self._ping_interval = ping_interval
+        self._ping_timeout = ping_timeout
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._head = b""
@@ -119,7 +141,7 @@ class WebSocket(asyncio.Protocol):
     @property
     def answers(self) -> bool:
         """Whether anything has come lately, an answer to the last ping at least."""
-        return self._loop.time() - self._heard < 1.5 * _PING_EVERY
+        return self._loop.time() - self._heard < 1.5 * self._ping_interval
 
     async def recv(self) -> bytes:
         """The next message. Raises Closed once all are read."""
@@ -154,24 +176,24 @@ class WebSocket(asyncio.Protocol):
             await self._gone.wait()
 
     async def through_proxy(self, address: str, headers: Mapping[str, str]) -> None:
-        """Asks an HTTP proxy for the way. Raises NoWebSocket, Closed."""
+        """Asks an HTTP proxy for a tunnel (CONNECT). Raises ProxyRefused, Closed, RemoteProtocolError."""
         lines = [f"CONNECT {address} HTTP/1.1", f"Host: {address}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self._write("\r\n".join([*lines, "", ""]).encode())
         head = await self._answer()
         if head.status != 200:
-            raise NoWebSocket(f"the proxy refuses: {head.status} {head.reason}")
+            raise ProxyRefused(f"{head.status} {head.reason}")
 
-    async def secure(self, context: SSLContext, name: str) -> None:
-        """Speaks TLS from here on."""
+    async def secure(self, ssl_context: SSLContext, name: str) -> None:
+        """Starts TLS on the connection."""
         assert self._transport is not None
-        transport = await self._loop.start_tls(self._transport, self, context, server_hostname=name)
+        transport = await self._loop.start_tls(self._transport, self, ssl_context, server_hostname=name)
         assert transport is not None
         self._transport = transport
         transport.set_write_buffer_limits(high=_WRITE_HIGH)
 
     async def upgrade(self, host: str, path: str, headers: Sequence[tuple[str, str]], protocols: Sequence[str]) -> None:
-        """The handshake. Raises Refused, Closed, WebSocketError."""
+        """The opening handshake. Raises Refused, Closed, WebSocketError."""
         key = os.urandom(16)
         self._write(ws.request(host, path, key, protocols, headers))
         head = await self._answer()
@@ -180,7 +202,7 @@ class WebSocket(asyncio.Protocol):
         self.subprotocol = ws.accepted(head, key, protocols)
         self._reader = ws.MessageReader()
         self._heard = self._loop.time()
-        self._timer = self._loop.call_later(_PING_EVERY, self._tick)
+        self._timer = self._loop.call_later(self._ping_interval, self._tick)
         if head.rest:
             self._read(head.rest)
 
@@ -266,21 +288,23 @@ class WebSocket(asyncio.Protocol):
         self._transport.write(data)
 
     def _tick(self) -> None:
-        """Pings, and gives up on a peer that was silent for too long."""
+        """Pings, and gives up a peer that was silent for the ping time-out."""
         if self._ended:
             return
-        if not self._paused and self._loop.time() - self._heard > _PING_LOST:
-            self._end(f"no answer to pings for {_PING_LOST:.0f} s")
+        if not self._paused and self._loop.time() - self._heard > self._ping_timeout:
+            self._end(f"no answer to pings for {self._ping_timeout:.0f} s")
             self.abort()
             return
         try:
             self._send(ws.PING, b"")
         except Closed:
             return
-        self._timer = self._loop.call_later(_PING_EVERY, self._tick)
+        self._timer = self._loop.call_later(self._ping_interval, self._tick)
 
     def _end(self, reason: str) -> None:
-        self._ended = self._ended or reason
+        if not self._ended:
+            self._ended = reason
+            _LOG.debug("WebSocket ended: %s", reason)
         self._arrived.set()
         self._room.set()
         if self._timer:
@@ -290,7 +314,7 @@ class WebSocket(asyncio.Protocol):
 
 
 def _mask_in_c() -> ws.Mask:
-    """The library's masking, where its compiled part is there."""
+    """The masking function of `websockets`, if its C extension is installed."""
     try:
         from websockets.speedups import apply_mask
     except ImportError:

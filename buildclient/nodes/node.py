@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -25,10 +26,11 @@ Waiting = Callable[[str, Sequence[Pod]], None]
 """Is told the node's name and its pods while none of them can take a build."""
 _REASONS_PERIOD = 5.0
 """Seconds between two questions why there are no pods."""
+_LOG = logging.getLogger("buildclient.nodes")
 _CONNECT_TIMEOUT = 25.0
-"""Seconds to get through to the daemon of a ready pod; as long as one may be silent later."""
+"""Seconds to connect to the daemon of a ready pod; as long as one may be silent later."""
 _MAX_FALLBACK_PODS = 2
-"""How many pods are tried after the first: one may go away between the list and the exec."""
+"""Pods tried after the first: one may go away between the list and the exec."""
 
 
 class NodeClient:
@@ -61,11 +63,12 @@ class NodeClient:
             pod = await self._choose(key, tried, deadline)
             try:
                 return await self.connect_to(pod, deadline)
-            except UnreachableError:
+            except UnreachableError as error:
                 tried.add(pod.name)
                 others = [p for p in usable(await self.list_pods()) if p.name not in tried]
                 if not others or len(tried) > _MAX_FALLBACK_PODS:
                     raise
+                _LOG.debug("%s: pod %s failed, fall back to another: %s", self.node.name, pod.name, error)
 
     async def connect_to(self, pod: Pod, deadline: float) -> Control:
         """The daemon in one pod of the node, or at its address. Raises UnreachableError."""
@@ -79,7 +82,7 @@ class NodeClient:
         if self.node.address:
             return ()
         _load_aside()
-        return await self._source().list(self.node.namespace, self.node.selector, self.node.container)
+        return await self._source().list(self.node.namespace, self.node.selector)
 
     async def wait_ready(self, deadline: float, count: int = 1) -> Sequence[Pod]:
         """The pods once `count` are ready; waits no longer than the node's own timeout. Raises UnreachableError."""
@@ -96,9 +99,7 @@ class NodeClient:
 
         telling = asyncio.ensure_future(self._tell_reasons(seen)) if self._waiting else None
         try:
-            return await self._source().wait_ready(
-                self.node.namespace, self.node.selector, self.node.container, count, until, report
-            )
+            return await self._source().wait_ready(self.node.namespace, self.node.selector, count, until, report)
         except UnreachableError as error:
             said = [reason for reason in await self.reasons() if reason not in error.message]
             if not said:
@@ -126,11 +127,16 @@ class NodeClient:
 
     async def _choose(self, key: str, tried: set[str], deadline: float) -> Pod:
         pods = await self.list_pods()
-        pod = choose_pod([p for p in pods if p.name not in tried], self.node.loadbalance, key)
+        pods = [p for p in pods if p.name not in tried]
+        pod = choose_pod(pods, self.node.loadbalance, key)
         if pod is None:
-            pod = choose_pod(await self.wait_ready(deadline), self.node.loadbalance, key)
+            _LOG.debug("%s: no ready pod, wait for one", self.node.name)
+            pods = list(await self.wait_ready(deadline))
+            pod = choose_pod(pods, self.node.loadbalance, key)
         if pod is None:
-            raise UnreachableError(f"node {self.node.name}: no pod of it is ready")
+            raise UnreachableError(f"node {self.node.name} has no ready pod")
+        why = "highest sticky score" if self.node.loadbalance == "sticky" else self.node.loadbalance
+        _LOG.debug("%s: pod %s of %d ready: %s", self.node.name, pod.name, len(usable(pods)), why)
         return pod
 
     def _address(self) -> Endpoint:

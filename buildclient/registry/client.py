@@ -5,6 +5,7 @@ Reference: OCI distribution-spec 1.1; distribution's "Token Authentication".
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from buildclient.registry.token import TokenRefused, fetch_token
 
 __all__ = ["OciRegistry", "read_challenge"]
 
+_LOG = logging.getLogger("buildclient.registry")
 _ACCEPT = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -29,6 +31,7 @@ _ACCEPT = (
     "application/vnd.docker.distribution.manifest.v2+json",
 )
 _MAX_MANIFEST = 16 << 20
+"""Bytes; containerd and distribution allow 4 MiB."""
 _CHUNK = 1 << 20
 _CHALLENGE = re.compile(r'(?<![a-zA-Z])([a-zA-Z]+)="((?:[^"\\]|\\.)*)"')
 
@@ -47,16 +50,11 @@ class OciRegistry:
         self._http = RegistryHttp(insecure, os.environ if environ is None else environ)
         self._authorization: dict[tuple[str, str], str] = {}
 
-    async def get_manifest(self, reference: str, digest: str, *, fresh: bool = False) -> tuple[str, bytes]:
-        """Media type and exact bytes of a manifest, checked against its digest. Raises ClientError.
-
-        `fresh`: it was pushed a moment ago, so it is asked for again where it is not found, for three seconds.
-        """
+    async def get_manifest(self, reference: str, digest: str) -> tuple[str, bytes]:
+        """Media type and exact bytes of a manifest, checked against its digest. Raises ClientError."""
         where = parse_reference(reference)
         headers = {"Accept": ", ".join(_ACCEPT)}
-        answer = await self._ask(
-            "GET", f"manifests/{digest}", where, "pull", headers=headers, preload_content=False, fresh=fresh
-        )
+        answer = await self._ask("GET", f"manifests/{digest}", where, "pull", headers=headers, preload_content=False)
         data = await self._http.read(answer, _MAX_MANIFEST + 1)
         answer.release_conn()
         if len(data) > _MAX_MANIFEST:
@@ -75,10 +73,10 @@ class OciRegistry:
         )
         return digest_of(data)
 
-    async def blob(self, reference: str, digest: str, *, fresh: bool = False) -> AsyncIterator[bytes]:
-        """A blob's bytes, in pieces; `fresh` as in `get_manifest`. Raises ClientError."""
+    async def blob(self, reference: str, digest: str) -> AsyncIterator[bytes]:
+        """A blob's bytes, in pieces. Raises ClientError."""
         where = parse_reference(reference)
-        answer = await self._ask("GET", f"blobs/{digest}", where, "pull", preload_content=False, fresh=fresh)
+        answer = await self._ask("GET", f"blobs/{digest}", where, "pull", preload_content=False)
         try:
             while piece := await self._http.read(answer, _CHUNK):
                 yield piece
@@ -106,6 +104,7 @@ class OciRegistry:
 
     async def _authorize(self, challenge: str, where: Reference, actions: str) -> str:
         scheme, fields = read_challenge(challenge)
+        _LOG.debug("registry %s asks for a login: %s", where.domain, scheme or "nothing named")
         found = await self._credentials.get(registry_host(where.domain))
         if scheme == "basic":
             if not found.username and not found.secret:

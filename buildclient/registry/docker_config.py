@@ -8,23 +8,27 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import logging
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from buildclient.base.errors import UsageError
 from buildclient.base.jsontext import read_json
+from buildclient.base.oserrors import reason
 from buildclient.registry.credentials import Credentials
 
 __all__ = ["DockerConfig"]
 
+_LOG = logging.getLogger("buildclient.registry")
 _HUB = "https://index.docker.io/v1/"
 """The name under which Docker keeps Docker Hub's credentials."""
 _HUB_HOSTS = ("registry-1.docker.io", "docker.io", "index.docker.io")
-_HELPER_TIMEOUT = 60.0
-"""Seconds; a helper may ask its user."""
+HELPER_TIMEOUT = 60.0
+"""Seconds; a helper may prompt its user."""
 _PROXIES = {
     "httpProxy": "HTTP_PROXY",
     "httpsProxy": "HTTPS_PROXY",
@@ -38,11 +42,12 @@ _TOKEN_USER = "<token>"
 class DockerConfig:
     """Fulfils `buildclient.registry.credentials.CredentialSource`; asks each helper once a host."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        """`environ`: DOCKER_CONFIG, DOCKER_AUTH_CONFIG, HOME, and what helpers run with.
+    def __init__(self, environ: Mapping[str, str], *, helper_timeout: float = HELPER_TIMEOUT) -> None:
+        """`environ`: DOCKER_CONFIG, DOCKER_AUTH_CONFIG, HOME, and what helpers run with; `helper_timeout`: seconds.
 
-        Nothing is read before it is asked for.
+        Nothing is read before it is needed.
         """
+        self._helper_timeout = helper_timeout
         self._environ = dict(environ)
         folder = environ.get("DOCKER_CONFIG") or os.path.join(environ.get("HOME") or "~", ".docker")
         self.path = os.path.join(os.path.expanduser(folder), "config.json")
@@ -60,7 +65,8 @@ class DockerConfig:
         # Several nodes ask at the same moment; a helper may ask its user.
         with self._lock:
             if host not in self._known:
-                self._known[host] = self._find(host)
+                self._known[host] = found = self._find(host)
+                _LOG.debug("credentials for %s: %s", host, _kind(found))
             return self._known[host]
 
     def proxies(self) -> dict[str, str]:
@@ -98,14 +104,16 @@ class DockerConfig:
             try:
                 with open(self.path, "rb") as source:
                     config = read_json(source.read())
+                _LOG.debug("Docker's configuration %s", self.path)
             except FileNotFoundError:
                 config = {}
+                _LOG.debug("Docker's configuration %s does not exist", self.path)
             except OSError as error:
-                raise UsageError(f"cannot read Docker's configuration {self.path}: {error.strerror}") from None
+                raise UsageError(f"cannot read Docker's configuration {self.path}: {reason(error)}") from None
             except ValueError as error:
                 raise UsageError(f"Docker's configuration {self.path} is not JSON: {error}") from None
             if not isinstance(config, dict):
-                raise UsageError(f"Docker's configuration {self.path} is no object")
+                raise UsageError(f"Docker's configuration {self.path} is not a JSON object")
             self._config = config
         return self._config
 
@@ -126,22 +134,25 @@ class DockerConfig:
 
     def _ask(self, helper: str, key: str) -> Credentials:
         program = f"docker-credential-{helper}"
+        began = time.monotonic()
         try:
             done = subprocess.run(
                 [program, "get"],
                 input=key.encode(),
                 env=self._environ,
                 capture_output=True,
-                timeout=_HELPER_TIMEOUT,
+                timeout=self._helper_timeout,
                 check=False,
             )
         except OSError as error:
-            raise UsageError(f"credential helper {program} cannot be run: {error.strerror}") from None
+            raise UsageError(f"credential helper {program} cannot be run: {reason(error)}") from None
         except ValueError:
             # A name with a zero byte in it.
             raise UsageError(f"credential helper {program!r} cannot be run") from None
         except subprocess.TimeoutExpired:
-            raise UsageError(f"credential helper {program} did not end within {_HELPER_TIMEOUT:.0f} s") from None
+            raise UsageError(f"credential helper {program} did not end within {self._helper_timeout:.0f} s") from None
+        took = 1000 * (time.monotonic() - began)
+        _LOG.debug("credential helper %s for %s: status %d in %.0f ms", program, key, done.returncode, took)
         if done.returncode:
             said = (done.stdout or done.stderr).decode(errors="replace").strip()
             if "credentials not found" in said:
@@ -155,6 +166,12 @@ class DockerConfig:
         if username == _TOKEN_USER:
             return Credentials(identity_token=secret)
         return Credentials(username, secret)
+
+
+def _kind(found: Credentials) -> str:
+    """What was found, without its values."""
+    present = [name.replace("_", " ") for name, value in zip(found._fields, found, strict=True) if value]
+    return ", ".join(present) or "none"
 
 
 def _table(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:

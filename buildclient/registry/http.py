@@ -7,7 +7,9 @@ with Docker: never because a server happened to answer that way, which would han
 from __future__ import annotations
 
 import ipaddress
+import logging
 import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +23,16 @@ if TYPE_CHECKING:
 
 __all__ = ["RegistryHttp", "plain_http", "said"]
 
-_TIMEOUT = 60.0
+_LOG = logging.getLogger("buildclient.registry")
+_IDLE_TIMEOUT = 60.0
 """Seconds without a byte."""
-_CONNECT = 15.0
-_TRIES = 4
-_AGAIN = (429, 500, 502, 503, 504)
-_LONGEST_WAIT = 10
-"""Seconds between two tries at most."""
-_BAD_REQUEST, _NOT_FOUND = 400, 404
+_CONNECT_TIMEOUT = 15.0
+"""Seconds."""
+_RETRIES = 4
+_RETRY_STATUS = (429, 500, 502, 503, 504)
+_BACKOFF_MAX = 10
+"""Seconds between two attempts at most."""
+_BAD_REQUEST = 400
 
 
 class RegistryHttp:
@@ -45,13 +49,8 @@ class RegistryHttp:
         """Whether a host may be spoken to without checked TLS."""
         return plain_http(host, self._insecure)
 
-    async def send(self, method: str, host: str, path: str, *, fresh: bool = False, **options: Any) -> Any:
-        """The answer (urllib3's) to a request for `/v2/<path>`, whatever its status. Raises BuildFailed.
-
-        `fresh` is for what was pushed a moment ago: a registry may be late to find it, so a 404 is asked again.
-        """
-        if fresh:
-            options["retries"] = _retries((*_AGAIN, _NOT_FOUND))
+    async def send(self, method: str, host: str, path: str, **options: Any) -> Any:
+        """The answer (urllib3's) to a request for `/v2/<path>`, whatever its status. Raises BuildFailed."""
         return await in_thread(lambda: self._send(method, host, path, options))
 
     async def read(self, answer: Any, size: int) -> bytes:
@@ -76,10 +75,14 @@ class RegistryHttp:
     def _request(self, method: str, url: str, options: Mapping[str, Any], what: str) -> Any:
         import urllib3
 
+        began = time.monotonic()
         try:
-            return self._manager(url).request(method, url, **options)
+            answer = self._manager(url).request(method, url, **options)
+            _told(method, url, answer, began)
+            return answer
         except urllib3.exceptions.HTTPError as error:
             host = url.split("/")[2]
+            _LOG.debug("%s %s failed after %.0f ms: %s", method, url, 1000 * (time.monotonic() - began), _words(error))
             raise BuildFailed(f"registry {host} cannot be reached ({what}): {_words(error)}") from None
 
     def _manager(self, url: str) -> urllib3.PoolManager:
@@ -89,30 +92,24 @@ class RegistryHttp:
         unchecked = scheme == "https" and self.allowed(rest.partition("/")[0])
         proxy = proxy_for(url, "", self._environ)
         if (proxy, unchecked) not in self._managers:
-            settings: dict[str, Any] = {"timeout": urllib3.Timeout(_CONNECT, _TIMEOUT), "retries": _retries(_AGAIN)}
+            retries = urllib3.Retry(
+                _RETRIES,
+                connect=2,
+                # Other failures (TLS above all) fail again.
+                other=0,
+                status_forcelist=_RETRY_STATUS,
+                backoff_factor=0.2,
+                backoff_max=_BACKOFF_MAX,
+                raise_on_status=False,
+                # A registry may ask for hours; a build does not wait so long.
+                respect_retry_after_header=False,
+            )
+            settings: dict[str, Any] = {"timeout": urllib3.Timeout(_CONNECT_TIMEOUT, _IDLE_TIMEOUT), "retries": retries}
             if unchecked:
                 urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
                 settings.update(cert_reqs="CERT_NONE", assert_hostname=False)
             self._managers[proxy, unchecked] = pool(proxy, **settings)
         return self._managers[proxy, unchecked]
-
-
-def _retries(statuses: Sequence[int]) -> urllib3.Retry:
-    """Further tries after 0, 0.4, 0.8 and 1.6 s, where the answer's status is one of these."""
-    import urllib3
-
-    return urllib3.Retry(
-        _TRIES,
-        connect=2,
-        # Other failures (TLS above all) fail again.
-        other=0,
-        status_forcelist=statuses,
-        backoff_factor=0.2,
-        backoff_max=_LONGEST_WAIT,
-        raise_on_status=False,
-        # A registry may ask for hours; a build does not wait so long.
-        respect_retry_after_header=False,
-    )
 
 
 def plain_http(host: str, insecure: Sequence[str]) -> bool:
@@ -138,6 +135,14 @@ def plain_http(host: str, insecure: Sequence[str]) -> bool:
             except ValueError:
                 continue
     return False
+
+
+def _told(method: str, url: str, answer: Any, began: float) -> None:
+    """Logs a request with its retries. Where a redirect led is left out: such URLs are signed."""
+    tries = [one for one in answer.retries.history if not one.redirect_location] if answer.retries else []
+    for one in tries:
+        _LOG.debug("%s %s: retried after %s", method, url, one.status or type(one.error).__name__)
+    _LOG.debug("%s %s: %d in %.0f ms", method, url, answer.status, 1000 * (time.monotonic() - began))
 
 
 def said(answer: Any) -> str:

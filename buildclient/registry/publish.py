@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from buildclient.registry.reference import repositories
 
 __all__ = ["publish_index"]
 
+_LOG = logging.getLogger("buildclient.registry")
 _INDEX_MARKS = ("index", "manifest.list")
 
 
@@ -35,6 +37,7 @@ async def publish_index(
     # Each node pushed to every repository, so the manifests are there. Tags come last: a repository that refuses
     # the index leaves no tag behind in the others.
     digest = digest_of(data)
+    _LOG.debug("index %s over %d images, to be tagged %s", digest, len(sources), ", ".join(names))
     await _put_all(registry, [f"{repository}@{digest}" for repository in places], media_type, data)
     await _put_all(registry, names, media_type, data)
     return digest
@@ -45,7 +48,7 @@ async def _put_all(registry: OciRegistry, names: Sequence[str], media_type: str,
 
 
 async def _fetch(registry: OciRegistry, repository: str, descriptor: dict[str, Any]) -> Source:
-    media_type, data = await registry.get_manifest(repository, str(descriptor["digest"]), fresh=True)
+    media_type, data = await registry.get_manifest(repository, str(descriptor["digest"]))
     descriptor.setdefault("mediaType", media_type)
     descriptor.setdefault("size", len(data))
     is_index = any(mark in descriptor["mediaType"] for mark in _INDEX_MARKS)
@@ -58,7 +61,7 @@ async def _platform(registry: OciRegistry, repository: str, manifest: bytes) -> 
     """The platform of an image, from its config, normalised. Raises BuildFailed."""
     try:
         digest = str(json.loads(manifest)["config"]["digest"])
-        config = json.loads(b"".join([piece async for piece in registry.blob(repository, digest, fresh=True)]))
+        config = json.loads(b"".join([piece async for piece in registry.blob(repository, digest)]))
         return parse_platform(str(Platform.from_json(config))).to_json()
     except (ValueError, KeyError, TypeError):
         raise BuildFailed(f"{repository}: a node pushed an image whose config names no platform") from None

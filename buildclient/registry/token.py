@@ -6,25 +6,29 @@ containerd's and BuildKit's.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode
 
 from buildclient.base.errors import ClientError
 from buildclient.base.jsontext import read_json
-from buildclient.base.proxy import basic_login, pool, proxy_for
+from buildclient.base.proxy import basic_login, pool, proxy_for, redacted
 from buildclient.registry.credentials import Credentials
 
 __all__ = ["Token", "TokenRefused", "fetch_token", "read_token"]
 
+_LOG = logging.getLogger("buildclient.registry")
 _CLIENT = "buildkit-client"
 _DEFAULT_LIFE = 60
-"""Seconds that a token lives which does not say so."""
+"""Seconds that a token is valid if the server does not say: what "Token Authentication" prescribes."""
 _TIMEOUT = 30.0
-_TRIES = 3
+"""Seconds."""
+_RETRIES = 3
 
 
 class Token(NamedTuple):
@@ -52,7 +56,10 @@ def fetch_token(realm: str, service: str, scopes: Sequence[str], credentials: Cr
     the server does not know it; without one the GET is anonymous.
     """
     if credentials.registry_token:
+        _LOG.debug("the token of Docker's configuration is taken as it is")
         return Token(credentials.registry_token)
+    how = "an identity token" if credentials.identity_token else "user and password" if credentials.secret else "none"
+    _LOG.debug("token from %s, service %s, scope %s, credentials: %s", redacted(realm), service, " ".join(scopes), how)
     secret = credentials.identity_token or credentials.secret
     username = "" if credentials.identity_token else credentials.username
     if secret:
@@ -77,20 +84,17 @@ def _post(realm: str, service: str, scopes: Sequence[str], username: str, secret
 
 def _get(realm: str, service: str, scopes: Sequence[str], username: str, secret: str) -> Token:
     fields = [*((("service", service),) if service else ()), *(("scope", scope) for scope in scopes)]
-    parts = urlsplit(realm)
-    url = urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, urlencode(fields)))), fragment=""))
     headers = {"Authorization": basic_login(username, secret)} if secret else {}
-    return _ask("GET", url, {"headers": headers}, realm)
+    return _ask("GET", realm, {"fields": fields, "headers": headers})
 
 
-def _ask(method: str, url: str, options: dict[str, Any], realm: str = "") -> Token:
-    """The token that a request to `url` brings; `realm` is what messages call the server."""
+def _ask(method: str, realm: str, options: dict[str, Any]) -> Token:
     import urllib3
 
-    realm = realm or url
+    began = time.monotonic()
     try:
         retries = urllib3.Retry(
-            _TRIES,
+            _RETRIES,
             other=0,
             # Asking twice for a token does no harm.
             allowed_methods=None,
@@ -99,10 +103,11 @@ def _ask(method: str, url: str, options: dict[str, Any], realm: str = "") -> Tok
             raise_on_status=False,
             respect_retry_after_header=False,
         )
-        with pool(proxy_for(url, "", os.environ)) as manager:
-            answer = manager.request(method, url, timeout=_TIMEOUT, retries=retries, **options)
+        with pool(proxy_for(realm, "", os.environ)) as manager:
+            answer = manager.request(method, realm, timeout=_TIMEOUT, retries=retries, **options)
     except urllib3.exceptions.HTTPError as error:
         raise TokenRefused(f"failed to fetch a token from {realm}: {error}") from None
+    _LOG.debug("%s %s: %d in %.0f ms", method, redacted(realm), answer.status, 1000 * (time.monotonic() - began))
     if answer.status != 200:
         raise TokenRefused(f"failed to fetch a token from {realm}: status {answer.status}", answer.status)
     return read_token(realm, answer.data)

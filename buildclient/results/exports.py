@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from buildclient.base.errors import InvalidBuild
 from buildclient.base.files import replaceable
+from buildclient.base.oserrors import reason
 from buildclient.request.destinations import ToFolder, ToStdout
 from buildclient.request.values import NodeResult, Output
 from buildclient.results.filesend import filesend
@@ -125,5 +126,4 @@ def _is_folder(path: str, kind: str) -> bool | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        reason = (error.strerror or "").lower()
-        raise InvalidBuild(f"invalid destination {kind}: {path}: stat {path}: {reason}") from None
+        raise InvalidBuild(f"invalid destination {kind}: {path}: stat {path}: {reason(error)}") from None

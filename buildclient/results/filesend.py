@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
+from buildclient.base.oserrors import reason
 from buildclient.results.interfaces import ArchiveReceiver, TreeReceiver, TreeWriter
 from buildclient.session import diffcopy
 from buildclient.session.call import Call, Code, Service, Status
@@ -100,8 +101,8 @@ async def _refuse(call: Call, reason: str, timeout: float) -> None:
 
 
 def _words(error: OSError) -> str:
-    reason = (error.strerror or str(error)).lower()
-    return f"write {os.fsdecode(error.filename)}: {reason}" if isinstance(error.filename, str | bytes) else reason
+    why = reason(error)
+    return f"write {os.fsdecode(error.filename)}: {why}" if isinstance(error.filename, str | bytes) else why
 
 
 class _Transfer:

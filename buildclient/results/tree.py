@@ -17,6 +17,7 @@ import stat as st
 from collections.abc import Iterator
 
 from buildclient.base.folders import DIRECTORY, Folders
+from buildclient.base.oserrors import reason
 from buildclient.results.removal import remove
 from buildclient.session.diffcopy import (
     GO_CHAR,
@@ -179,8 +180,8 @@ class _Writer:
         try:
             return self._folders.at(folder), name
         except (NotADirectoryError, FileNotFoundError) as error:
-            shown, reason = self._folders.path(path), (error.strerror or str(error)).lower()
-            raise DiffCopyError(f"write {shown}: {os.fsdecode(folder)} is no folder ({reason})") from None
+            shown = self._folders.path(path)
+            raise DiffCopyError(f"write {shown}: {os.fsdecode(folder)} is no folder ({reason(error)})") from None
 
     @contextlib.contextmanager
     def _placing(self, path: bytes) -> Iterator[tuple[int, bytes]]:

@@ -22,12 +22,9 @@ class Code:
     UNKNOWN = 2
     INVALID_ARGUMENT = 3
     NOT_FOUND = 5
-    ALREADY_EXISTS = 6
-    PERMISSION_DENIED = 7
     RESOURCE_EXHAUSTED = 8
     UNIMPLEMENTED = 12
     INTERNAL = 13
-    UNAVAILABLE = 14
 
 
 class Status(Exception):

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import h2.config
 import h2.connection
-import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
@@ -27,12 +27,16 @@ from buildclient.session.wire import MessageReader, WireError, frame, frames, pe
 
 __all__ = ["SessionServer"]
 
+_LOG = logging.getLogger("buildclient.session")
 _WINDOW = 4 << 20
 """Bytes that the daemon may send on one stream, and on the connection, before they are read."""
 _HIGH = 1 << 20
 """Bytes of one call's answers that may wait to be sent."""
 _PIECE = 128 << 10
 """Bytes handed to the transport at a time."""
+
+_HEALTH = "/grpc.health.v1.Health/"
+"""Called every five seconds, too often for the log."""
 
 Send = Callable[[bytes], Awaitable[None]]
 
@@ -243,6 +247,8 @@ class SessionServer:
         call = _Call(self, event.stream_id or 0, method, headers)
         self._calls[call.stream] = call
         handler = self._methods.get(method, _unimplemented)
+        if not method.startswith(_HEALTH):
+            _LOG.debug("the daemon calls %s", method)
         call.task = asyncio.get_running_loop().create_task(self._serve(call, handler))
 
     def _on_data(self, event: h2.events.DataReceived) -> None:
@@ -277,6 +283,8 @@ class SessionServer:
             code, message = Code.CANCELLED, "the client ended the build"
         except Exception as error:
             code, message = Code.INTERNAL, f"{type(error).__name__}: {error}"
+        if code != Code.OK or not call.method.startswith(_HEALTH):
+            _LOG.debug("%s: status %d%s", call.method, code, f" ({message})" if message else "")
         call.trailers = [("grpc-status", str(code))]
         if message:
             call.trailers.append(("grpc-message", percent_encode(message)))

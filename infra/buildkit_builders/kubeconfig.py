@@ -92,7 +92,7 @@ def _parse(text: str, key: str, what: str, problems: Problems) -> Any:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         document = yaml.load(text, Loader=loader)
-    except (yaml.YAMLError, RecursionError, ValueError):
+    except (yaml.YAMLError, RecursionError):
         document = None
     if not isinstance(document, dict):
         problems.add(key, None, f"{what} is no kubeconfig")

@@ -211,9 +211,38 @@ def test_a_job_needs_few_rights_and_is_told_which_is_missing(builder: HandMadeBu
         assert done.status == 0, done.err
         return
     assert done.status == 125
-    assert "a right is missing" in done.last
+    assert "forbidden (RBAC)" in done.last
     assert f'resource "{missing}"' in done.last
     assert "Traceback" not in done.err
+
+
+def test_the_log_tells_the_story_of_a_build_without_its_secrets(builder: HandMadeBuilder) -> None:
+    """From the kubeconfig to the tagged index, in order; neither a build argument nor the kubeconfig's key is in it."""
+    name = f"{builder.registry}/client/{uuid.uuid4().hex[:8]}:1"
+    done = builder.run(
+        "-D", "build", "--platform", "linux/amd64,linux/arm64", "-t", name, "--push",
+        "--build-arg", "TOKEN=PLANTED", builder.context("logged", "FROM scratch\nCOPY . /\n"),
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    left = iter(done.err.splitlines())
+    for part in (
+        "kube: kubeconfig ",
+        "kube: context ",
+        "/pods: 200 in ",
+        "highest sticky score",
+        "kube: exec upgraded to v5.channel.k8s.io in ",
+        "BuildKit answers after ",
+        "daemon: solve ",
+        "session: the daemon calls /moby.filesync.v1.FileSync/DiffCopy",
+        ": OK after ",
+        "registry: index sha256:",
+        "/manifests/1: 201 in ",
+        "cli: exit status 0",
+    ):
+        assert any(part in line for line in left), f"{part!r} is not in its place:\n{done.err}"
+    config = yaml.safe_load(Path(builder.environment["KUBECONFIG"]).read_text())
+    secrets = [value for key, value in config["users"][0]["user"].items() if key.endswith("-data") or key == "token"]
+    assert not any(secret in done.err for secret in ["PLANTED", *secrets])
 
 
 def test_credentials_the_cluster_refuses_are_said(builder: HandMadeBuilder) -> None:

@@ -64,9 +64,9 @@ async def test_pods_are_asked_for_through_a_proxy_with_a_password() -> None:
         port = server.sockets[0].getsockname()[1]
         access = Access("http://k.example:1", "test", proxy_url=f"http://me:p%40ss@127.0.0.1:{port}")
         with pytest.raises(UnreachableError):
-            await KubernetesPods(KubeApi(access, {})).list("space", {"app": "x"}, "buildkitd")
+            await KubernetesPods(KubeApi(access, {})).list("space", {"app": "x"})
     assert b"Proxy-Authorization: Basic " + base64.b64encode(b"me:p@ss") in heads[0]
     access = Access("http://k.example:1", "test", proxy_url="socks5://me:secret@p:1")
     with pytest.raises(UnreachableError, match="proxy socks5://p:1 cannot be used") as caught:
-        await KubernetesPods(KubeApi(access, {})).list("space", {"app": "x"}, "buildkitd")
+        await KubernetesPods(KubeApi(access, {})).list("space", {"app": "x"})
     assert "secret" not in str(caught.value)

@@ -18,7 +18,7 @@ import pytest
 
 from buildclient.base.errors import BuildFailed, UnreachableError
 from buildclient.daemon.address import AddressEndpoint
-from buildclient.daemon.control import GrpcControl
+from buildclient.daemon.control import GrpcControl, Timeouts
 from buildclient.daemon.provenance import Provenance
 from buildclient.proto import control_pb2, history_pb2
 from buildclient.request.solve import SolveRequest
@@ -110,7 +110,7 @@ class Daemon(grpc.GenericRpcHandler):  # type: ignore[misc]
 
 
 @contextlib.asynccontextmanager
-async def connected(daemon: Daemon, folder: Path, silence: float = 60) -> AsyncIterator[GrpcControl]:
+async def connected(daemon: Daemon, folder: Path, idle: float = 60, **timeouts: float) -> AsyncIterator[GrpcControl]:
     """A connection to the daemon, which listens on a socket in the folder."""
     # As much as Go's servers take.
     server = grpc.aio.server(options=[("grpc.absolute_max_metadata_size", 16 << 20)])
@@ -118,7 +118,9 @@ async def connected(daemon: Daemon, folder: Path, silence: float = 60) -> AsyncI
     server.add_insecure_port(f"unix:{folder}/d")
     await server.start()
     deadline = asyncio.get_running_loop().time() + 10
-    control = await GrpcControl.open(AddressEndpoint(f"unix://{folder}/d"), deadline, silence=silence)
+    control = await GrpcControl.open(
+        AddressEndpoint(f"unix://{folder}/d"), deadline, timeouts=Timeouts(idle, **timeouts)
+    )
     try:
         yield control
     finally:
@@ -156,31 +158,26 @@ async def test_a_session_is_opened_whatever_its_key_holds(tmp_path: Path, key: s
 
 
 @pytest.mark.parametrize(("idle", "longest", "whole"), [(3.0, 60.0, True), (0.5, 0.3, False)])
-async def test_progress_that_comes_late_is_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, idle: float, longest: float, whole: bool
-) -> None:
+async def test_progress_that_comes_late_is_waited_for(tmp_path: Path, idle: float, longest: float, whole: bool) -> None:
     """As long as some comes, over a slow way too, and not for ever."""
-    monkeypatch.setattr("buildclient.daemon.control._STATUS_IDLE", idle)
-    monkeypatch.setattr("buildclient.daemon.control._STATUS_LONGEST", longest)
     daemon = Daemon()
     daemon.solved.set()
     daemon.late = 10
     events: list[Any] = []
-    async with connected(daemon, tmp_path) as control:
+    async with connected(daemon, tmp_path, status_idle=idle, status_longest=longest) as control:
         await asyncio.wait_for(control.solve(SolveRequest("ref", "dockerfile.v0", {}), [], events.append), 20)
     assert (len(events) == 10) is whole
 
 
-async def test_a_session_that_the_daemon_ends_is_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_session_that_the_daemon_ends_is_no_end(tmp_path: Path) -> None:
     """The solve does not go on without it, even where the daemon says nothing of its own."""
-    monkeypatch.setattr("buildclient.daemon.control._LAST_WORDS", 0.2)
     daemon = Daemon()
 
     async def leave() -> None:
         return None
 
     daemon.session = leave
-    async with connected(daemon, tmp_path) as control:
+    async with connected(daemon, tmp_path, solve_end_grace=0.2) as control:
         with pytest.raises(UnreachableError, match=r"lost the session with .*: the daemon ended it"):
             await solve(control)
 
@@ -188,7 +185,7 @@ async def test_a_session_that_the_daemon_ends_is_no_end(tmp_path: Path, monkeypa
 async def test_a_daemon_that_falls_silent_is_given_up(tmp_path: Path) -> None:
     """A daemon asks for the session's health every few seconds; one that is stopped does not, and gets no last word."""
     begun = time.monotonic()
-    async with connected(Daemon(), tmp_path, silence=0.5) as control:
+    async with connected(Daemon(), tmp_path, idle=0.5) as control:
         with pytest.raises(
             UnreachableError, match=r"unix:.*: the daemon does not answer: nothing came from it for 0 s"
         ):
@@ -201,7 +198,7 @@ async def test_a_step_that_prints_nothing_goes_on(tmp_path: Path) -> None:
     daemon = Daemon()
     daemon.session = daemon.ask_health
     asyncio.get_running_loop().call_later(3, daemon.solved.set)
-    async with connected(daemon, tmp_path, silence=0.6) as control:
+    async with connected(daemon, tmp_path, idle=0.6) as control:
         assert await solve(control) == {"a": "b"}
         assert daemon.answers >= 10
 
@@ -212,7 +209,7 @@ async def test_a_daemon_that_stops_in_mid_step_is_given_up(tmp_path: Path) -> No
     daemon.session = daemon.ask_health
     daemon.questions = 10
     begun = time.monotonic()
-    async with connected(daemon, tmp_path, silence=0.6) as control:
+    async with connected(daemon, tmp_path, idle=0.6) as control:
         with pytest.raises(UnreachableError, match="the daemon does not answer"):
             await solve(control)
         assert 1 < time.monotonic() - begun < 5

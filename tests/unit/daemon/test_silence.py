@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from buildclient.daemon.silence import SILENCE, silent, silent_text
+from buildclient.daemon.silence import IDLE_TIMEOUT, silent, silent_text
 
 
 async def test_silence_is_told_after_its_time() -> None:
@@ -38,7 +38,7 @@ async def test_time_that_the_client_slept_through_is_nobody_s_silence(naps: int)
 
 def test_the_time_bears_what_a_daemon_may_do() -> None:
     """More than the 5 s between two questions and the 15 s that it waits for a late answer, and done within 30 s."""
-    assert 5 + 15 < SILENCE < 30
+    assert 5 + 15 < IDLE_TIMEOUT < 30
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,6 @@ def test_the_cluster_that_was_recorded_is_found(recorded: Cluster, named: str, e
 def test_a_pod_uses_its_own_cluster_when_no_context_has_the_server(tmp_path: Path) -> None:
     """In a pod the service account serves; outside of one a line says what was looked for."""
     (tmp_path / "token").write_text("inner")
-    (tmp_path / "namespace").write_text("ci\n")
     inside = in_cluster({"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "6443"}, str(tmp_path))
     assert inside is not None
     assert inside.server == "https://[fd00::1]:6443"

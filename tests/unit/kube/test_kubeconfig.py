@@ -103,18 +103,18 @@ def test_json_is_read_as_yaml(tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text(json.dumps(config({"token": "t"})))
     assert load_kubeconfig({}, str(path)) == load_kubeconfig({}, str(path))._replace(files=(str(path),))
-    assert load_kubeconfig({}, str(path)).access("x").namespace == "team"
+    assert load_kubeconfig({}, str(path)).access("x").token == "t"
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("- a\n", "no kubeconfig"),
+        ("- a\n", "not a kubeconfig"),
         ("a: [\n", "not YAML at line"),
         (yaml.safe_dump(config({"auth-provider": {"name": "oidc"}})), "auth-provider"),
         (yaml.safe_dump(config({}, {"server": ""})), "no usable server"),
         (yaml.safe_dump(config({"exec": {"apiVersion": "v1"}})), "exec has no command"),
-        (yaml.safe_dump({**config(), "clusters": []}), 'cluster "c", which is not there'),
+        (yaml.safe_dump({**config(), "clusters": []}), 'cluster "c", which does not exist'),
         (yaml.safe_dump(config({}, {"certificate-authority-data": "%"})), "is not base64"),
     ],
 )

@@ -87,9 +87,7 @@ async def test_waiting_watches_until_enough_are_ready(api: tuple[type[_Api], Kub
         {"type": "MODIFIED", "object": pod("a")},
     ]
     told: list[list[bool]] = []
-    found = await pods.wait_ready(
-        "space", {"app": "x"}, "buildkitd", 1, soon(), lambda all_: told.append([p.ready for p in all_])
-    )
+    found = await pods.wait_ready("space", {"app": "x"}, 1, soon(), lambda all_: told.append([p.ready for p in all_]))
     assert [p.name for p in found] == ["a"]
     assert told == [[False], [False], [True]]
 
@@ -99,7 +97,7 @@ async def test_a_list_that_is_too_old_is_read_anew(api: tuple[type[_Api], Kubern
     kind, pods = api
     kind.lists[:] = [listed(), listed(pod("b"))]
     kind.events[:] = [{"type": "ERROR", "object": {"code": 410, "message": "too old"}}]
-    found = await pods.wait_ready("space", {"app": "x"}, "buildkitd", 1, soon())
+    found = await pods.wait_ready("space", {"app": "x"}, 1, soon())
     assert [p.name for p in found] == ["b"]
     assert kind.watches == 1
 
@@ -110,7 +108,7 @@ async def test_the_deadline_gives_each_pods_reason(api: tuple[type[_Api], Kubern
     waiting = {"name": "buildkitd", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
     kind.lists[:] = [listed(pod("a", ready=False, containerStatuses=[waiting]))]
     with pytest.raises(UnreachableError) as caught:
-        await pods.wait_ready("space", {"app": "x"}, "buildkitd", 1, soon(0.5))
+        await pods.wait_ready("space", {"app": "x"}, 1, soon(0.5))
     assert "0 of 1 pods with app=x ready" in str(caught.value)
     assert "a: ImagePullBackOff: no such image" in str(caught.value)
 
@@ -120,18 +118,18 @@ async def test_no_pod_at_all_is_said(api: tuple[type[_Api], KubernetesPods]) -> 
     kind, pods = api
     kind.lists[:] = [listed()]
     with pytest.raises(UnreachableError, match=r"no pod carries app=x .*namespace space"):
-        await pods.wait_ready("space", {"app": "x"}, "buildkitd", 1, soon(0.3))
+        await pods.wait_ready("space", {"app": "x"}, 1, soon(0.3))
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(401, "log in again"), (403, "a right is missing: cannot list"), (500, "cannot list")]
+    ("status", "words"), [(401, "log in again"), (403, "forbidden (RBAC): cannot list"), (500, "cannot list")]
 )
 async def test_refusals_are_one_line(api: tuple[type[_Api], KubernetesPods], status: int, words: str) -> None:
     """Each refusal names what was wanted and the context."""
     kind, pods = api
     kind.lists[:] = [(status, {"message": "cannot list"})]
     with pytest.raises(UnreachableError) as caught:
-        await pods.list("space", {"app": "x"}, "buildkitd")
+        await pods.list("space", {"app": "x"})
     assert words in str(caught.value)
     assert 'namespace space (context "test")' in str(caught.value)
 
@@ -140,7 +138,7 @@ async def test_an_api_that_is_not_there_is_said() -> None:
     """A refused connection names the server."""
     pods = KubernetesPods(KubeApi(Access("http://127.0.0.1:1", "test"), {}))
     with pytest.raises(UnreachableError, match=r"cannot reach http://127\.0\.0\.1:1"):
-        await pods.list("space", {"app": "x"}, "buildkitd")
+        await pods.list("space", {"app": "x"})
 
 
 @pytest.mark.parametrize(

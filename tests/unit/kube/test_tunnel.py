@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import http.server
 import json
+import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, ClassVar
@@ -86,34 +87,6 @@ async def everything(connection: Any, size: int) -> bytes:
     return found
 
 
-@pytest.mark.parametrize(
-    ("server", "path"),
-    [
-        ("", "/api/v1/namespaces/n/pods"),
-        ("/", "/api/v1/namespaces/n/pods"),
-        ("/k8s/clusters/c-1/", "/k8s/clusters/c-1/api/v1/namespaces/n/pods"),
-        ("/p?token=1#part", "/p/api/v1/namespaces/n/pods"),
-    ],
-)
-async def test_requests_go_below_the_servers_own_path(server: str, path: str) -> None:
-    """The one for an exec as well as the others; what else a server's URL holds is no part of theirs (client-go)."""
-    seen: list[str] = []
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        seen.append((await reader.readuntil(b"\r\n\r\n")).decode().split()[1])
-        writer.write(b"HTTP/1.1 404 no\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        writer.close()
-
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listener:
-        api = KubeApi(Access(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}{server}", "test"), {})
-        with pytest.raises(UnreachableError):
-            await api.get("/api/v1/namespaces/n/pods", {}, "pods")
-        with pytest.raises(UnreachableError):
-            await ExecEndpoint(api, "n", "pod-0", "buildkitd").connect(soon())
-    assert seen[0] == path
-    assert seen[1].startswith(f"{path}/pod-0/exec?command=buildctl&command=dial-stdio&container=buildkitd&stdin=true&")
-
-
 @pytest.mark.parametrize("protocol", ["v5.channel.k8s.io", "v4.channel.k8s.io"])
 async def test_bytes_go_both_ways(protocol: str) -> None:
     """What is written comes back whole, behind the daemon's first frame."""
@@ -138,6 +111,17 @@ async def test_a_fault_that_passes_is_tried_again() -> None:
         await connection.close()
 
 
+async def test_a_retry_is_logged_with_its_reason_and_pause(caplog: pytest.LogCaptureFixture) -> None:
+    """So are the attempts and their end."""
+    broken = (500, "error dialing backend: remote error: tls: internal error")
+    with caplog.at_level("DEBUG", "buildclient.kube"):
+        async with cluster(broken, daemon) as endpoint:
+            await (await endpoint.connect(soon())).close()
+    said = "\n".join(caplog.messages)
+    assert re.search(r"attempt 1\n(.*\n)*.*retry in 0\.1 s: .*tls: internal error\n(.*\n)*.*attempt 2\n", said)
+    assert "BuildKit answers after" in said
+
+
 async def test_a_fault_that_stays_is_told_at_the_deadline() -> None:
     """At the deadline the last reason is said, with pod, container, namespace and context."""
     async with cluster((500, "error dialing backend: tls: internal error")) as endpoint:
@@ -151,7 +135,7 @@ async def test_a_missing_right_is_said_at_once() -> None:
     """403 is not tried again; the cluster's words name the right."""
     said = 'pods "pod-0" is forbidden: User "ci" cannot create resource "pods/exec" in API group ""'
     async with cluster((403, said)) as endpoint:
-        with pytest.raises(UnreachableError, match=r"a right is missing: .*pods/exec"):
+        with pytest.raises(UnreachableError, match=r"forbidden \(RBAC\): .*pods/exec"):
             await asyncio.wait_for(endpoint.connect(soon(30)), 2)
 
 
@@ -172,7 +156,7 @@ async def test_what_is_no_daemon_is_refused() -> None:
         await connection.wait_closed()
 
     async with cluster(shell) as endpoint:
-        with pytest.raises(UnreachableError, match="is not BuildKit"):
+        with pytest.raises(UnreachableError, match="is not BuildKit's"):
             await endpoint.connect(soon())
 
 

@@ -24,8 +24,7 @@ from websockets.protocol import SERVER, Protocol
 from websockets.protocol import State as ProtocolState
 
 from buildclient.kube import frames as ws
-from buildclient.kube import websocket as adapter
-from buildclient.kube.websocket import Closed, NoWebSocket, Target, WebSocket, connect
+from buildclient.kube.websocket import Closed, ProxyRefused, Target, WebSocket, connect
 
 messages = st.lists(
     st.one_of(
@@ -84,49 +83,49 @@ def test_masking_twice_gives_the_data_back(data: bytes, key: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"\xc2\x00", "broken"),  # a reserved bit: an extension that nobody offered
-        (b"\x82\x81\0\0\0\0x", "broken"),  # a masked frame, which a server never sends
-        (b"\x83\x00", "broken"),  # an unknown kind
-        (b"\x09\x00", "control"),  # a ping in pieces
-        (b"\x89\x7e\x00\x80", "control"),  # a ping that is too long
-        (b"\x80\x00", "fragments"),  # a continuation of nothing
-        (b"\x02\x01a\x82\x01b", "fragments"),  # a message within another
-        (b"\x82\x7f" + (1 << 40).to_bytes(8), "longer"),
+        (b"\xc2\x00", "reserved bit set"),
+        (b"\x82\x81\0\0\0\0x", "masked frame from server"),
+        (b"\x83\x00", "unknown opcode 0x3"),
+        (b"\x09\x00", "fragmented control frame"),
+        (b"\x89\x7e\x00\x80", "control frame longer than 125 bytes"),
+        (b"\x80\x00", "continuation frame without a message to continue"),
+        (b"\x02\x01a\x82\x01b", "new message before the last fragment"),
+        (b"\x82\x7f" + (1 << 40).to_bytes(8), "frame longer than 16777216 bytes"),
     ],
 )
 def test_a_broken_frame_is_an_error(data: bytes, words: str) -> None:
-    """What the protocol forbids is refused, and never taken for data."""
-    with pytest.raises(ws.WebSocketError, match=words):
+    """Each fault of the server has a message of its own, and none is taken for data."""
+    with pytest.raises(ws.RemoteProtocolError, match=words):
         list(ws.MessageReader().feed(data))
 
 
 @given(st.binary(max_size=400))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
-    """Noise raises nothing but WebSocketError, as frames and as an answer's head."""
-    with contextlib.suppress(ws.WebSocketError):
+    """Noise raises nothing but RemoteProtocolError, as frames and as an answer's head."""
+    with contextlib.suppress(ws.RemoteProtocolError):
         list(ws.MessageReader().feed(data))
-    with contextlib.suppress(ws.WebSocketError):
+    with contextlib.suppress(ws.RemoteProtocolError):
         ws.read_head(data + b"\r\n\r\n")
 
 
 @pytest.mark.parametrize(
     ("head", "words"),
     [
-        (b"HTTP/1.1 101 OK\r\n\r\n", "does not upgrade"),
-        (b"HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n", "Accept is wrong"),
+        (b"HTTP/1.1 101 OK\r\n\r\n", "without Upgrade: websocket"),
+        (b"HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n", "wrong Sec-WebSocket-Accept"),
     ],
 )
 def test_an_answer_that_is_no_upgrade_is_refused(head: bytes, words: str) -> None:
     """The accept value must be that of our key."""
     read = ws.read_head(head)
     assert read is not None
-    with pytest.raises(ws.WebSocketError, match=words):
+    with pytest.raises(ws.RemoteProtocolError, match=words):
         ws.accepted(read, b"k" * 16, ["v5"])
 
 
 def test_a_header_cannot_carry_another() -> None:
     """A token with a line break in it is refused before anything is sent."""
-    with pytest.raises(ws.WebSocketError, match="line break"):
+    with pytest.raises(ws.LocalProtocolError, match=r"line break in header 'Authorization'$"):
         ws.request("h", "/", b"k" * 16, ["v5"], [("Authorization", "Bearer a\r\nX: y")])
 
 
@@ -258,7 +257,7 @@ async def test_a_certificate_of_another_name_is_refused(tls: tuple[ssl.SSLContex
 async def test_a_proxy_that_refuses_is_said() -> None:
     """Its status and words are in the message."""
     async with proxying("407 Proxy Authentication Required") as (port, _):
-        with pytest.raises(NoWebSocket, match="407 Proxy Authentication Required"):
+        with pytest.raises(ProxyRefused, match="407 Proxy Authentication Required"):
             await connect(Target("http://10.0.0.1:80/", proxy=f"http://127.0.0.1:{port}"), [], ("v5",))
 
 
@@ -303,10 +302,8 @@ async def test_writing_waits_for_a_peer_that_does_not_read() -> None:
         stop.set()
 
 
-async def test_silence_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silence_ends_it() -> None:
     """A peer that answers no ping is given up, and whoever waits is told."""
-    monkeypatch.setattr(adapter, "_PING_EVERY", 0.05)
-    monkeypatch.setattr(adapter, "_PING_LOST", 0.2)
     stop = asyncio.Event()
 
     async def frozen(connection: ServerConnection) -> None:
@@ -314,7 +311,7 @@ async def test_silence_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
         await stop.wait()
 
     async with serving(handler=frozen) as port:
-        socket = await connect(Target(f"http://127.0.0.1:{port}/"), [], ("v5",))
+        socket = await connect(Target(f"http://127.0.0.1:{port}/"), [], ("v5",), ping_interval=0.05, ping_timeout=0.2)
         assert socket.answers
         with pytest.raises(Closed, match="no answer to pings"):
             await asyncio.wait_for(socket.recv(), 5)
@@ -322,12 +319,10 @@ async def test_silence_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
         stop.set()
 
 
-async def test_a_peer_that_answers_pings_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_peer_that_answers_pings_stays() -> None:
     """A quiet connection outlives the allowed silence."""
-    monkeypatch.setattr(adapter, "_PING_EVERY", 0.2)
-    monkeypatch.setattr(adapter, "_PING_LOST", 1.5)
     async with serving() as port:
-        socket = await connect(Target(f"http://127.0.0.1:{port}/"), [], ("v5",))
+        socket = await connect(Target(f"http://127.0.0.1:{port}/"), [], ("v5",), ping_interval=0.2, ping_timeout=1.5)
         await asyncio.sleep(2)
         assert socket.answers
         await echoed(socket, 10_000)
@@ -337,7 +332,7 @@ async def test_a_peer_that_answers_pings_stays(monkeypatch: pytest.MonkeyPatch) 
     ("sent", "words"),
     [
         (b"\x82\x01a\x88\x02\x03\xe8\x89\x00", "closed by the other side with 1000"),
-        (b"\x82\x01a\xc2\x00", "a frame is broken"),
+        (b"\x82\x01a\xc2\x00", "reserved bit set"),
         (b"\x82\x01a\x82\x05b", "ended without a closing frame"),
     ],
     ids=["a ping after the end", "a reserved bit", "half a frame"],

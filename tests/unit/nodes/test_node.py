@@ -46,7 +46,7 @@ class _Pods:
         self.pods = list(pods)
         self.tried: list[str] = []
 
-    async def list(self, namespace: str, selector: Mapping[str, str], container: str) -> Sequence[Pod]:
+    async def list(self, namespace: str, selector: Mapping[str, str]) -> Sequence[Pod]:
         return self.pods
 
     async def wait_ready(self, *arguments: Any) -> Sequence[Pod]:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from buildclient.base.errors import UsageError
-from buildclient.registry import docker_config
 from buildclient.registry.credentials import Credentials
 from buildclient.registry.docker_config import DockerConfig
 from buildclient.request.attrs import with_proxies
@@ -35,10 +34,15 @@ class Home:
         self.bin = folder / "bin"
         self.bin.mkdir()
 
-    def config(self, value: Any) -> DockerConfig:
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment that leads to it."""
+        return {"DOCKER_CONFIG": str(self.docker), "PATH": str(self.bin)}
+
+    def config(self, value: Any, helper_timeout: float = 60) -> DockerConfig:
         """With this configuration."""
         (self.docker / "config.json").write_text(value if isinstance(value, str) else json.dumps(value))
-        return DockerConfig({"DOCKER_CONFIG": str(self.docker), "PATH": str(self.bin)})
+        return DockerConfig(self.environ, helper_timeout=helper_timeout)
 
     def helper(self, name: str, script: str) -> Path:
         """A helper that runs `script`; gives the file in which it notes what it was asked for."""
@@ -140,19 +144,18 @@ async def test_a_missing_helper_is_named(home: Home) -> None:
         await home.config({"credsStore": "gone"}).get("r.io")
 
 
-async def test_a_hanging_helper_is_ended(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hanging_helper_is_ended(home: Home) -> None:
     """No helper holds a build for ever."""
-    monkeypatch.setattr(docker_config, "_HELPER_TIMEOUT", 0.3)
     home.helper("own", "exec sleep 20")
     with pytest.raises(UsageError, match="did not end within"):
-        await home.config({"credsStore": "own"}).get("r.io")
+        await home.config({"credsStore": "own"}, helper_timeout=0.3).get("r.io")
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("{", "is not JSON"),
-        ("[]", "is no object"),
+        ("[]", "is not a JSON object"),
         ('{"auths": {"r.io": {"auth": "%"}}}', "auth of r.io is not base64"),
         (json.dumps({"auths": {"r.io": {"auth": pair("nocolon")}}}), "auth of r.io has no colon"),
     ],
@@ -169,11 +172,11 @@ async def test_the_environment_s_credentials_go_before_the_file_s(home: Home) ->
     """DOCKER_AUTH_CONFIG has the shape of the file; for a registry it does not name the file counts."""
     config = home.config({"auths": {"a.io": {"auth": pair("file:a")}, "b.io": {"auth": pair("file:b")}}})
     config = DockerConfig(
-        {**config._environ, "DOCKER_AUTH_CONFIG": json.dumps({"auths": {"a.io": {"auth": pair("env:a")}}})}
+        {**home.environ, "DOCKER_AUTH_CONFIG": json.dumps({"auths": {"a.io": {"auth": pair("env:a")}}})}
     )
     assert await config.get("a.io") == Credentials("env", "a")
     assert await config.get("b.io") == Credentials("file", "b")
-    config = DockerConfig({**config._environ, "DOCKER_AUTH_CONFIG": "{"})
+    config = DockerConfig({**home.environ, "DOCKER_AUTH_CONFIG": "{"})
     assert await config.get("a.io") == Credentials("file", "a")
 
 
