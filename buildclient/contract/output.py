@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from buildclient.contract.cluster import Cluster
 from buildclient.contract.platform import Platform, PlatformError, parse_platform
@@ -20,10 +20,14 @@ __all__ = [
     "CONFIG_MAP_LABEL",
     "VERSION",
     "BuilderOutput",
+    "BuilderOutputDict",
     "Cluster",
+    "ClusterDict",
     "NodeOutput",
+    "NodeOutputDict",
     "OutputError",
     "Workload",
+    "WorkloadDict",
     "config_map_name",
 ]
 
@@ -36,6 +40,51 @@ WORKLOAD_KINDS = ("Deployment", "StatefulSet")
 
 class OutputError(ValueError):
     """A builder output that cannot be read; the message lists every field that is wrong."""
+
+
+class WorkloadDict(TypedDict):
+    """A node's `workload` in the output."""
+
+    kind: str
+    name: str
+
+
+class ClusterDict(TypedDict):
+    """The output's `kubernetes` (`buildclient.contract.cluster.Cluster`); any text may be empty."""
+
+    context: str
+    server: str
+    uid: NotRequired[str]
+    certificateAuthority: NotRequired[str]
+
+
+class NodeOutputDict(TypedDict):
+    """One of the output's `nodes`: with a workload and how to find its pods, or with an address."""
+
+    name: str
+    namespace: str
+    loadbalance: str
+    platforms: list[str]
+    address: NotRequired[str]
+    tls: NotRequired[dict[str, str]]
+    workload: NotRequired[WorkloadDict]
+    selector: NotRequired[dict[str, str]]
+    container: NotRequired[str]
+    replicas: NotRequired[int]
+    timeoutSeconds: float
+    rootless: bool
+
+
+class BuilderOutputDict(TypedDict):
+    """The output as a JSON object: the value of stack output `builder`."""
+
+    version: int
+    name: str
+    namespace: str
+    loadbalance: str
+    defaultLoad: bool
+    kubernetes: ClusterDict
+    nodes: list[NodeOutputDict]
 
 
 class Workload(NamedTuple):
@@ -64,13 +113,15 @@ class NodeOutput(NamedTuple):
     tls: Mapping[str, str] = {}
     """File names of `ca`, `cert`, `key` and the `servername`, for a `tcp://` address."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> NodeOutputDict:
         """The node's object in the output."""
-        value: dict[str, Any] = {
+        value: NodeOutputDict = {
             "name": self.name,
             "namespace": self.namespace,
             "loadbalance": self.loadbalance,
             "platforms": [str(platform) for platform in self.platforms],
+            "timeoutSeconds": _number(self.timeout_seconds),
+            "rootless": self.rootless,
         }
         if self.address:
             value["address"] = self.address
@@ -81,8 +132,6 @@ class NodeOutput(NamedTuple):
             value["selector"] = dict(self.selector)
             value["container"] = self.container
             value["replicas"] = self.replicas
-        value["timeoutSeconds"] = _number(self.timeout_seconds)
-        value["rootless"] = self.rootless
         return value
 
 
@@ -96,7 +145,7 @@ class BuilderOutput(NamedTuple):
     default_load: bool = False
     cluster: Cluster = Cluster()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> BuilderOutputDict:
         """The output as a JSON object of the newest version."""
         return {
             "version": VERSION,
@@ -169,9 +218,13 @@ class BuilderOutput(NamedTuple):
         return output
 
 
-def _cluster_json(cluster: Cluster) -> dict[str, str]:
-    own = {"uid": cluster.uid, "certificateAuthority": cluster.ca}
-    return {"context": cluster.context, "server": cluster.server, **{key: value for key, value in own.items() if value}}
+def _cluster_json(cluster: Cluster) -> ClusterDict:
+    value: ClusterDict = {"context": cluster.context, "server": cluster.server}
+    if cluster.uid:
+        value["uid"] = cluster.uid
+    if cluster.ca:
+        value["certificateAuthority"] = cluster.ca
+    return value
 
 
 def config_map_name(builder: str) -> str:
@@ -226,7 +279,7 @@ class _Reader:
             return default
         if isinstance(value, str) and (value or default is not None):
             return value
-        self.problems.append(f"{where}{key} must be a text, not {value!r}")
+        self.problems.append(f"{where}{key} must be a string, not {value!r}")
         return ""
 
     def choice(self, raw: Mapping[str, Any], key: str, allowed: tuple[str, ...], where: str, default: str = "") -> str:
@@ -253,7 +306,7 @@ class _Reader:
     def labels(self, raw: Mapping[str, Any], key: str, where: str) -> Mapping[str, str]:
         value = raw.get(key) or {}
         if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-            self.problems.append(f"{where}{key} must be an object of texts, not {value!r}")
+            self.problems.append(f"{where}{key} must be an object of strings, not {value!r}")
             return {}
         return dict(value)
 

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from buildclient.base.errors import ConfigurationError
 from buildclient.base.jsontext import read_json
 from buildclient.base.oserrors import reason
+from buildclient.contract.kubeconfig import Entries, KubeconfigError, merge, read_entries
 
 __all__ = ["Access", "ExecPlugin", "Kubeconfig", "Material", "load_kubeconfig", "parse_kubeconfig"]
 
@@ -77,18 +78,24 @@ class Access(NamedTuple):
 
 
 class Kubeconfig(NamedTuple):
-    """The merged files. Entries are as they were written, with relative file names made absolute."""
+    """The merged files, and which they were; relative file names are made absolute."""
 
-    contexts: Mapping[str, Mapping[str, Any]] = {}
-    clusters: Mapping[str, Mapping[str, Any]] = {}
-    users: Mapping[str, Mapping[str, Any]] = {}
-    current: str = ""
+    entries: Entries = Entries()
     files: tuple[str, ...] = ()
 
+    @property
+    def contexts(self) -> Mapping[str, Mapping[str, Any]]:
+        """The contexts by name."""
+        return self.entries.contexts
+
+    @property
+    def current(self) -> str:
+        """The name of the current context; empty if there is none."""
+        return self.entries.current
+
     def server(self, context: str) -> str:
-        """The server of a context; empty if it has none."""
-        cluster = self.clusters.get(str(self.contexts.get(context, {}).get("cluster") or ""), {})
-        return str(cluster.get("server") or "")
+        """The API server of a context; empty if it leads nowhere."""
+        return self.entries.server(context)
 
     def access(self, context: str) -> Access:
         """The access that a context describes. Raises ConfigurationError that names the field at fault."""
@@ -97,8 +104,8 @@ class Kubeconfig(NamedTuple):
             raise ConfigurationError(f'kubeconfig: there is no context "{context}" (known: {known})')
         entry = self.contexts[context]
         where = f'context "{context}"'
-        cluster = _referred(self.clusters, entry, "cluster", where)
-        user = _referred(self.users, entry, "user", where) if entry.get("user") else {}
+        cluster = _referred(self.entries.clusters, entry, "cluster", where)
+        user = _referred(self.entries.users, entry, "user", where) if entry.get("user") else {}
         server = str(cluster.get("server") or "")
         if not server.startswith(("https://", "http://")):
             raise ConfigurationError(f'kubeconfig: {where} has no usable server: "{server}"')
@@ -134,46 +141,40 @@ def load_kubeconfig(environ: Mapping[str, str], path: str = "") -> Kubeconfig:
     listed = [path] if path else [part for part in environ.get("KUBECONFIG", "").split(os.pathsep) if part]
     paths = listed or [os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".kube", "config")]
     read: list[str] = []
-    documents: list[Mapping[str, Any]] = []
+    entries: list[Entries] = []
     for name in paths:
         if not path and not os.path.exists(name):
             _LOG.debug("kubeconfig %s does not exist", name)
             continue
         _LOG.debug("kubeconfig %s (%s)", name, "KUBECONFIG" if listed and not path else "named" if path else "default")
-        documents.append(_read(name))
+        entries.append(_read(name))
         read.append(name)
-    return _joined(documents, read)
+    return Kubeconfig(merge(entries), tuple(read))
 
 
 def parse_kubeconfig(text: str) -> Kubeconfig:
     """A kubeconfig given as text. Raises ConfigurationError for text that is not one."""
-    document = _parse(text, "the text")
-    if not isinstance(document, dict):
-        raise ConfigurationError("kubeconfig: the text is not a kubeconfig")
-    return _joined([document], ())
+    try:
+        return Kubeconfig(read_entries(_parse(text, "the text")))
+    except KubeconfigError as error:
+        raise ConfigurationError(f"kubeconfig: the text is not a kubeconfig: {error}") from None
 
 
-def _joined(documents: Sequence[Mapping[str, Any]], files: Sequence[str]) -> Kubeconfig:
-    return Kubeconfig(
-        contexts=_merged(documents, "contexts", "context"),
-        clusters=_merged(documents, "clusters", "cluster"),
-        users=_merged(documents, "users", "user"),
-        current=next((str(d["current-context"]) for d in documents if d.get("current-context")), ""),
-        files=tuple(files),
-    )
-
-
-def _read(path: str) -> Mapping[str, Any]:
+def _read(path: str) -> Entries:
     try:
         with open(path, encoding="utf-8") as source:
             document = _parse(source.read(), path)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"kubeconfig: cannot read {path}: {reason(error)}") from None
-    if document is None:
-        return {}
-    if not isinstance(document, dict):
-        raise ConfigurationError(f"kubeconfig: {path} is not a kubeconfig")
-    return _absolute(document, os.path.dirname(os.path.abspath(path)))
+    try:
+        entries = read_entries(document)
+    except KubeconfigError as error:
+        raise ConfigurationError(f"kubeconfig: {path} is not a kubeconfig: {error}") from None
+    folder = os.path.dirname(os.path.abspath(path))
+    return entries._replace(
+        clusters={name: _absolute(entry, folder) for name, entry in entries.clusters.items()},
+        users={name: _absolute(entry, folder) for name, entry in entries.users.items()},
+    )
 
 
 def _parse(text: str, path: str) -> Any:
@@ -195,42 +196,17 @@ def _parse(text: str, path: str) -> Any:
         raise ConfigurationError(f"kubeconfig: {path} is not YAML{line}") from None
 
 
-_FILES = {
-    "clusters": ("cluster", ("certificate-authority",)),
-    "users": ("user", ("client-certificate", "client-key", "tokenFile")),
-}
+_FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 
 
-def _absolute(document: dict[str, Any], folder: str) -> Mapping[str, Any]:
-    """The document with its relative file names joined to its folder."""
-    for plural, (single, fields) in _FILES.items():
-        for entry in _entries(document, plural):
-            body = entry.get(single)
-            if not isinstance(body, dict):
-                continue
-            for field in fields:
-                if body.get(field):
-                    body[field] = os.path.join(folder, str(body[field]))
-            plugin = body.get("exec")
-            # A command with a folder in it is a path relative to the kubeconfig; one without is found on PATH.
-            if isinstance(plugin, dict) and os.sep in str(plugin.get("command") or ""):
-                plugin["command"] = os.path.join(folder, str(plugin["command"]))
-    return document
-
-
-def _entries(document: Mapping[str, Any], plural: str) -> list[dict[str, Any]]:
-    entries = document.get(plural)
-    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-
-
-def _merged(documents: Sequence[Mapping[str, Any]], plural: str, single: str) -> dict[str, Mapping[str, Any]]:
-    found: dict[str, Mapping[str, Any]] = {}
-    for document in documents:
-        for entry in _entries(document, plural):
-            if entry.get("name"):
-                body = entry.get(single)
-                found.setdefault(str(entry["name"]), body if isinstance(body, dict) else {})
-    return found
+def _absolute(entry: Mapping[str, Any], folder: str) -> Mapping[str, Any]:
+    """An entry with its relative file names joined to the folder of its kubeconfig."""
+    joined: dict[str, Any] = {key: os.path.join(folder, str(entry[key])) for key in _FILES if entry.get(key)}
+    plugin = entry.get("exec")
+    # A command with a folder in it is a path relative to the kubeconfig; one without is found on PATH.
+    if isinstance(plugin, dict) and os.sep in str(plugin.get("command") or ""):
+        joined["exec"] = {**plugin, "command": os.path.join(folder, str(plugin["command"]))}
+    return {**entry, **joined}
 
 
 def _referred(

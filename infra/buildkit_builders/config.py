@@ -14,7 +14,8 @@ from buildkit_builders.spec import BUILDER_KEYS
 
 __all__ = ["builder_args"]
 
-_TEXTS = ("name", "namespace", "context", "kubeconfig")
+# An annotation that is `str` alone: `123` is then a name, not a number.
+_TEXTS = tuple(key for key, kind in BuilderArgs.__annotations__.items() if kind is str)
 
 
 def builder_args() -> BuilderArgs:

@@ -1,4 +1,4 @@
-"""How a program ends on bad config: every problem, one line each, and no traceback."""
+"""The error that ends a program on wrong config: every problem, one line each, and no traceback."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from contextlib import contextmanager
 
 import pulumi
 
-from buildkit_builders.options.problems import Problem, Problems
+from buildkit_builders.options.problems import OptionErrors, Problem, Problems
 
 __all__ = ["ConfigError", "reported"]
 
 
 class ConfigError(pulumi.RunError):
     """The config of a builder is wrong. Pulumi prints the message, a line a problem, and stops the program."""
+
+    problems: tuple[Problem, ...]
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         self.problems = problems
@@ -23,9 +25,11 @@ class ConfigError(pulumi.RunError):
 
 
 @contextmanager
-def reported() -> Iterator[Problems]:
-    """Collects problems; raises ConfigError at the end if there are any."""
-    problems = Problems()
+def reported(place: str = "", whole: str = "builder") -> Iterator[Problems]:
+    """Collects problems, below `place` (see Problems); raises ConfigError at the end if there are any."""
+    problems = Problems(place, whole)
     yield problems
-    if problems.found:
-        raise ConfigError(tuple(dict.fromkeys(problems.found)))
+    try:
+        problems.raise_any()
+    except OptionErrors as error:
+        raise ConfigError(error.problems) from None

@@ -7,19 +7,22 @@ a thing wins; with neither it nor ~/.kube/config, a pod finds its own cluster.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from buildclient.base.errors import ClientError
+from buildclient.contract.kubeconfig import Entries, KubeconfigError, merge, read_entries
 from buildclient.kube.kubeconfig import Access, load_kubeconfig, parse_kubeconfig
 from buildkit_builders.destination import Target
 from buildkit_builders.options.problems import Problems, nearest
 
 __all__ = ["access_to", "find_cluster", "is_contents"]
+
+_log = logging.getLogger(__name__)
 
 _IN_CLUSTER_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -29,29 +32,31 @@ def is_contents(kubeconfig: str) -> bool:
     return "\n" in kubeconfig.strip() or kubeconfig.lstrip().startswith("{") or kubeconfig.startswith("apiVersion:")
 
 
-def find_cluster(
-    kubeconfig: str, context: str, environ: Mapping[str, str], problems: Problems, where: str = ""
-) -> Target:
+def find_cluster(kubeconfig: str, context: str, environ: Mapping[str, str], problems: Problems) -> Target:
     """The cluster of `context`, or of the current one if empty; what can't be found becomes a problem.
 
     `kubeconfig` is contents, a path, or empty for the places where kubectl looks.
     """
-    key = f"{where}kubeconfig"
-    documents: list[Any] = []
+    here = problems.at("kubeconfig")
+    read: list[Entries | None] = []
     if kubeconfig and is_contents(kubeconfig):
-        documents = [_parse(kubeconfig, key, "the kubeconfig's contents", problems)]
+        _log.debug("kubeconfig: the contents given")
+        read = [_parse(kubeconfig, "the kubeconfig's contents", here)]
     else:
         paths = [kubeconfig] if kubeconfig else _paths(environ)
         for path in (Path(os.path.expanduser(one)) for one in paths):
             if _is_file(path):
-                documents.append(_load(path, key, problems))
+                _log.debug("kubeconfig: %s (%s)", path, "given" if kubeconfig else "where kubectl looks")
+                read.append(_load(path, here))
             elif kubeconfig:
-                problems.add(key, kubeconfig, "there is no such file; give a kubeconfig's path or its contents")
+                here.add(kubeconfig, "there is no such file; give a kubeconfig's path or its contents")
                 return Target(context)
-    documents = [document for document in documents if document]
-    if not documents:
-        return _without(context, environ, problems, where)
-    return _choose(documents, context, problems, where)
+            else:
+                _log.debug("kubeconfig: %s is not there", path)
+    files = [entries for entries in read if entries is not None]
+    if kubeconfig and not files and not problems.found:
+        here.add(None, "the kubeconfig is empty")
+    return _choose(merge(files), context, problems) if files else _without(context, environ, problems)
 
 
 def _is_file(path: Path) -> bool:
@@ -80,69 +85,59 @@ def _paths(environ: Mapping[str, str]) -> list[str]:
     return listed or [str(Path(environ.get("HOME", "~")) / ".kube" / "config")]
 
 
-def _load(path: Path, key: str, problems: Problems) -> Any:
+def _load(path: Path, problems: Problems) -> Entries | None:
     try:
-        return _parse(path.read_text(), key, str(path), problems)
+        return _parse(path.read_text(), str(path), problems)
     except (OSError, UnicodeDecodeError) as error:
-        problems.add(key, str(path), f"the file can't be read: {getattr(error, 'strerror', None) or 'not text'}")
+        problems.add(str(path), f"the file can't be read: {getattr(error, 'strerror', None) or 'not text'}")
         return None
 
 
-def _parse(text: str, key: str, what: str, problems: Problems) -> Any:
+def _parse(text: str, what: str, problems: Problems) -> Entries | None:
+    """The entries of one kubeconfig; None if it is empty, as kubectl allows, or none at all, which is a problem."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         document = yaml.load(text, Loader=loader)
-    except (yaml.YAMLError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        problems.add(key, None, f"{what} is no kubeconfig")
-        return None
-    return document
+        return None if document is None else read_entries(document)
+    except KubeconfigError as error:
+        problems.add(None, f"{what} is no kubeconfig: {error}")
+    except (yaml.YAMLError, RecursionError, ValueError):
+        problems.add(None, f"{what} is no kubeconfig")
+    return None
 
 
-def _without(context: str, environ: Mapping[str, str], problems: Problems, where: str) -> Target:
+def _without(context: str, environ: Mapping[str, str], problems: Problems) -> Target:
+    if problems.found:
+        return Target(context)
     if context:
-        problems.add(f"{where}context", context, "there is no kubeconfig to find it in; set KUBECONFIG")
+        problems.at("context").add(context, "there is no kubeconfig to find it in; set KUBECONFIG")
         return Target(context)
     host = environ.get("KUBERNETES_SERVICE_HOST", "")
-    if host:
-        try:
-            namespace = _IN_CLUSTER_NAMESPACE.read_text().strip()
-        except OSError:
-            namespace = "default"
-        host = f"[{host}]" if ":" in host else host
-        return Target("", f"https://{host}:{environ.get('KUBERNETES_SERVICE_PORT', '443')}", namespace)
-    if not problems.found:
-        problems.add(f"{where}kubeconfig", None, "no cluster: there is no kubeconfig; set KUBECONFIG or ~/.kube/config")
-    return Target()
+    if not host:
+        problems.at("kubeconfig").add(None, "no cluster: there is no kubeconfig; set KUBECONFIG or ~/.kube/config")
+        return Target()
+    _log.debug("kubeconfig: none; the pod's own cluster")
+    try:
+        namespace = _IN_CLUSTER_NAMESPACE.read_text().strip()
+    except OSError:
+        namespace = "default"
+    host = f"[{host}]" if ":" in host else host
+    return Target("", f"https://{host}:{environ.get('KUBERNETES_SERVICE_PORT', '443')}", namespace)
 
 
-def _choose(documents: list[dict[str, Any]], context: str, problems: Problems, where: str) -> Target:
-    contexts = _named(documents, "contexts", "context")
-    clusters = _named(documents, "clusters", "cluster")
-    if not contexts:
-        problems.add(f"{where}kubeconfig", None, "the kubeconfig names no context")
+def _choose(entries: Entries, context: str, problems: Problems) -> Target:
+    if not entries.contexts:
+        problems.at("kubeconfig").add(None, "the kubeconfig names no context")
         return Target(context)
-    name = context or next((str(d["current-context"]) for d in documents if d.get("current-context")), "")
-    if name not in contexts:
-        known = ", ".join(contexts)
-        near = nearest(name, contexts)
+    name = context or entries.current
+    if name not in entries.contexts:
+        known = ", ".join(entries.contexts)
+        near = nearest(name, entries.contexts)
         hint = f'did you mean "{near}"?' if near else f"known: {known}"
         said = (
             "there is no such context in the kubeconfig" if name else "the kubeconfig has no current context; name one"
         )
-        problems.add(f"{where}context", name or None, said, hint)
+        problems.at("context").add(name or None, said, hint)
         return Target(name)
-    chosen = contexts[name]
-    cluster = clusters.get(str(chosen.get("cluster", "")), {})
-    return Target(name, str(cluster.get("server") or ""), str(chosen.get("namespace") or "default"))
-
-
-def _named(documents: list[dict[str, Any]], plural: str, single: str) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for document in documents:
-        entries = document.get(plural)
-        for entry in entries if isinstance(entries, list) else []:
-            if isinstance(entry, dict) and isinstance(entry.get(single), dict) and entry.get("name"):
-                found.setdefault(str(entry["name"]), entry[single])
-    return found
+    namespace = entries.contexts[name].get("namespace")
+    return Target(name, entries.server(name), str(namespace or "default"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import pulumi
 
@@ -10,14 +11,13 @@ from buildkit_builders import manifests
 from buildkit_builders.args import NodeArgs
 from buildkit_builders.errors import reported
 from buildkit_builders.objects import kubernetes_object
-from buildkit_builders.options.problems import Problems
-from buildkit_builders.spec import NodeSpec, check_builder
+from buildkit_builders.spec import NodeSpec, check_node
 
 __all__ = ["BuilderNode"]
 
 
 class BuilderNode(pulumi.ComponentResource):
-    """BuildKit pods that are all alike, kept by one Deployment.
+    """BuildKit pods that are all alike, kept by one workload.
 
     `docker buildx create --driver kubernetes --node <name> --driver-opt namespace=<namespace>` attaches to it.
     """
@@ -25,6 +25,11 @@ class BuilderNode(pulumi.ComponentResource):
     name: pulumi.Output[str]
     """The name of the workload in Kubernetes."""
     namespace: pulumi.Output[str]
+    """The namespace of the workload."""
+    kind: pulumi.Output[str]
+    """The kind of the workload: `Deployment`."""
+    workload: pulumi.CustomResource
+    """The workload, for others to depend on: it is there once its pods are ready."""
 
     def __init__(
         self,
@@ -36,30 +41,21 @@ class BuilderNode(pulumi.ComponentResource):
     ) -> None:
         """Register the node and its children.
 
-        `args` is checked first, and every problem of it is one line of the RunError that ends the program. Without
-        a namespace the node goes to `default`. `after` are resources, such as the namespace, that its objects need.
+        Without a namespace in `args` the node goes to `default`. `after` are resources, such as the namespace, that
+        its objects need. Raises ConfigError, before anything is registered, with every problem of `args`.
         """
         spec = args if isinstance(args, NodeSpec) else _checked(name, args)
         super().__init__("builder:index:BuilderNode", name, {}, opts)
-        # written out: Go, which reads it, knows no exponents, and 0 would mean Pulumi's own ten minutes
-        timeout = f"{max(spec.options.timeout, 0.001):.3f}".rstrip("0").rstrip(".") + "s"
-        self.workload = kubernetes_object(
-            f"{name}-deployment",
-            manifests.deployment(spec),
-            pulumi.ResourceOptions(
-                parent=self,
-                depends_on=list(after),
-                custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout),
-            ),
-        )
+        made = list(after)
+        for child in manifests.node_objects(spec):
+            made.append(kubernetes_object(name, child, pulumi.ResourceOptions(parent=self), depends_on=made))
+        self.workload = cast(pulumi.CustomResource, made[-1])
         self.name = pulumi.Output.from_input(spec.workload)
         self.namespace = pulumi.Output.from_input(spec.namespace)
-        self.register_outputs({"name": spec.workload, "namespace": spec.namespace, "kind": "Deployment"})
+        self.kind = pulumi.Output.from_input(spec.workload_kind)
+        self.register_outputs({"name": spec.workload, "namespace": spec.namespace, "kind": spec.workload_kind})
 
 
 def _checked(name: str, args: NodeArgs) -> NodeSpec:
-    with reported() as problems:
-        found = Problems()
-        spec = check_builder({"name": "builder", "nodes": [{"name": name, **args}]}, "default", found)
-        problems.found += [p._replace(option=p.option.removeprefix("nodes[0].")) for p in found.found]
-    return spec.nodes[0]
+    with reported("", "node") as problems:
+        return check_node(name, args, problems)

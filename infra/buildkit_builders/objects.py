@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from importlib import metadata
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
 
-__all__ = ["kubernetes_object", "kubernetes_provider"]
+from buildkit_builders.manifests import Child
+
+__all__ = ["kubernetes_object"]
 
 _CLASSES: Mapping[str, Callable[[], Any]] = {
     "ConfigMap": lambda: k8s.core.v1.ConfigMap,
@@ -22,34 +23,20 @@ _CLASSES: Mapping[str, Callable[[], Any]] = {
 _PARAMETERS = {"apiVersion": "api_version", "roleRef": "role_ref"}
 
 
-def kubernetes_object(name: str, manifest: Mapping[str, Any], opts: pulumi.ResourceOptions) -> pulumi.CustomResource:
-    """Register the object of a manifest under `name`. Raises KeyError for a kind that no manifest here has."""
-    fields = {_PARAMETERS.get(key, key): value for key, value in manifest.items()}
-    resource: pulumi.CustomResource = _CLASSES[manifest["kind"]]()(name, opts=opts, **fields)
-    return resource
+def kubernetes_object(
+    name: str, child: Child, opts: pulumi.ResourceOptions, *, depends_on: Sequence[pulumi.Resource] = ()
+) -> pulumi.CustomResource:
+    """Register the object of a component's child; `name` is the component's.
 
-
-def kubernetes_provider(
-    name: str,
-    context: str,
-    kubeconfig: pulumi.Input[str] | None,
-    identifier: str,
-    settings: Mapping[str, pulumi.Input[Any]],
-    opts: pulumi.ResourceOptions,
-) -> pulumi.ProviderResource:
-    """A Kubernetes provider for one cluster.
-
-    Not the SDK's own class: that copies the variable KUBECONFIG into the state, and a path of one machine is a
-    change on every other. The plugin reads the variable itself. `identifier` is what makes it another cluster, so
-    that renewed credentials replace nothing; a changed ConfigMap is updated, so that readers always find it.
-    `settings` are further properties, such as those of the stack's `kubernetes:` config.
+    Raises KeyError for a kind that no manifest here has.
     """
-    properties: dict[str, pulumi.Input[Any]] = {"enableConfigMapMutable": "true", **settings}
-    if context:
-        properties["context"] = context
-    if kubeconfig is not None:
-        properties["kubeconfig"] = kubeconfig
-    if identifier:
-        properties["clusterIdentifier"] = identifier
-    version = pulumi.ResourceOptions(version=metadata.version("pulumi_kubernetes"))
-    return pulumi.ProviderResource("kubernetes", name, properties, pulumi.ResourceOptions.merge(version, opts))
+    own = pulumi.ResourceOptions(depends_on=list(depends_on))
+    if child.ready_within is not None:
+        # written out: Go, which reads it, knows no exponents, and 0 would mean Pulumi's own ten minutes
+        timeout = f"{max(child.ready_within, 0.001):.3f}".rstrip("0").rstrip(".") + "s"
+        own.custom_timeouts = pulumi.CustomTimeouts(create=timeout, update=timeout)
+    fields = {_PARAMETERS.get(key, key): value for key, value in child.manifest.items()}
+    resource: pulumi.CustomResource = _CLASSES[child.manifest["kind"]]()(
+        f"{name}-{child.role}", opts=pulumi.ResourceOptions.merge(opts, own), **fields
+    )
+    return resource

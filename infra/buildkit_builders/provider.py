@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
+from importlib import metadata
 from typing import Any, NamedTuple
 
 import pulumi
@@ -13,11 +15,13 @@ from buildclient.contract.cluster import Cluster
 from buildclient.kube.identity import cluster_of, kube_system_uid
 from buildkit_builders.destination import MOVE, Destination, Target, WrongCluster, decide
 from buildkit_builders.kubeconfig import access_to, find_cluster, is_contents
-from buildkit_builders.objects import kubernetes_provider
 from buildkit_builders.options.problems import Problems
 from buildkit_builders.recorded import only_mocks, read_recorded
+from buildkit_builders.spec import ClusterSpec
 
 __all__ = ["Way", "given_provider", "way_to"]
+
+_log = logging.getLogger(__name__)
 
 _PACKAGE = "kubernetes"
 
@@ -65,18 +69,26 @@ class Way(NamedTuple):
         return Destination(Cluster(self.context, self.target.server, ca=self.target.ca), "", "")
 
     def provider(self, name: str, destination: Destination, parent: pulumi.Resource) -> pulumi.ProviderResource:
-        """A provider that goes to the destination and nowhere else."""
-        value: pulumi.Input[str] | None = None
+        """A provider that goes to the destination and nowhere else; contents of a kubeconfig are kept as a secret.
+
+        Not the SDK's own class: that copies the variable KUBECONFIG into the state, and a path of one machine is a
+        change on every other. The plugin reads the variable itself. A changed ConfigMap is updated rather than
+        replaced, so that readers always find it.
+        """
+        properties: dict[str, pulumi.Input[Any]] = {"enableConfigMapMutable": "true", **self.settings}
         context = destination.context
         if self.kubeconfig:
             contents = is_contents(self.kubeconfig)
             path = self.kubeconfig if contents else os.path.abspath(os.path.expanduser(self.kubeconfig))
-            value = pulumi.Output.secret(path) if contents or self.secret else path
+            properties["kubeconfig"] = pulumi.Output.secret(path) if contents or self.secret else path
             if contents:
                 # It leads to one cluster by itself, and a renewed one may name its context otherwise.
                 context = self.context
-        options = pulumi.ResourceOptions(parent=parent)
-        return kubernetes_provider(f"{name}-kubernetes", context, value, destination.identifier, self.settings, options)
+        named = {"context": context, "clusterIdentifier": destination.identifier}
+        properties |= {key: value for key, value in named.items() if value}
+        _log.debug("provider: %s-kubernetes, context %s, cluster %s", name, context or "none", destination.identifier)
+        options = pulumi.ResourceOptions(parent=parent, version=metadata.version("pulumi_kubernetes"))
+        return pulumi.ProviderResource(_PACKAGE, f"{name}-kubernetes", properties, options)
 
     def _uid(self) -> str:
         access = None if only_mocks() else access_to(self.kubeconfig, self.target.context, os.environ)
@@ -90,31 +102,37 @@ class Way(NamedTuple):
         return (found.server.rstrip("/"), found.ca) == (self.target.server.rstrip("/"), self.target.ca)
 
 
-def way_to(raw: Mapping[str, Any], problems: Problems, where: str, *, given: bool) -> Way:
-    """The way that `raw` (a builder's args) and the stack's config name; what is wrong is added to `problems`.
+def way_to(spec: ClusterSpec, problems: Problems, *, given: bool) -> Way:
+    """The way that `spec` (of a builder's args) and the stack's config name; what is wrong is added to `problems`.
 
     With a provider `given`, the current context may be another cluster than the provider's: then the target is known
-    only if the args themselves name it.
+    only if the args themselves name it. Nothing is looked for if there are problems already.
     """
     config = {} if given else _kubernetes_config()
-    named, path = (raw.get(key) or "" for key in ("context", "kubeconfig"))
-    if not (isinstance(named, str) and isinstance(path, str)):
+    context, kubeconfig = (
+        value or str(config.pop(key, "")) for key, value in (("context", spec.context), ("kubeconfig", spec.kubeconfig))
+    )
+    if problems.found or (given and not (context or kubeconfig)):
+        _log.debug("cluster: wherever the given provider goes; no context or kubeconfig is named")
         return Way("", "", False, Target(), {})
-    context = named or str(config.pop("context", ""))
-    kubeconfig = path or str(config.pop("kubeconfig", ""))
-    secret = not path and bool(kubeconfig) and is_config_secret(f"{_PACKAGE}:kubeconfig")
     config = {key: value for key, value in config.items() if key not in ("context", "kubeconfig")}
-    if given and not (context or kubeconfig):
-        return Way("", "", False, Target(), {})
-    target = find_cluster(kubeconfig, context, os.environ, problems, where)
+    target = find_cluster(kubeconfig, context, os.environ, problems)
     access = access_to(kubeconfig, target.context, os.environ)
-    target = target._replace(ca=cluster_of(access).ca if access else "")
-    if not given and config.get("namespace"):
-        target = target._replace(namespace=str(config["namespace"]))
+    target = target._replace(
+        ca=cluster_of(access).ca if access else "", namespace=str(config.get("namespace") or target.namespace)
+    )
+    _log.debug(
+        "cluster: context %s (%s), server %s, namespace %s",
+        target.context or "none",
+        "named by args or config" if context else "the current one",
+        target.server or "unknown",
+        target.namespace,
+    )
     settings = {
         key: pulumi.Output.secret(value) if is_config_secret(f"{_PACKAGE}:{key}") else value
         for key, value in config.items()
     }
+    secret = not spec.kubeconfig and bool(kubeconfig) and is_config_secret(f"{_PACKAGE}:kubeconfig")
     return Way(context, kubeconfig, secret, target, settings)
 
 

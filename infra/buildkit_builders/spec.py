@@ -1,35 +1,36 @@
-"""A builder as it was asked for, checked: config in, frozen specs out, all problems at once. No Pulumi, no I/O."""
+"""A builder as it was asked for: config in, checked and frozen specs out, all problems at once. No Pulumi, no I/O."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from buildclient.contract.output import BuilderOutput, Cluster, NodeOutput, Workload, config_map_name
 from buildclient.contract.platform import Platform, PlatformError, parse_platforms
-from buildkit_builders.options.check import Options, build_options, read_given, read_values
-from buildkit_builders.options.problems import Problems, Refused, nearest
-from buildkit_builders.options.table import NAMES
+from buildkit_builders.args import BuilderArgs, NodeArgs
+from buildkit_builders.options.check import Options, build_options, check_together, read_given, read_values
+from buildkit_builders.options.problems import InvalidValue, Problems, nearest
+from buildkit_builders.options.table import TABLE
 from buildkit_builders.options.values import boolean, dns_label, dns_subdomain
 
-__all__ = ["BUILDER_KEYS", "NODE_KEYS", "BuilderSpec", "NodeSpec", "check_builder"]
+__all__ = [
+    "BUILDER_KEYS",
+    "CONTAINER",
+    "NODE_KEYS",
+    "BuilderSpec",
+    "ClusterSpec",
+    "NodeSpec",
+    "check_builder",
+    "check_cluster",
+    "check_node",
+]
 
-BUILDER_KEYS = (
-    "name",
-    "namespace",
-    "nodes",
-    "driver-opts",
-    "loadbalance",
-    "default-load",
-    "context",
-    "kubeconfig",
-    "createNamespace",
-    "clientServiceAccount",
-)
-NODE_KEYS = ("name", "platforms", "driver-opts", "namespace", "loadbalance", "default-load")
-_OPTION_KEYS = ("namespace", "loadbalance", "default-load")
+BUILDER_KEYS = tuple(BuilderArgs.__annotations__)
+NODE_KEYS = tuple(NodeArgs.__annotations__)
+_OPTION_KEYS = tuple(key for key in NODE_KEYS if TABLE.row(key))
+"""Options that have a key of their own beside `driver-opts`."""
 _COMMON_PLATFORMS = tuple(
     f"linux/{one}" for one in ("amd64", "arm64", "386", "arm/v7", "arm/v6", "riscv64", "s390x", "ppc64le", "loong64")
 )
@@ -46,8 +47,10 @@ class NodeSpec:
 
     name: str
     platforms: tuple[Platform, ...]
+    """What it builds natively; empty for whatever its BuildKit reports."""
     options: Options
-    """With the namespace filled in."""
+    workload_kind: str = "Deployment"
+    """The kind of the object that keeps the pods."""
 
     @property
     def workload(self) -> str:
@@ -71,7 +74,7 @@ class NodeSpec:
             namespace=self.namespace,
             platforms=self.platforms,
             loadbalance=self.options.loadbalance,
-            workload=Workload("Deployment", self.workload),
+            workload=Workload(self.workload_kind, self.workload),
             selector=self.selector,
             container=CONTAINER,
             replicas=self.options.replicas,
@@ -80,9 +83,18 @@ class NodeSpec:
         )
 
 
+class ClusterSpec(NamedTuple):
+    """What the config says of the cluster that a builder goes to; `buildkit_builders.cluster` finds it."""
+
+    kubeconfig: str = ""
+    """A path or contents; empty for where kubectl looks."""
+    context: str = ""
+    """Empty for the kubeconfig's current one."""
+
+
 @dataclass(frozen=True)
 class BuilderSpec:
-    """A builder and its nodes, checked; every namespace filled in."""
+    """A builder and its nodes, checked."""
 
     name: str
     namespace: str
@@ -110,119 +122,141 @@ class BuilderSpec:
         )
 
 
-def check_builder(raw: Mapping[str, Any], default_namespace: str, problems: Problems, where: str = "") -> BuilderSpec:
-    """Check a builder's config, in the spelling of `BuilderArgs`.
+def check_cluster(raw: Mapping[str, Any], problems: Problems) -> ClusterSpec:
+    """Check what a builder's config says of its cluster. A value that is no string is added to `problems`."""
+    for key in ClusterSpec._fields:
+        if raw.get(key) is not None and not isinstance(raw[key], str):
+            problems.at(key).add(raw[key], "give a text")
+    kubeconfig, context = (raw[key] if isinstance(raw.get(key), str) else "" for key in ClusterSpec._fields)
+    return ClusterSpec(kubeconfig, context)
 
-    `default_namespace` is that of the Kubernetes context. What is wrong is added to `problems`, its place preceded
-    by `where` (such as `builder:`); the result is good only if nothing was.
+
+def check_builder(raw: Mapping[str, Any], default_namespace: str, problems: Problems) -> BuilderSpec:
+    """Check a builder's config, in the spelling of `BuilderArgs`, but for its cluster (`check_cluster`).
+
+    `default_namespace` is that of the Kubernetes context. What is wrong is added to `problems`; the result is good
+    only if nothing was.
     """
-    for key in raw:
-        if key not in BUILDER_KEYS:
-            problems.unknown(where.rstrip(":") or "builder", str(key), BUILDER_KEYS, "key", _misplaced(str(key)))
-    name = _name(raw.get("name"), f"{where}name", problems)
-    base = _options(raw, where, problems)
-    nodes = _nodes(raw.get("nodes"), name or "builder", base, where, problems)
-    own = base.get("namespace") or next((n.namespace for n in nodes if n.namespace), "") or default_namespace
-    nodes = tuple(n if n.namespace else replace(n, options=replace(n.options, namespace=own)) for n in nodes)
-    spec = BuilderSpec(
+    _check_keys(raw, BUILDER_KEYS, problems)
+    name = _name(raw.get("name"), problems.at("name"))
+    base = _options(raw, problems)
+    drafts = _nodes(raw.get("nodes"), name or "builder", base, problems.at("nodes"))
+    first = next((node.values["namespace"] for node in drafts if "namespace" in node.values), default_namespace)
+    namespace = base.get("namespace", first)
+    nodes = tuple(node.spec(namespace) for node in drafts)
+    _check_names(nodes, problems.at("nodes"))
+    if len(config_map_name(name)) > 253:
+        problems.at("name").add(name, "the name is too long")
+    return BuilderSpec(
         name=name,
-        namespace=own,
+        namespace=namespace,
         nodes=nodes,
         loadbalance=base.get("loadbalance", "sticky"),
         default_load=base.get("default-load", False) or any(node.options.default_load for node in nodes),
-        create_namespace=_flag(raw.get("createNamespace"), f"{where}createNamespace", problems),
-        client_service_account=_service_account(raw.get("clientServiceAccount"), where, problems),
+        create_namespace=_flag(raw.get("createNamespace"), problems.at("createNamespace")),
+        client_service_account=_service_account(raw.get("clientServiceAccount"), problems.at("clientServiceAccount")),
     )
-    _check_names(spec, where, problems)
-    for key in ("context", "kubeconfig"):
-        if raw.get(key) is not None and not isinstance(raw[key], str):
-            problems.add(f"{where}{key}", raw[key], "give a text")
-    return spec
+
+
+def check_node(name: str, raw: Mapping[str, Any], problems: Problems) -> NodeSpec:
+    """Check the config of a node without a builder, in the spelling of `NodeArgs`; its namespace is `default`.
+
+    What is wrong is added to `problems`; the result is good only if nothing was.
+    """
+    return _node({"name": name, **raw}, name, {}, problems).spec("default")
+
+
+class _Draft(NamedTuple):
+    """A node as far as it is known before the builder's namespace is."""
+
+    name: str
+    platforms: tuple[Platform, ...]
+    values: Mapping[str, Any]
+    """The options given, by name."""
+
+    def spec(self, namespace: str) -> NodeSpec:
+        return NodeSpec(self.name, self.platforms, build_options({"namespace": namespace, **self.values}))
+
+
+def _check_keys(raw: Mapping[str, Any], known: tuple[str, ...], problems: Problems) -> None:
+    for key in raw:
+        if key not in known:
+            problems.unknown(str(key), known, "key", _misplaced(str(key)))
 
 
 def _misplaced(key: str) -> str:
-    if key in NAMES:
+    if TABLE.row(key):
         return f"{key} is an option: put it under driver-opts"
     namespace, colon, name = key.partition(":")
     return f'did you mean "builder:{name}"?' if colon and name in BUILDER_KEYS and namespace else ""
 
 
-def _options(raw: Mapping[str, Any], where: str, problems: Problems) -> dict[str, Any]:
+def _options(raw: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
     """The option values given at one level: those with keys of their own, and the driver-opts."""
-    opts = f"{where}driver-opts"
-    values = read_values(read_given(raw.get("driver-opts"), opts, problems), opts, problems)
-    for key in _OPTION_KEYS:
-        if raw.get(key) in (None, ""):
-            continue
-        direct: dict[str, Any] = {}
-        single = Problems()
-        direct = read_values({key: raw[key]}, "", single)
-        problems.found += [problem._replace(option=f"{where}{key}") for problem in single.found]
-        if key in direct and key in values and direct[key] != values[key]:
-            problems.add(f"{where}{key}", raw[key], f"driver-opts say {values[key]!r}; say it once")
-        values.update(direct)
+    within = problems.at("driver-opts")
+    values = read_values(read_given(raw.get("driver-opts"), within), within)
+    given = {key: raw[key] for key in _OPTION_KEYS if raw.get(key) not in (None, "")}
+    for key, value in read_values(given, problems).items():
+        if values.setdefault(key, value) != value:
+            problems.at(key).add(raw[key], f"driver-opts say {values[key]!r}; say it once")
     return values
 
 
-def _nodes(raw: Any, builder: str, base: Mapping[str, Any], where: str, problems: Problems) -> tuple[NodeSpec, ...]:
+def _nodes(raw: Any, builder: str, base: Mapping[str, Any], problems: Problems) -> list[_Draft]:
     if raw in (None, "", []):
         raw = [{}]
     if isinstance(raw, Mapping) or not isinstance(raw, Sequence) or isinstance(raw, str):
-        problems.add(f"{where}nodes", raw, "give a list of nodes, each with name, platforms and driver-opts")
-        return ()
-    return tuple(_node(node, n, builder, base, f"{where}nodes[{n}]", problems) for n, node in enumerate(raw))
+        problems.add(raw, "give a list of nodes, each with name, platforms and driver-opts")
+        return []
+    return [_node(node, f"{builder}{n}", base, problems.at(f"[{n}]")) for n, node in enumerate(raw)]
 
 
-def _node(raw: Any, index: int, builder: str, base: Mapping[str, Any], where: str, problems: Problems) -> NodeSpec:
+def _node(raw: Any, default_name: str, base: Mapping[str, Any], problems: Problems) -> _Draft:
     if not isinstance(raw, Mapping):
-        problems.add(where, raw, "give a node as a mapping with name, platforms and driver-opts")
+        problems.add(raw, "give a node as a mapping with name, platforms and driver-opts")
         raw = {}
-    for key in raw:
-        if key not in NODE_KEYS:
-            problems.unknown(where, str(key), NODE_KEYS, "key", _misplaced(str(key)))
-    name = f"{builder}{index}"
+    _check_keys(raw, NODE_KEYS, problems)
+    name = default_name
     if raw.get("name") is not None:
-        name = _name(raw["name"], f"{where}.name", problems) or name
+        name = _name(raw["name"], problems.at("name")) or name
     elif len(name) > _LONGEST_NAME:
-        problems.add(f"{where}.name", name, f"the name by default is longer than {_LONGEST_NAME}; give one")
-    values = {**base, **_options(raw, f"{where}.", problems)}
-    return NodeSpec(
-        name=name,
-        platforms=_platforms(raw.get("platforms"), f"{where}.platforms", problems),
-        options=build_options(values, f"{where}.driver-opts", problems),
-    )
+        problems.at("name").add(name, f"the name by default is longer than {_LONGEST_NAME}; give one")
+    values = {**base, **_options(raw, problems)}
+    platforms = _platforms(raw.get("platforms"), problems.at("platforms"))
+    check_together(values, problems.at("driver-opts"))
+    return _Draft(name, platforms, values)
 
 
-def _platforms(raw: Any, where: str, problems: Problems) -> tuple[Platform, ...]:
+def _platforms(raw: Any, problems: Problems) -> tuple[Platform, ...]:
     if raw is None:
         return ()
     texts = [raw] if isinstance(raw, str) else raw
     if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
-        problems.add(where, raw, "give a list of platforms, such as [linux/amd64, linux/arm64]")
+        problems.add(raw, "give a list of platforms, such as [linux/amd64, linux/arm64]")
         return ()
-    found: list[Platform] = []
+    platforms: list[Platform] = []
     for text in texts:
         try:
             read = parse_platforms([text])
         except PlatformError as error:
-            problems.add(where, text, "it " + str(error).removeprefix(f'platform "{text}" '))
+            problems.add(text, "it " + str(error).removeprefix(f'platform "{text}" '))
             continue
         for platform in read:
             if not platform.known:
                 near = nearest(str(platform), _COMMON_PLATFORMS)
                 hint = f'did you mean "{near}"?' if near else "such as linux/arm64"
-                problems.add(where, text, "no such operating system or architecture is known", hint)
-        found += read
-    return tuple(dict.fromkeys(found))
+                problems.add(text, "no such operating system or architecture is known", hint)
+        platforms += read
+    return tuple(dict.fromkeys(platforms))
 
 
-def _name(raw: Any, where: str, problems: Problems) -> str:
+def _name(raw: Any, problems: Problems) -> str:
     text = str(raw) if isinstance(raw, str | int) and not isinstance(raw, bool) else ""
     if len(text) <= _LONGEST_NAME and _NAME.match(text) and _fits(text):
         return text
     lower = text.lower().replace(" ", "-").strip("-_.")
     better = lower != text and _NAME.match(lower) and _fits(lower) and len(lower) <= _LONGEST_NAME
-    problems.add(where, raw, f"{_NAME_ALLOWED}, at most {_LONGEST_NAME}", f'did you mean "{lower}"?' if better else "")
+    problems.add(raw, f"{_NAME_ALLOWED}, at most {_LONGEST_NAME}", f'did you mean "{lower}"?' if better else "")
     return ""
 
 
@@ -230,40 +264,38 @@ def _fits(name: str) -> bool:
     """Whether the name, `_` made `-`, is one for a Kubernetes object."""
     try:
         return bool(dns_subdomain(name.replace("_", "-")))
-    except Refused:
+    except InvalidValue:
         return False
 
 
-def _flag(raw: Any, where: str, problems: Problems) -> bool:
+def _flag(raw: Any, problems: Problems) -> bool:
     if raw in (None, ""):
         return False
     try:
         return boolean(raw)
-    except Refused as error:
-        problems.refused(where, raw, error)
+    except InvalidValue as error:
+        problems.refused(raw, error)
         return False
 
 
-def _service_account(raw: Any, where: str, problems: Problems) -> str:
+def _service_account(raw: Any, problems: Problems) -> str:
     if raw in (None, ""):
         return ""
-    allowed = "give the name of a ServiceAccount to make, or namespace/name of one that is there"
     namespace, slash, name = raw.rpartition("/") if isinstance(raw, str) else ("", "", "")
     try:
         if slash:
             dns_label(namespace)
         dns_subdomain(name)
-    except Refused:
-        problems.add(f"{where}clientServiceAccount", raw, allowed)
+    except InvalidValue:
+        problems.add(raw, "give the name of a ServiceAccount to make, or namespace/name of one that is there")
         return ""
     return str(raw)
 
 
-def _check_names(spec: BuilderSpec, where: str, problems: Problems) -> None:
+def _check_names(nodes: Sequence[NodeSpec], problems: Problems) -> None:
+    """No two workloads may have one name, in whatever namespaces."""
     seen: dict[str, int] = {}
-    for index, node in enumerate(spec.nodes):
+    for index, node in enumerate(nodes):
         first = seen.setdefault(node.workload, index)
         if first != index:
-            problems.add(f"{where}nodes[{index}].name", node.name, f"nodes[{first}] has that name already")
-    if len(config_map_name(spec.name)) > 253:
-        problems.add(f"{where}name", spec.name, "the name is too long")
+            problems.at(f"[{index}]").at("name").add(node.name, f"nodes[{first}] has that name already")

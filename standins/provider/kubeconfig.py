@@ -78,10 +78,24 @@ def _parsed(text: str, folder: Path) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise KubeconfigError("a kubeconfig is a mapping")
-    for section, field in (("clusters", "cluster"), ("users", "user")):
-        for entry in content.get(section) or []:
-            _anchor(entry.get(field) or {}, folder)
+    for section, field in (("contexts", "context"), ("clusters", "cluster"), ("users", "user")):
+        for body in _bodies(content, section, field):
+            _anchor(body, folder)
     return content
+
+
+def _bodies(content: dict[str, Any], section: str, field: str) -> list[dict[str, Any]]:
+    """What the entries of a section hold; those without a name, which nothing can refer to, are taken out."""
+    listed = content.get(section)
+    if not isinstance(listed, list | None):
+        raise KubeconfigError(f"{section} must be a list")
+    for index, entry in enumerate(listed or ()):
+        if not isinstance(entry, dict):
+            raise KubeconfigError(f"{section}[{index}] must be a mapping")
+        if not isinstance(entry.get(field), dict | None):
+            raise KubeconfigError(f"{section}[{index}].{field} must be a mapping")
+    content[section] = [{**entry, "name": str(entry["name"])} for entry in listed or () if entry.get("name")]
+    return [entry[field] for entry in content[section] if entry.get(field)]
 
 
 def _anchor(entry: dict[str, Any], folder: Path) -> None:

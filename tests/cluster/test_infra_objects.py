@@ -57,13 +57,13 @@ def _holds(stored: Any, wanted: Any, where: str = "") -> None:
         assert stored == wanted, where
 
 
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", TABLE.rows, ids=lambda row: row.name)
 def test_each_option_is_stored_as_it_is_written(row: Any, cluster: dict[str, str]) -> None:
     """No option's field is unknown to the apiserver, refused by it or changed: a second update has nothing to do."""
-    text = as_text({row.name: NAMESPACE if row.name == "namespace" else row.example})
+    text = as_text({"namespace": NAMESPACE} if row.name == "namespace" else row.sample)
     opts: Any = [text, "rootless=true"] if row.name == "buildkit-root-volume-memory" else text
     (node,) = _spec(**{"driver-opts": opts}).nodes
-    wanted = manifests.deployment(node)
+    wanted = manifests.node_objects(node)[-1].manifest
     (stored,) = _dry_run(cluster, wanted)
     _holds(stored, wanted)
 
@@ -71,14 +71,15 @@ def test_each_option_is_stored_as_it_is_written(row: Any, cluster: dict[str, str
 def test_access_and_output_are_stored_as_they_are_written(cluster: dict[str, str]) -> None:
     """Roles, bindings, ServiceAccount and ConfigMap come back unchanged."""
     spec = _spec(clientServiceAccount="ci")
-    wanted = [*manifests.client_access(spec), manifests.output_config_map(spec.output(Cluster("", "https://x")))]
+    children = [*manifests.client_access(spec), manifests.output_config_map(spec.output(Cluster("", "https://x")))]
+    wanted = [child.manifest for child in children]
     for stored, one in zip(_dry_run(cluster, *wanted), wanted, strict=True):
         _holds(stored, one)
 
 
 def test_quantities_are_canonical_as_the_apiserver_has_it(cluster: dict[str, str]) -> None:
     """Every text of the table of quantities is stored as our canonical form of it."""
-    from test_infra_quantity import CANONICAL
+    from tests.unit.builders.options.test_quantity import CANONICAL
 
     texts = list(CANONICAL)
     containers = [

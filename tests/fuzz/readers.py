@@ -16,7 +16,7 @@ from buildkit_builders.kubeconfig import find_cluster
 from buildkit_builders.options import OptionErrors, parse_driver_opts
 from buildkit_builders.options.problems import Problems
 from buildkit_builders.options.quantity import parse_quantity
-from buildkit_builders.options.table import NAMES, TABLE
+from buildkit_builders.options.table import TABLE
 from buildkit_builders.spec import BUILDER_KEYS, check_builder
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
@@ -250,10 +250,10 @@ _BUILDER = {
     "name": "kube",
     "namespace": "n",
     "nodes": [
-        {"name": "a", "platforms": ["linux/amd64"], "driver-opts": {row.name: row.example for row in TABLE[:6]}},
+        {"name": "a", "platforms": ["linux/amd64"], "driver-opts": {row.name: row.example for row in TABLE.rows[:6]}},
         {"driver-opts": "replicas=2"},
     ],
-    "driver-opts": {row.name: row.example for row in TABLE[6:]},
+    "driver-opts": {row.name: row.example for row in TABLE.rows[6:]},
     "loadbalance": "sticky",
     "default-load": False,
     "createNamespace": True,
@@ -381,14 +381,14 @@ _ALL = (
             b'tolerations="key=a,operator=Exists;key=b"',
             b"rootless=true\nlimits.cpu=1",
         ),
-        (*(name.encode() for name in NAMES), *_words('= , " "" ; :')),
+        (*(name.encode() for name in TABLE.names), *_words('= , " "" ; :')),
         (OptionErrors,),
     ),
     Reader(
         "stack-config",
         _value(_stack),
         _json(_BUILDER),
-        tuple(name.encode() for name in (*NAMES, *BUILDER_KEYS)),
+        tuple(name.encode() for name in (*TABLE.names, *BUILDER_KEYS)),
         json=True,
     ),
     Reader(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from buildkit_builders import manifests
 from buildkit_builders.options.problems import Problems
 from buildkit_builders.options.table import IMAGE, ROOTLESS_IMAGE
-from buildkit_builders.spec import BuilderSpec, check_builder
+from buildkit_builders.spec import BuilderSpec, NodeSpec, check_builder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -37,8 +38,14 @@ def container(driver_opts: Any) -> dict[str, Any]:
 def pod(driver_opts: Any) -> dict[str, Any]:
     """The pod template under these options."""
     (node,) = spec(**{"driver-opts": driver_opts}).nodes
-    found: dict[str, Any] = manifests.deployment(node)["spec"]["template"]
+    found: dict[str, Any] = workload(node)["spec"]["template"]
     return found
+
+
+def workload(node: NodeSpec) -> Any:
+    """The node's only object."""
+    (child,) = manifests.node_objects(node)
+    return child.manifest
 
 
 CASES: dict[str, dict[str, Any]] = {
@@ -91,9 +98,9 @@ def test_manifests_are_as_recorded(case: str) -> None:
     """Nothing in the objects of a config changes unnoticed (UPDATE_GOLDEN=1 records them anew)."""
     found = spec(**CASES[case])
     objects = [
-        *(manifests.deployment(node) for node in found.nodes),
-        *manifests.client_access(found),
-        manifests.output_config_map(found.output(Cluster("", "https://192.0.2.1:6443"))),
+        *(workload(node) for node in found.nodes),
+        *(child.manifest for child in manifests.client_access(found)),
+        manifests.output_config_map(found.output(Cluster("", "https://192.0.2.1:6443"))).manifest,
     ]
     text = json.dumps(objects, indent=1, sort_keys=True) + "\n"
     path = GOLDEN / f"{case}.json"
@@ -139,7 +146,7 @@ def test_emulators_are_installed_before_buildkit_starts() -> None:
 def test_user_labels_stay_out_of_the_selector() -> None:
     """The immutable selector is the workload's name alone; labels are on workload and pods."""
     (node,) = spec(**{"driver-opts": "labels=team=build"}).nodes
-    found = manifests.deployment(node)
+    found = workload(node)
     assert found["spec"]["selector"] == {"matchLabels": {"app": "kube0"}}
     assert found["metadata"]["labels"] == {"team": "build", "app": "kube0"}
     assert found["spec"]["template"]["metadata"]["labels"] == {"team": "build", "app": "kube0"}
@@ -154,7 +161,8 @@ def test_the_old_apparmor_annotation_is_dropped_from_rootless_pods() -> None:
 
 def test_clients_may_build_and_nothing_else() -> None:
     """The role reads one ConfigMap, sees pods and execs into them; in other namespaces without the ConfigMap."""
-    found = manifests.client_access(spec(clientServiceAccount="ci", nodes=[{}, {"namespace": "other"}]))
+    children = manifests.client_access(spec(clientServiceAccount="ci", nodes=[{}, {"namespace": "other"}]))
+    found = [child.manifest for child in children]
     assert [(o["kind"], o["metadata"]["namespace"]) for o in found] == [
         ("ServiceAccount", "buildkit"), ("Role", "buildkit"), ("RoleBinding", "buildkit"),
         ("Role", "other"), ("RoleBinding", "other"),
@@ -168,9 +176,31 @@ def test_clients_may_build_and_nothing_else() -> None:
 
 def test_a_service_account_that_is_there_is_only_bound() -> None:
     """`namespace/name` makes no ServiceAccount, and binds that one."""
-    found = manifests.client_access(spec(clientServiceAccount="jobs/ci"))
+    found = [child.manifest for child in manifests.client_access(spec(clientServiceAccount="jobs/ci"))]
     assert [o["kind"] for o in found] == ["Role", "RoleBinding"]
     assert found[1]["subjects"] == [{"kind": "ServiceAccount", "name": "ci", "namespace": "jobs"}]
+
+
+def test_the_kind_of_workload_is_the_specs() -> None:
+    """Output, child's name and manifest follow the spec's kind; one that is not made here is refused."""
+    (node,) = spec(**{"driver-opts": "timeout=90s"}).nodes
+    (child,) = manifests.node_objects(node)
+    assert (child.role, child.manifest["kind"], child.ready_within) == ("deployment", "Deployment", 90)
+    other = replace(node, workload_kind="StatefulSet")
+    assert other.output().workload == ("StatefulSet", "kube0")
+    with pytest.raises(KeyError, match="StatefulSet"):
+        manifests.node_objects(other)
+
+
+def test_the_stack_makes_namespaces_only_if_asked_to() -> None:
+    """The builder's own namespace first, each other under its name."""
+    nodes = [{}, {"namespace": "other"}, {"namespace": "other"}]
+    assert manifests.namespaces(spec(nodes=nodes)) == ()
+    made = manifests.namespaces(spec(nodes=nodes, createNamespace=True))
+    assert [(child.role, child.manifest["metadata"]["name"]) for child in made] == [
+        ("namespace", "buildkit"),
+        ("namespace-other", "other"),
+    ]
 
 
 _opts = st.fixed_dictionaries(
@@ -197,16 +227,16 @@ def test_any_options_make_a_deployment_that_finds_its_own_pods(opts: dict[str, A
     """The selector matches the template, mounts name volumes, nothing is None, and nothing given is shared."""
     found = spec(nodes=[{"driver-opts": opts, "platforms": platforms}])
     (node,) = found.nodes
-    made = manifests.deployment(node)
+    made = workload(node)
     template = made["spec"]["template"]
     assert made["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
     volumes = {volume["name"] for volume in template["spec"]["volumes"]}
     for one in template["spec"]["containers"]:
         assert {mount["name"] for mount in one["volumeMounts"]} <= volumes
     assert "null" not in json.dumps(made)
-    assert made == manifests.deployment(node)
+    assert made == workload(node)
     config_map = manifests.output_config_map(found.output(Cluster()))
-    assert BuilderOutput.loads(config_map["data"][CONFIG_MAP_KEY]) == found.output(Cluster())
+    assert BuilderOutput.loads(config_map.manifest["data"][CONFIG_MAP_KEY]) == found.output(Cluster())
 
 
 def test_the_default_image_is_buildx_own() -> None:

@@ -11,8 +11,9 @@ from typing import Any
 import pulumi
 import pytest
 import yaml
-from buildkit_builders import Builder, BuilderNode
+from buildkit_builders import Builder, BuilderNode, manifests
 from buildkit_builders.errors import ConfigError
+from buildkit_builders.spec import NodeSpec
 from pulumi.runtime.config import set_all_config
 
 from buildclient.contract.cluster import Cluster
@@ -187,6 +188,31 @@ def test_a_node_stands_alone() -> None:
     deployment = by_name(registered)["solo-deployment"].inputs
     assert deployment["metadata"]["namespace"] == "buildkit"
     assert deployment["spec"]["replicas"] == 3
+
+
+def test_a_node_registers_whatever_objects_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another object of a node needs no change of the component: it is made before the workload, which waits for it."""
+    known = manifests.node_objects
+
+    def with_config(node: NodeSpec) -> tuple[manifests.Child, ...]:
+        metadata = {"name": node.workload, "namespace": node.namespace}
+        config = manifests.Child("config", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+        return (config, *known(node))
+
+    monkeypatch.setattr(manifests, "node_objects", with_config)
+    registered, _ = run(builder(createNamespace=True))
+    names = by_name(registered)
+    assert [_tail(urn) for urn in names["kube0-config"].depends_on] == ["kube-namespace"]
+    assert {_tail(urn) for urn in names["kube0-deployment"].depends_on} == {"kube-namespace", "kube0-config"}
+    assert "kube0-deployment" in {_tail(urn) for urn in names["kube-output"].depends_on}
+
+
+def test_what_is_wrong_with_a_node_alone_names_no_builder() -> None:
+    """The places are those of the node's own args."""
+    args: Any = {"name": "A", "replicas": 2, "driver-opts": {"replicas": -1}}
+    with pytest.raises(ConfigError) as caught:
+        run(lambda: BuilderNode("solo", args))
+    assert [problem.option for problem in caught.value.problems] == ["node", "name", "driver-opts.replicas"]
 
 
 def test_bad_config_registers_nothing_and_lists_everything() -> None:

@@ -10,7 +10,7 @@ from buildkit_builders import Builder, BuilderArgs, BuilderNode
 from buildkit_builders.automation import Preview, Project, Stack, Update
 from buildkit_builders.options import Options, parse_driver_opts
 
-from buildclient.contract.output import BuilderOutput
+from buildclient.contract.output import BuilderOutput, BuilderOutputDict
 
 
 def components() -> None:
@@ -21,6 +21,9 @@ def components() -> None:
     }
     builder = Builder("kube", args, pulumi.ResourceOptions(protect=True))
     assert_type(builder.nodes, list[BuilderNode])
+    assert_type(builder.output, pulumi.Output[BuilderOutputDict])
+    assert_type(builder.output.apply(lambda output: output["nodes"][0]["name"]), pulumi.Output[str])
+    assert_type(builder.nodes[0].kind, pulumi.Output[str])
 
 
 def options() -> None:

@@ -1,7 +1,8 @@
-"""Frozen options in, Kubernetes objects out, as plain dicts: pure functions, no Pulumi, no cluster."""
+"""Frozen specs in, Kubernetes objects out, as plain dicts: pure functions, no Pulumi, no cluster."""
 
 from buildkit_builders.manifests.access import client_access
-from buildkit_builders.manifests.output import namespace, output_config_map
-from buildkit_builders.manifests.workload import deployment
+from buildkit_builders.manifests.child import Child
+from buildkit_builders.manifests.node import node_objects
+from buildkit_builders.manifests.output import namespaces, output_config_map
 
-__all__ = ["client_access", "deployment", "namespace", "output_config_map"]
+__all__ = ["Child", "client_access", "namespaces", "node_objects", "output_config_map"]

@@ -1,4 +1,4 @@
-"""The containers of a builder pod: BuildKit's, and the one that installs emulators before it."""
+"""The containers of a builder pod: buildkitd, and the init container that installs emulators."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ __all__ = ["buildkit_container", "emulator_container", "state_path"]
 _WORKERS = {"exec": {"command": ["buildctl", "debug", "workers"]}}
 # docker buildx allows it for every builder whose network is a pod's own.
 _ARGS = ["--allow-insecure-entitlement=network.host"]
-# Looked at every second from the start, a pod is ready as soon as BuildKit is; afterwards seldom, because each look
-# starts a process. The period of docker buildx, 30 s, is what makes its builders slow to start.
+# Probe every second until BuildKit is up, rarely afterwards: each exec probe forks buildctl. docker buildx probes every
+# 30 s from the start, which is why its builders start slowly.
 _STARTUP = {"periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 300}
 _READINESS = {"periodSeconds": 10, "timeoutSeconds": 20, "failureThreshold": 3}
 _LIVENESS = {"periodSeconds": 30, "timeoutSeconds": 60, "failureThreshold": 3}
 _PRIVILEGED = {"privileged": True}
-# A user namespace made by an ordinary user needs calls and mounts that the default profiles forbid
-# (BuildKit, docs/rootless.md).
+# Rootless BuildKit needs system calls and mounts that the default profiles forbid (BuildKit, docs/rootless.md).
 _ROOTLESS = {"seccompProfile": {"type": "Unconfined"}, "appArmorProfile": {"type": "Unconfined"}}
 
 
@@ -28,7 +27,7 @@ def buildkit_container(options: Options) -> dict[str, Any]:
     container: dict[str, Any] = {
         "name": CONTAINER,
         "image": options.image,
-        # runc inside an ordinary user's container can't hide the pod's processes
+        # Rootless, runc cannot make a PID namespace with a /proc of its own (BuildKit, docs/rootless.md).
         "args": [*_ARGS, *(["--oci-worker-no-process-sandbox"] if options.rootless else [])],
         "securityContext": dict(_ROOTLESS if options.rootless else _PRIVILEGED),
         "startupProbe": {**_WORKERS, **_STARTUP},
@@ -43,7 +42,7 @@ def buildkit_container(options: Options) -> dict[str, Any]:
 
 
 def emulator_container(options: Options) -> dict[str, Any]:
-    """The container that registers emulators of all other architectures with the Kubernetes node's kernel."""
+    """The init container that registers QEMU emulators with the kernel of the Kubernetes node (binfmt_misc)."""
     return {
         "name": "qemu",
         "image": options.qemu_image,
@@ -53,5 +52,5 @@ def emulator_container(options: Options) -> dict[str, Any]:
 
 
 def state_path(options: Options) -> str:
-    """Where BuildKit keeps its state: layers, cache, history."""
+    """The folder of BuildKit's state: layers, cache, history."""
     return "/home/user/.local/share/buildkit" if options.rootless else "/var/lib/buildkit"

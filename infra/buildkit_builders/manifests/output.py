@@ -1,23 +1,29 @@
-"""What a builder has besides its nodes: its namespaces and the ConfigMap that tells clients about it."""
+"""What a builder has besides its nodes: its namespaces, and the ConfigMap from which clients read its output."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from buildclient.contract.output import CONFIG_MAP_KEY, CONFIG_MAP_LABEL, BuilderOutput, config_map_name
+from buildkit_builders.manifests.child import Child
+from buildkit_builders.spec import BuilderSpec
 
-__all__ = ["namespace", "output_config_map"]
-
-
-def namespace(name: str) -> dict[str, Any]:
-    """A namespace of our making."""
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+__all__ = ["namespaces", "output_config_map"]
 
 
-def output_config_map(output: BuilderOutput) -> dict[str, Any]:
+def namespaces(spec: BuilderSpec) -> tuple[Child, ...]:
+    """The namespaces that the stack makes, the builder's first; empty if it is to make none."""
+    own, *others = spec.namespaces if spec.create_namespace else [""]
+    roles = {"namespace": own, **{f"namespace-{other}": other for other in others}}
+    return tuple(
+        Child(role, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        for role, name in roles.items()
+        if name
+    )
+
+
+def output_config_map(output: BuilderOutput) -> Child:
     """The ConfigMap that a client without access to Pulumi's state reads the builder output from."""
     key, value = CONFIG_MAP_LABEL
-    return {
+    manifest = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
@@ -27,3 +33,4 @@ def output_config_map(output: BuilderOutput) -> dict[str, Any]:
         },
         "data": {CONFIG_MAP_KEY: output.dumps()},
     }
+    return Child("output", manifest)

@@ -1,4 +1,4 @@
-"""The pod of a builder node, as a template for whatever workload makes the pods."""
+"""The pod template of a builder node, the same for every kind of workload."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from buildkit_builders.spec import CONTAINER, NodeSpec
 __all__ = ["all_annotations", "all_labels", "pod_template"]
 
 PLATFORM_ANNOTATION = "buildx.docker.com/platform"
-# The annotation that AppArmor profiles had before Kubernetes 1.30; beside the field it makes the apiserver refuse.
+# The AppArmor annotation from before Kubernetes 1.30; the apiserver rejects a pod that has the field as well.
 _OLD_APPARMOR = f"container.apparmor.security.beta.kubernetes.io/{CONTAINER}"
 
 
@@ -50,7 +50,7 @@ def all_annotations(node: NodeSpec) -> dict[str, str]:
 
 
 def _state_volume(options: Options) -> dict[str, Any]:
-    # A volume even where it is on disk: on the container's own overlay BuildKit could not use overlayfs and would
-    # copy every layer.
+    # A volume even for state on disk: overlayfs does not stack on the container's own overlay, and without it BuildKit
+    # copies every layer.
     memory = options.buildkit_root_volume_memory
     return {"name": "state", "emptyDir": {"medium": "Memory", "sizeLimit": str(memory)} if memory else {}}

@@ -1,4 +1,7 @@
-"""The workload of a builder node: what keeps its pods alive. Today a Deployment; another kind is one more function."""
+"""The workload of a builder node: the object that keeps its pods.
+
+Another kind is one more function here, and its line in the table of `manifests.node`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ __all__ = ["deployment"]
 
 
 def deployment(node: NodeSpec) -> dict[str, Any]:
-    """The node's Deployment; `docker buildx` attaches to one of this name and pod label."""
+    """The node's Deployment. docker buildx finds it by its name, and its pods by the label."""
     metadata: dict[str, Any] = {"name": node.workload, "namespace": node.namespace, "labels": all_labels(node)}
     if noted := all_annotations(node):
         metadata["annotations"] = noted
@@ -21,9 +24,9 @@ def deployment(node: NodeSpec) -> dict[str, Any]:
         "metadata": metadata,
         "spec": {
             "replicas": node.options.replicas,
-            # labels of the user's stay out: this field can never change
+            # User labels are left out: spec.selector is immutable.
             "selector": {"matchLabels": node.selector},
-            # a roll never leaves fewer ready pods than were asked for
+            # A rollout never leaves fewer ready pods than `replicas`.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": pod_template(node),
         },

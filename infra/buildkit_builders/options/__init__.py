@@ -1,4 +1,15 @@
-"""The options of a builder node: the table of them, their parsers, and one error that lists every problem."""
+"""The options of a builder node: the table of them, their parsers, and one error that lists every problem.
+
+Importing them needs no Pulumi, so that a script or a policy can check option text before anything is provisioned:
+
+    from buildkit_builders.options import OptionErrors, parse_driver_opts
+
+    try:
+        options = parse_driver_opts('replicas=2,"nodeselector=kubernetes.io/arch=arm64"')
+    except OptionErrors as error:
+        for problem in error.problems:
+            print(problem)
+"""
 
 from buildkit_builders.options.check import Options, parse_driver_opts
 from buildkit_builders.options.pairs import Toleration

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildkit_builders.options.pairs import Toleration
-from buildkit_builders.options.problems import OptionErrors, Problems, Refused, nearest
+from buildkit_builders.options.problems import InvalidValue, Problems, nearest
 from buildkit_builders.options.quantity import Quantity
-from buildkit_builders.options.table import BY_NAME, NAMES, ROOTLESS_IMAGE, TABLE
+from buildkit_builders.options.table import ROOTLESS_IMAGE, TABLE, OptionTable
 from buildkit_builders.options.text import read_text
 
-__all__ = ["OptionErrors", "Options", "build_options", "parse_driver_opts", "read_given", "read_values"]
+__all__ = ["Options", "build_options", "check_together", "parse_driver_opts", "read_given", "read_values"]
 
 # Spelt otherwise in buildx's documentation or in Kubernetes, and too far from the name for a guess by likeness.
 _ALIASES = {
@@ -34,11 +34,10 @@ _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
 @dataclass(frozen=True)
 class Options:
-    """The options of one node, every one with its value; made by `parse_driver_opts` or from config."""
+    """The options of one node, every one with its value; names and units as in docs/options.md."""
 
     image: str
     namespace: str
-    """Empty: the builder's."""
     default_load: bool
     replicas: int
     requests_cpu: Quantity | None
@@ -74,75 +73,80 @@ class Options:
         return {name: str(quantity) for name, quantity in found if quantity is not None}
 
 
-def parse_driver_opts(given: str | Iterable[str] | Mapping[str, object]) -> Options:
+def parse_driver_opts(given: str | Iterable[str] | Mapping[str, object], namespace: str = "default") -> Options:
     """Frozen options from buildx's `--driver-opt` text, several such texts, or a mapping of option names.
 
-    Raises OptionErrors with every problem: each names the option, what was given and what is allowed.
+    `namespace` is that of options which name none. Raises OptionErrors with every problem: each names the option,
+    what was given and what is allowed.
+
+        >>> parse_driver_opts("replicas=2,requests.memory=1024Mi").requests()
+        {'memory': '1Gi'}
     """
-    problems = Problems()
-    values = read_values(read_given(given, "", problems), "", problems)
-    options = build_options(values, "", problems)
+    problems = Problems(whole="driver-opts")
+    values = read_values(read_given(given, problems), problems)
+    check_together(values, problems)
     problems.raise_any()
-    return options
+    return build_options({"namespace": namespace, **values})
 
 
-def read_given(given: object, where: str, problems: Problems) -> dict[str, object]:
+def read_given(given: object, problems: Problems) -> dict[str, object]:
     """What was given for each option, not yet looked at, from text or structured config."""
     if given is None or given == "":
         return {}
     if isinstance(given, str):
-        return read_text(given, where or "driver-opts", problems)
+        return read_text(given, problems)
     if isinstance(given, Mapping):
         return {str(name): value for name, value in given.items()}
     if isinstance(given, Iterable) and not isinstance(given, bytes):
         texts = list(given)
         if all(isinstance(text, str) for text in texts):
-            return read_text(texts, where or "driver-opts", problems)
-    problems.add(
-        where or "driver-opts", given, "give a mapping of options, or text such as namespace=buildkit,replicas=2"
-    )
+            return read_text(texts, problems)
+    problems.add(given, "give a mapping of options, or text such as namespace=buildkit,replicas=2")
     return {}
 
 
-def read_values(given: Mapping[str, object], where: str, problems: Problems) -> dict[str, Any]:
+def read_values(given: Mapping[str, object], problems: Problems, table: OptionTable = TABLE) -> dict[str, Any]:
     """The value of each option that was given, by name; unknown names and refused values become problems."""
     values: dict[str, Any] = {}
     for name, raw in given.items():
-        row = BY_NAME.get(name)
-        path = f"{where}.{name}" if where else name
+        row = table.row(name)
         if row is None:
-            _unknown(name, where or "driver-opts", problems)
+            problems.unknown(name, table.names, "option", _hint(name, table))
         elif raw is None:
-            problems.add(path, None, f"give a value, such as {row.example}")
+            problems.at(name).add(None, f"give a value, such as {row.example}")
         elif not (row.empty_is_unset and raw == ""):
             try:
+                row.check_key(name.removeprefix(row.name))
                 values[name] = row.kind.read(raw)
-            except Refused as error:
-                problems.refused(path, raw, error)
+            except InvalidValue as error:
+                problems.at(name).refused(raw, error)
     return values
 
 
-def build_options(values: Mapping[str, Any], where: str, problems: Problems) -> Options:
-    """Options from the values read, defaults filled in; what does not fit together becomes a problem."""
+def check_together(values: Mapping[str, Any], problems: Problems) -> None:
+    """Check options against each other: a request that is more than its limit becomes a problem."""
     for resource in _RESOURCES:
         least, most = values.get(f"requests.{resource}"), values.get(f"limits.{resource}")
         if least is not None and most is not None and least.value > most.value:
-            path = f"{where}.requests.{resource}" if where else f"requests.{resource}"
-            problems.add(path, str(least), f"a request is at most its limit, limits.{resource}={most}")
-    chosen = {row.field: values.get(row.name, row.default) for row in TABLE}
-    if chosen["rootless"] and "image" not in values:
-        chosen["image"] = ROOTLESS_IMAGE
-    return Options(**chosen)
+            allowed = f"a request is at most its limit, limits.{resource}={most}"
+            problems.at(f"requests.{resource}").add(str(least), allowed)
 
 
-def _unknown(name: str, where: str, problems: Problems) -> None:
+def build_options(values: Mapping[str, Any]) -> Options:
+    """Options from the values read, defaults filled in. The namespace, which no default is right for, must be there."""
+    fields = TABLE.fields(values)
+    if fields["rootless"] and "image" not in values:
+        fields["image"] = ROOTLESS_IMAGE
+    return Options(**{**fields, "namespace": values["namespace"]})
+
+
+def _hint(name: str, table: OptionTable) -> str:
+    """What may have been meant by a name that is no option."""
     if name.startswith(_NOT_YET):
-        hint = "newer than the options known here"
-    elif name in _ELSEWHERE:
-        hint = _ELSEWHERE[name]
-    elif name.lstrip("'\"").startswith("--driver-opt"):
-        hint = "leave out --driver-opt"
-    else:
-        near = _ALIASES.get(name.lower()) or nearest(name, NAMES)
-        hint = f'did you mean "{near}"?' if near else ""
-    problems.unknown(where, name, NAMES, "option", hint)
+        return "newer than the options known here"
+    if name in _ELSEWHERE:
+        return _ELSEWHERE[name]
+    if name.lstrip("'\"").startswith("--driver-opt"):
+        return "leave out --driver-opt"
+    near = _ALIASES.get(name.lower()) or nearest(name, table.names)
+    return f'did you mean "{near}"?' if near else ""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from buildkit_builders.options.table import TABLE, Row
+from buildkit_builders.options.table import TABLE, OptionRow
 from buildkit_builders.options.text import as_text
 
 __all__ = ["render"]
@@ -71,15 +71,15 @@ Everything wrong is told at once, each with the option, what was given and what 
 
 def render() -> str:
     """The page as Markdown."""
-    return _HEAD + "".join(_line(row) for row in TABLE) + _TAIL
+    return _HEAD + "".join(_line(row) for row in TABLE.rows) + _TAIL
 
 
-def _line(row: Row) -> str:
+def _line(row: OptionRow) -> str:
     cells = [
-        f"`{row.name}`",
+        f"`{row.name}*`" if row.is_family else f"`{row.name}`",
         row.kind.name,
         row.default_text or "none",
-        f"`{as_text({row.name: row.example})}`",
+        f"`{as_text(row.sample)}`",
         row.about,
     ]
     return "| " + " | ".join(cells) + " |\n"

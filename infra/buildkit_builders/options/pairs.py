@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from buildkit_builders.options.problems import Refused, nearest, show
+from buildkit_builders.options.problems import InvalidValue, nearest, show
 from buildkit_builders.options.values import integer
 
 __all__ = ["Toleration", "read_annotations", "read_labels", "read_tolerations"]
@@ -48,9 +48,9 @@ def read_labels(reserved: tuple[str, ...] = ()) -> Callable[[object], Mapping[st
     def check(key: str, value: str) -> None:
         _check_key(key)
         if key in reserved:
-            raise Refused(f'the label "{key}" is reserved: the pods are found by it', given=key)
+            raise InvalidValue(f'the label "{key}" is reserved: the pods are found by it', given=key)
         if value and not _NAME.match(value):
-            raise Refused(
+            raise InvalidValue(
                 f'the value of "{key}" must be at most 63 letters, digits, "-", "_" and ".", '
                 "beginning and ending with a letter or digit",
                 given=value,
@@ -65,9 +65,9 @@ def read_annotations(reserved_prefix: str) -> Callable[[object], Mapping[str, st
     def check(key: str, value: str) -> None:
         _check_key(key)
         if key.startswith(reserved_prefix):
-            raise Refused(f"annotations {reserved_prefix}… are reserved", given=key)
+            raise InvalidValue(f"annotations {reserved_prefix}… are reserved", given=key)
         if len(value.encode("utf-8", "surrogatepass")) > _ANNOTATION_BYTES:
-            raise Refused(f'the value of "{key}" is longer than 256 KiB')
+            raise InvalidValue(f'the value of "{key}" is longer than 256 KiB')
 
     return lambda raw: _pairs(raw, check)
 
@@ -75,7 +75,7 @@ def read_annotations(reserved_prefix: str) -> Callable[[object], Mapping[str, st
 def read_tolerations(raw: object) -> tuple[Toleration, ...]:
     """Tolerations from a list of mappings or texts, or from text: `key=a,value=b;key=c,operator=exists`.
 
-    Operators and effects are taken in any case and stored as Kubernetes spells them. Raises Refused, naming the
+    Operators and effects are taken in any case and stored as Kubernetes spells them. Raises InvalidValue, naming the
     toleration at fault.
     """
     allowed = 'give tolerations such as "key=a,value=b;key=c,operator=Exists,effect=NoSchedule"'
@@ -84,7 +84,7 @@ def read_tolerations(raw: object) -> tuple[Toleration, ...]:
     if isinstance(raw, str):
         raw = raw.strip().strip('"').split(";")
     if not isinstance(raw, list | tuple):
-        raise Refused(allowed)
+        raise InvalidValue(allowed)
     return tuple(_toleration(one, allowed) for one in raw)
 
 
@@ -94,17 +94,17 @@ def _toleration(raw: object, allowed: str) -> Toleration:
         for part in raw.strip().split(","):
             name, equals, value = part.partition("=")
             if not equals or not name.strip():
-                raise Refused(allowed, given=raw)
+                raise InvalidValue(allowed, given=raw)
             fields[name.strip()] = value.strip()
     elif isinstance(raw, Mapping):
         fields = {str(name): value for name, value in raw.items()}
     else:
-        raise Refused(allowed, given=raw)
+        raise InvalidValue(allowed, given=raw)
     for name in fields:
         if name not in _FIELDS:
             near = nearest(name, _FIELDS)
             hint = f'did you mean "{near}"?' if near else ""
-            raise Refused(f"a toleration's fields are {', '.join(_FIELDS)}", hint, given=name)
+            raise InvalidValue(f"a toleration's fields are {', '.join(_FIELDS)}", hint, given=name)
     toleration = Toleration(
         _text(fields, "key"),
         _spelled(_text(fields, "operator"), _OPERATORS, "operator"),
@@ -121,13 +121,13 @@ def _check_toleration(toleration: Toleration, raw: object) -> None:
     if toleration.key:
         _check_key(toleration.key)
     elif toleration.operator != "Exists":
-        raise Refused("a toleration without a key must have operator=Exists", given=raw)
+        raise InvalidValue("a toleration without a key must have operator=Exists", given=raw)
     if toleration.operator == "Exists" and toleration.value:
-        raise Refused("operator=Exists takes no value", given=raw)
+        raise InvalidValue("operator=Exists takes no value", given=raw)
     if toleration.value and not _NAME.match(toleration.value):
-        raise Refused('a value is at most 63 letters, digits, "-", "_" and "."', given=toleration.value)
+        raise InvalidValue('a value is at most 63 letters, digits, "-", "_" and "."', given=toleration.value)
     if toleration.toleration_seconds is not None and toleration.effect != "NoExecute":
-        raise Refused("tolerationSeconds needs effect=NoExecute", given=raw)
+        raise InvalidValue("tolerationSeconds needs effect=NoExecute", given=raw)
 
 
 def _spelled(text: str, known: tuple[str, ...], what: str) -> str:
@@ -137,13 +137,13 @@ def _spelled(text: str, known: tuple[str, ...], what: str) -> str:
         if one.lower() == text.lower():
             return one
     near = nearest(text, known)
-    raise Refused(f"{what} must be {' or '.join(known)}", f'did you mean "{near}"?' if near else "", given=text)
+    raise InvalidValue(f"{what} must be {' or '.join(known)}", f'did you mean "{near}"?' if near else "", given=text)
 
 
 def _text(fields: Mapping[str, object], name: str) -> str:
     value = fields.get(name, "")
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise Refused(f"a toleration's {name} must be a text", given=value)
+        raise InvalidValue(f"a toleration's {name} must be a text", given=value)
     return str(value)
 
 
@@ -164,25 +164,25 @@ def _split(raw: object) -> Iterator[tuple[str, str]]:
             elif isinstance(value, str | int):
                 yield str(key), str(value)
             else:
-                raise Refused(f"the value of {show(str(key))} must be a text; quote it", given=value)
+                raise InvalidValue(f"the value of {show(str(key))} must be a text; quote it", given=value)
         return
     if isinstance(raw, str):
         # buildx takes off quotes that a CSV field has left around the whole value
         raw = raw.strip().strip('"').split(",")
     if not isinstance(raw, list | tuple):
-        raise Refused(allowed)
+        raise InvalidValue(allowed)
     for part in raw:
         key, equals, value = part.partition("=") if isinstance(part, str) else ("", "", "")
         if not equals or not key.strip():
             semicolon = isinstance(part, str) and ";" in part
-            raise Refused(allowed, 'not by ";"' if semicolon else "", given=part)
+            raise InvalidValue(allowed, 'not by ";"' if semicolon else "", given=part)
         yield key.strip(), value.strip()
 
 
 def _check_key(key: str) -> None:
     prefix, slash, name = key.rpartition("/")
     if (slash and (len(prefix) > 253 or not _PREFIX.match(prefix))) or not _NAME.match(name):
-        raise Refused(
+        raise InvalidValue(
             'a key is [domain/]name: a name of at most 63 letters, digits, "-", "_" and ".", '
             "after an optional lower-case domain",
             given=key,

@@ -1,6 +1,6 @@
 """What is wrong with options or config, gathered so that one error can say it all.
 
-`Refused` is what one value's parser raises; `Problem` adds which option it was and what was given; `OptionErrors`
+`InvalidValue` is what one value's parser raises; `Problem` adds which option it was and what was given; `OptionErrors`
 carries every problem of one reading.
 """
 
@@ -11,12 +11,12 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-__all__ = ["OptionErrors", "Problem", "Problems", "Refused", "nearest", "show"]
+__all__ = ["InvalidValue", "OptionErrors", "Problem", "Problems", "nearest", "show"]
 
 _SHOWN = 60
 
 
-class Refused(ValueError):
+class InvalidValue(ValueError):
     """One value that an option does not take: `allowed` says what it takes, `hint` what may have been meant."""
 
     def __init__(self, allowed: str, hint: str = "", given: object = None) -> None:
@@ -50,29 +50,49 @@ class OptionErrors(ValueError):
 
 
 class Problems:
-    """Collects problems on the way through a structure; `raise_any` ends it."""
+    """Collects problems, each with its place. `at` gives a view for what stands further in; all views share one list.
 
-    def __init__(self) -> None:
+    problems = Problems("builder:")
+    node = problems.at("nodes").at("[0]")
+    node.at("platforms").add(5, "give a list of platforms")  # builder:nodes[0].platforms: 5 is refused: …
+    """
+
+    def __init__(self, place: str = "", whole: str = "builder") -> None:
+        """`place` precedes every place, `builder:` in stack config; if it is empty, `whole` names the thing itself."""
+        self._place = place
+        self._whole = whole
         self.found: list[Problem] = []
 
-    def add(self, option: str, given: object, allowed: str, hint: str = "") -> None:
-        """Note a problem; `given` is shown as it would be written, None (nothing given) not at all."""
-        self.found.append(Problem(option, "" if given is None else show(given), allowed, hint))
+    @property
+    def place(self) -> str:
+        """Where this view stands, such as `nodes[1].driver-opts`."""
+        return self._place.rstrip(":") or self._whole
 
-    def refused(self, option: str, given: object, error: Refused) -> None:
+    def at(self, key: str) -> Problems:
+        """The view of what stands under `key`, or an index such as `[0]`, of this place."""
+        joint = "" if not self._place or self._place.endswith(":") or key.startswith("[") else "."
+        view = Problems(f"{self._place}{joint}{key}", self._whole)
+        view.found = self.found
+        return view
+
+    def add(self, given: object, allowed: str, hint: str = "") -> None:
+        """Note a problem here; `given` is shown as it would be written, None (nothing given) not at all."""
+        self.found.append(Problem(self.place, "" if given is None else show(given), allowed, hint))
+
+    def refused(self, given: object, error: InvalidValue) -> None:
         """Note what a value's parser refused."""
-        self.add(option, given if error.given is None else error.given, error.allowed, error.hint)
+        self.add(given if error.given is None else error.given, error.allowed, error.hint)
 
-    def unknown(self, option: str, name: str, known: Sequence[str], what: str, hint: str = "") -> None:
+    def unknown(self, name: str, known: Sequence[str], what: str, hint: str = "") -> None:
         """Note a name that is not among the `known` ones, with the nearest of them."""
         near = nearest(name, known)
         best = hint or (f'did you mean "{near}"?' if near else f"known: {', '.join(known)}")
-        self.found.append(Problem(option, "", f"there is no {what} {show(name)}", best))
+        self.found.append(Problem(self.place, "", f"there is no {what} {show(name)}", best))
 
     def raise_any(self) -> None:
-        """Raise OptionErrors if anything was noted."""
+        """Raise OptionErrors if anything was noted, here or in any other view."""
         if self.found:
-            raise OptionErrors(self.found)
+            raise OptionErrors(dict.fromkeys(self.found))
 
 
 def show(value: object) -> str:

@@ -12,7 +12,7 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from buildkit_builders.options.problems import Refused
+from buildkit_builders.options.problems import InvalidValue
 
 __all__ = ["BYTES", "CPU", "Measure", "Quantity", "parse_quantity", "read_quantity"]
 
@@ -76,11 +76,11 @@ def parse_quantity(text: str) -> Quantity:
 def read_quantity(raw: object, measure: Measure) -> Quantity:
     """A quantity of 0 or more in steps that `measure` allows, from a number or a text.
 
-    Raises Refused for anything else; half a byte, `500m` of memory, gets a hint at `500Mi`.
+    Raises InvalidValue for anything else; half a byte, `500m` of memory, gets a hint at `500Mi`.
     """
     allowed = f"give {measure.what}, such as {measure.example}"
     if isinstance(raw, bool) or not isinstance(raw, str | int | float):
-        raise Refused(allowed)
+        raise InvalidValue(allowed)
     text = raw.strip() if isinstance(raw, str) else repr(raw)
     try:
         quantity = parse_quantity(text)
@@ -88,13 +88,13 @@ def read_quantity(raw: object, measure: Measure) -> Quantity:
         wrong_case = re.fullmatch(r"([0-9.]+) ?([kmgtpe])(i?)b?", text.lower())
         hint = f'did you mean "{_recase(*wrong_case.groups())}"?' if wrong_case else ""
         too_large = "more than Kubernetes can hold" in str(error)
-        raise Refused("more than Kubernetes can hold (2^63-1)" if too_large else allowed, hint) from None
+        raise InvalidValue("more than Kubernetes can hold (2^63-1)" if too_large else allowed, hint) from None
     if quantity.value < 0:
-        raise Refused(f"{allowed}, not below zero")
+        raise InvalidValue(f"{allowed}, not below zero")
     if quantity.value % measure.step:
         milli = text.endswith("m") and measure is BYTES
         hint = f'm means thousandths; did you mean "{text[:-1]}Mi"?' if milli else ""
-        raise Refused(f"the smallest step is {'1m' if measure is CPU else 'one byte'}", hint)
+        raise InvalidValue(f"the smallest step is {'1m' if measure is CPU else 'one byte'}", hint)
     return quantity
 
 

@@ -6,14 +6,15 @@ Docker's documentation; buildx 0.38, driver/kubernetes/factory.go for what it ac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from buildkit_builders.options import pairs, quantity, values
-from buildkit_builders.options.problems import Refused
+from buildkit_builders.options.problems import InvalidValue
 
-__all__ = ["BY_NAME", "IMAGE", "NAMES", "ROOTLESS_IMAGE", "TABLE", "Kind", "Row"]
+__all__ = ["IMAGE", "ROOTLESS_IMAGE", "TABLE", "Kind", "OptionRow", "OptionTable"]
 
 IMAGE = "moby/buildkit:buildx-stable-1"
 ROOTLESS_IMAGE = "moby/buildkit:buildx-stable-1-rootless"
@@ -30,26 +31,74 @@ class Kind(NamedTuple):
     json: str
     """The natural type in structured config; a text is always taken too."""
     read: Callable[[object], Any]
-    """Returns the value; raises Refused."""
+    """Returns the value; raises InvalidValue."""
 
 
-class Row(NamedTuple):
-    """One option."""
+class OptionRow(NamedTuple):
+    """One option, or a family of them: all names with one prefix, whose values are of one kind."""
 
     name: str
-    """As buildx spells it."""
-    field: str
-    """The field of `Options` that holds it."""
+    """As buildx spells it. A family's ends with a dot: `env.` is the family of `env.HTTP_PROXY`."""
     kind: Kind
     default: Any
-    default_text: str
-    """The default in words, for the documentation."""
+    """The value where none is given; a family's is an empty mapping."""
     example: str
+    """A value as option text; of a family, what follows the prefix: `HTTP_PROXY=http://proxy:3128`."""
     about: str
-    seed_type: str
-    """The type that buildx's own table names."""
+    """What it does, in a sentence of the documentation."""
+    default_text: str = ""
+    """The default in words, for the documentation."""
     empty_is_unset: bool = False
     """Whether an empty text means the default, as in buildx."""
+    check_key: Callable[[str], object] = str
+    """Raises InvalidValue for what may not follow a family's prefix."""
+
+    @property
+    def is_family(self) -> bool:
+        """Whether any name with this prefix is an option."""
+        return self.name.endswith(".")
+
+    @property
+    def field(self) -> str:
+        """The field of `Options` that holds the value; a family's holds a mapping, without the prefix."""
+        return re.sub(r"[.-]", "_", self.name.rstrip("."))
+
+    @property
+    def sample(self) -> dict[str, str]:
+        """The example, by the option's whole name."""
+        key, _, value = self.example.partition("=") if self.is_family else ("", "", self.example)
+        return {self.name + key: value}
+
+
+class OptionTable:
+    """Rows by the names that users write."""
+
+    def __init__(self, rows: Iterable[OptionRow]) -> None:
+        self.rows = tuple(rows)
+        self._by_name = {row.name: row for row in self.rows}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The options' names, in order; a family as `env.*`."""
+        return tuple(f"{row.name}*" if row.is_family else row.name for row in self.rows)
+
+    def row(self, name: str) -> OptionRow | None:
+        """The row of the option `name`, which may be of a family; None if there is no such option."""
+        if row := self._by_name.get(name):
+            return None if row.is_family else row
+        # options of a family may have dots of their own, so the longest prefix that is one counts
+        families = [row for row in self.rows if row.is_family and name.startswith(row.name)]
+        return max(families, key=lambda row: len(row.name), default=None)
+
+    def fields(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Every row's value by its field: that in `values`, which go by the options' whole names, else the default."""
+        found = {row.field: values.get(row.name, row.default) for row in self.rows}
+        for family in filter(lambda row: row.is_family, self.rows):
+            given = {
+                name.removeprefix(family.name): value for name, value in values.items() if self.row(name) is family
+            }
+            found[family.field] = MappingProxyType({**family.default, **given})
+        return found
 
 
 def _cpu(raw: object) -> quantity.Quantity:
@@ -63,7 +112,7 @@ def _bytes(raw: object) -> quantity.Quantity:
 def _more_than_none(raw: object) -> quantity.Quantity:
     found = quantity.read_quantity(raw, quantity.BYTES)
     if found.value == 0:
-        raise Refused("give more than zero bytes, such as 6G")
+        raise InvalidValue("give more than zero bytes, such as 6G")
     return found
 
 
@@ -83,238 +132,185 @@ ANNOTATIONS_KIND = Kind("key=value pairs", "object", pairs.read_annotations(RESE
 TOLERATIONS_KIND = Kind("tolerations", "array", pairs.read_tolerations)
 LOADBALANCE_KIND = Kind("sticky or random", "string", values.choice(("sticky", "random")))
 
-TABLE: tuple[Row, ...] = (
-    Row(
-        "image",
-        "image",
-        IMAGE_KIND,
-        IMAGE,
-        f"`{IMAGE}`, with rootless `{ROOTLESS_IMAGE}`",
-        "registry.example/buildkit:v0.34.2",
-        "The image that runs BuildKit.",
-        "String",
-        True,
-    ),
-    Row(
-        "namespace",
-        "namespace",
-        LABEL_KIND,
-        "",
-        "the builder's, else that of the Kubernetes context",
-        "buildkit",
-        "The Kubernetes namespace of the node's objects.",
-        "String",
-    ),
-    Row(
-        "default-load",
-        "default_load",
-        BOOLEAN_KIND,
-        False,
-        "`false`",
-        "true",
-        "Whether a build without an output loads its image into Docker's store; buildclient has none, and refuses.",
-        "Boolean",
-    ),
-    Row(
-        "replicas",
-        "replicas",
-        REPLICAS_KIND,
-        1,
-        "`1`",
-        "4",
-        "How many BuildKit pods the node has.",
-        "Integer",
-    ),
-    Row(
-        "requests.cpu",
-        "requests_cpu",
-        CPU_KIND,
-        None,
-        "",
-        "100m",
-        "CPU that a pod is sure to have.",
-        "CPU units",
-        True,
-    ),
-    Row(
-        "requests.memory",
-        "requests_memory",
-        BYTES_KIND,
-        None,
-        "",
-        "500Mi",
-        "Memory that a pod is sure to have.",
-        "Memory size",
-        True,
-    ),
-    Row(
-        "requests.ephemeral-storage",
-        "requests_ephemeral_storage",
-        BYTES_KIND,
-        None,
-        "",
-        "2Gi",
-        "Disk space that a pod is sure to have. (docker buildx writes it into the limits; here it is a request.)",
-        "Storage size",
-        True,
-    ),
-    Row(
-        "limits.cpu",
-        "limits_cpu",
-        CPU_KIND,
-        None,
-        "",
-        "2",
-        "CPU that a pod has at most.",
-        "CPU units",
-        True,
-    ),
-    Row(
-        "limits.memory",
-        "limits_memory",
-        BYTES_KIND,
-        None,
-        "",
-        "4G",
-        "Memory that a pod has at most; more ends it.",
-        "Memory size",
-        True,
-    ),
-    Row(
-        "limits.ephemeral-storage",
-        "limits_ephemeral_storage",
-        BYTES_KIND,
-        None,
-        "",
-        "100G",
-        "Disk space that a pod has at most; more ends it.",
-        "Storage size",
-        True,
-    ),
-    Row(
-        "buildkit-root-volume-memory",
-        "buildkit_root_volume_memory",
-        MEMORY_VOLUME_KIND,
-        None,
-        "BuildKit's state is kept on disk",
-        "6G",
-        "Keeps BuildKit's state in memory, in at most so much of it.",
-        "Memory size",
-        True,
-    ),
-    Row(
-        "nodeselector",
-        "nodeselector",
-        SELECTOR_KIND,
-        _NONE,
-        "",
-        "kubernetes.io/arch=arm64",
-        "Labels that a Kubernetes node must have to run the pods.",
-        "CSV string",
-    ),
-    Row(
-        "annotations",
-        "annotations",
-        ANNOTATIONS_KIND,
-        _NONE,
-        "",
-        "team=build",
-        "Annotations of the workload and its pods. Those under `buildx.docker.com/` are reserved.",
-        "CSV string",
-    ),
-    Row(
-        "labels",
-        "labels",
-        LABELS_KIND,
-        _NONE,
-        "",
-        "team=build",
-        "Labels of the workload and its pods. `app` is reserved: by it the pods are found.",
-        "CSV string",
-    ),
-    Row(
-        "tolerations",
-        "tolerations",
-        TOLERATIONS_KIND,
-        (),
-        "",
-        "key=foo,value=bar;key=foo2,operator=Exists",
-        "Taints of Kubernetes nodes that the pods put up with.",
-        "CSV string",
-    ),
-    Row(
-        "serviceaccount",
-        "serviceaccount",
-        SUBDOMAIN_KIND,
-        "",
-        "the namespace's `default`",
-        "buildkit",
-        "The ServiceAccount that the pods run as.",
-        "String",
-        True,
-    ),
-    Row(
-        "schedulername",
-        "schedulername",
-        WORD_KIND,
-        "",
-        "Kubernetes' own",
-        "batch-scheduler",
-        "The scheduler that places the pods.",
-        "String",
-        True,
-    ),
-    Row(
-        "timeout",
-        "timeout",
-        DURATION_KIND,
-        120.0,
-        "`120s`",
-        "2m30s",
-        "How long provisioning, and a build, wait for ready pods.",
-        "Time",
-    ),
-    Row(
-        "rootless",
-        "rootless",
-        BOOLEAN_KIND,
-        False,
-        "`false`",
-        "true",
-        "Whether BuildKit runs as an ordinary user, without `privileged`.",
-        "Boolean",
-    ),
-    Row(
-        "loadbalance",
-        "loadbalance",
-        LOADBALANCE_KIND,
-        "sticky",
-        "`sticky`",
-        "random",
-        "How a build's pod is chosen: `sticky`, always the same for the same project, or `random`.",
-        "String",
-    ),
-    Row(
-        "qemu.install",
-        "qemu_install",
-        BOOLEAN_KIND,
-        False,
-        "`false`",
-        "true",
-        "Whether each pod first installs emulators of other architectures on its Kubernetes node.",
-        "Boolean",
-    ),
-    Row(
-        "qemu.image",
-        "qemu_image",
-        IMAGE_KIND,
-        "tonistiigi/binfmt:latest",
-        "`tonistiigi/binfmt:latest`",
-        "registry.example/binfmt:v10",
-        "The image that installs the emulators.",
-        "String",
-        True,
-    ),
+TABLE = OptionTable(
+    (
+        OptionRow(
+            "image",
+            IMAGE_KIND,
+            IMAGE,
+            default_text=f"`{IMAGE}`, with rootless `{ROOTLESS_IMAGE}`",
+            example="registry.example/buildkit:v0.34.2",
+            about="The image that runs BuildKit.",
+            empty_is_unset=True,
+        ),
+        OptionRow(
+            "namespace",
+            LABEL_KIND,
+            "",
+            default_text="the builder's, else that of the Kubernetes context",
+            example="buildkit",
+            about="The Kubernetes namespace of the node's objects.",
+        ),
+        OptionRow(
+            "default-load",
+            BOOLEAN_KIND,
+            False,
+            default_text="`false`",
+            example="true",
+            about="Whether a build without an output loads its image into Docker's store; buildclient has none, and "
+            "refuses.",
+        ),
+        OptionRow(
+            "replicas",
+            REPLICAS_KIND,
+            1,
+            default_text="`1`",
+            example="4",
+            about="How many BuildKit pods the node has.",
+        ),
+        OptionRow(
+            "requests.cpu",
+            CPU_KIND,
+            None,
+            example="100m",
+            about="CPU request of each pod.",
+            empty_is_unset=True,
+        ),
+        OptionRow(
+            "requests.memory",
+            BYTES_KIND,
+            None,
+            example="500Mi",
+            about="Memory request of each pod.",
+            empty_is_unset=True,
+        ),
+        OptionRow(
+            "requests.ephemeral-storage",
+            BYTES_KIND,
+            None,
+            example="2Gi",
+            about="Disk request of each pod. (docker buildx writes it into the limits; here it is a request.)",
+            empty_is_unset=True,
+        ),
+        OptionRow(
+            "limits.cpu",
+            CPU_KIND,
+            None,
+            example="2",
+            about="CPU limit of each pod.",
+            empty_is_unset=True,
+        ),
+        OptionRow(
+            "limits.memory",
+            BYTES_KIND,
+            None,
+            example="4G",
+            about="Memory limit of each pod; above it the pod is OOM-killed.",
+            empty_is_unset=True,
+        ),
+        OptionRow(
+            "limits.ephemeral-storage",
+            BYTES_KIND,
+            None,
+            example="100G",
+            about="Disk limit of each pod; above it the pod is evicted.",
+            empty_is_unset=True,
+        ),
+        OptionRow(
+            "buildkit-root-volume-memory",
+            MEMORY_VOLUME_KIND,
+            None,
+            default_text="BuildKit's state is kept on disk",
+            example="6G",
+            about="Keeps BuildKit's state in memory, at most this much.",
+            empty_is_unset=True,
+        ),
+        OptionRow(
+            "nodeselector",
+            SELECTOR_KIND,
+            _NONE,
+            example="kubernetes.io/arch=arm64",
+            about="Labels that a Kubernetes node must have to run the pods.",
+        ),
+        OptionRow(
+            "annotations",
+            ANNOTATIONS_KIND,
+            _NONE,
+            example="team=build",
+            about="Annotations of the workload and its pods. Those under `buildx.docker.com/` are reserved.",
+        ),
+        OptionRow(
+            "labels",
+            LABELS_KIND,
+            _NONE,
+            example="team=build",
+            about="Labels of the workload and its pods. `app` is reserved: by it the pods are found.",
+        ),
+        OptionRow(
+            "tolerations",
+            TOLERATIONS_KIND,
+            (),
+            example="key=foo,value=bar;key=foo2,operator=Exists",
+            about="Taints of Kubernetes nodes that the pods tolerate.",
+        ),
+        OptionRow(
+            "serviceaccount",
+            SUBDOMAIN_KIND,
+            "",
+            default_text="the namespace's `default`",
+            example="buildkit",
+            about="The ServiceAccount that the pods run as.",
+            empty_is_unset=True,
+        ),
+        OptionRow(
+            "schedulername",
+            WORD_KIND,
+            "",
+            default_text="Kubernetes' own",
+            example="batch-scheduler",
+            about="The scheduler that places the pods.",
+            empty_is_unset=True,
+        ),
+        OptionRow(
+            "timeout",
+            DURATION_KIND,
+            120.0,
+            default_text="`120s`",
+            example="2m30s",
+            about="How long provisioning, and a build, wait for ready pods.",
+        ),
+        OptionRow(
+            "rootless",
+            BOOLEAN_KIND,
+            False,
+            default_text="`false`",
+            example="true",
+            about="Whether BuildKit runs as an ordinary user, without `privileged`.",
+        ),
+        OptionRow(
+            "loadbalance",
+            LOADBALANCE_KIND,
+            "sticky",
+            default_text="`sticky`",
+            example="random",
+            about="How a build's pod is chosen: `sticky`, always the same for the same project, or `random`.",
+        ),
+        OptionRow(
+            "qemu.install",
+            BOOLEAN_KIND,
+            False,
+            default_text="`false`",
+            example="true",
+            about="Whether each pod first installs emulators of other architectures on its Kubernetes node.",
+        ),
+        OptionRow(
+            "qemu.image",
+            IMAGE_KIND,
+            "tonistiigi/binfmt:latest",
+            default_text="`tonistiigi/binfmt:latest`",
+            example="registry.example/binfmt:v10",
+            about="The image that installs the emulators.",
+            empty_is_unset=True,
+        ),
+    )
 )
-NAMES = tuple(row.name for row in TABLE)
-BY_NAME: Mapping[str, Row] = MappingProxyType({row.name: row for row in TABLE})

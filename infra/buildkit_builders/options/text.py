@@ -10,53 +10,60 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from buildkit_builders.options.problems import Problems, nearest
-from buildkit_builders.options.table import NAMES, TABLE
+from buildkit_builders.options.table import TABLE, OptionTable
 
 __all__ = ["read_text"]
 
-_LISTS = tuple(row.name for row in TABLE if row.kind.json in ("object", "array"))
 
-
-def read_text(texts: str | Iterable[str], where: str, problems: Problems) -> dict[str, object]:
+def read_text(texts: str | Iterable[str], problems: Problems, table: OptionTable = TABLE) -> dict[str, object]:
     """The options named in one or more texts, by name; of one given twice the last stays, as in buildx.
 
-    Broken quoting, a part without `=` and unknown names are added to `problems`, under `where`.
+    Broken quoting, a part without `=`, and what a comma cut off its option are added to `problems`; names are not
+    looked up otherwise.
     """
     found: dict[str, object] = {}
     for text in [texts] if isinstance(texts, str) else texts:
         for line in text.splitlines():
             if line.strip():
-                _read_line(line.strip(), where, found, problems)
+                _read_line(line.strip(), found, problems, table)
     return found
 
 
-def _read_line(line: str, where: str, found: dict[str, object], problems: Problems) -> None:
+def _read_line(line: str, found: dict[str, object], problems: Problems, table: OptionTable) -> None:
     last = ""
-    for field in _fields(line, where, problems):
+    for field in _fields(line, problems):
         name, equals, value = field.partition("=")
         name = name.strip()
+        in_list = _has_commas(last, table)
         if not equals:
-            problems.add(where, field, "each option is written name=value", _meant(name) or _lost_comma(last, field))
-        elif name not in NAMES and last in _LISTS and "." not in name and not nearest(name, NAMES):
-            problems.unknown(where, name, NAMES, "option", _lost_comma(last, field))
+            hint = _meant(name, table) or _lost_comma(last, field, in_list)
+            problems.add(field, "each option is written name=value", hint)
+        elif in_list and table.row(name) is None and "." not in name and not nearest(name, table.names):
+            problems.unknown(name, table.names, "option", _lost_comma(last, field, in_list))
         else:
             found[name] = value.strip()
             last = name
 
 
-def _lost_comma(last: str, field: str) -> str:
-    """What to say of a part that was cut off an option whose value has commas of its own."""
-    if last not in _LISTS:
+def _has_commas(name: str, table: OptionTable) -> bool:
+    """Whether the option's value is a list or pairs, with commas between."""
+    row = table.row(name)
+    return row is not None and row.kind.json in ("object", "array")
+
+
+def _lost_comma(last: str, field: str, in_list: bool) -> str:
+    """The hint for a part that a comma has cut off the option before it."""
+    if not in_list:
         return f"the comma before it ended {last}" if last else ""
     return f'if {field} belongs to {last}, quote the whole option: "{last}=…,{field}"'
 
 
-def _meant(name: str) -> str:
-    near = nearest(name, NAMES)
+def _meant(name: str, table: OptionTable) -> str:
+    near = nearest(name, table.names)
     return f'did you mean "{near}=…"?' if near else ""
 
 
-def _fields(line: str, where: str, problems: Problems) -> list[str]:
+def _fields(line: str, problems: Problems) -> list[str]:
     """The comma-separated fields of one line, unquoted; stops at the first broken quoting."""
     fields: list[str] = []
     position = 0
@@ -75,14 +82,14 @@ def _fields(line: str, where: str, problems: Problems) -> list[str]:
             rest = line[end : end + 1].strip() if end >= 0 else ""
             if end < 0 or rest not in ("", ","):
                 problem = "the quote is never closed" if end < 0 else "after a closing quote comes a comma or the end"
-                problems.add(where, line[position:], problem, 'quote a whole option: "name=value"')
+                problems.add(line[position:], problem, 'quote a whole option: "name=value"')
                 return fields
             position = line.find(",", end)
         else:
             text = line[position:] if comma < 0 else line[position:comma]
             position = comma
             if '"' in text:
-                problems.add(where, text, "a quote stands around a whole option or its whole value")
+                problems.add(text, "a quote stands around a whole option or its whole value")
                 return fields
         fields.append(head + text)
         if position < 0:

@@ -1,7 +1,7 @@
 """Parsers of single values: whole numbers, booleans, durations, names, image references, choices.
 
 Each takes what was given, a text or whatever is natural in structured config, and returns the value or raises
-Refused. Texts follow Go's strconv and time packages, because buildx's users write what those accept.
+InvalidValue. Texts follow Go's strconv and time packages, because buildx's users write what those accept.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from buildkit_builders.options.problems import Refused, nearest
+from buildkit_builders.options.problems import InvalidValue, nearest
 
 __all__ = [
     "boolean",
@@ -53,9 +53,9 @@ _IMAGE = re.compile(
 
 
 def text_of(raw: object, allowed: str) -> str:
-    """A text, or a whole number written as one (YAML reads an unquoted `123` so). Raises Refused for others."""
+    """A text, or a whole number written as one (YAML reads an unquoted `123` so). Raises InvalidValue for others."""
     if isinstance(raw, bool) or not isinstance(raw, str | int):
-        raise Refused(allowed)
+        raise InvalidValue(allowed)
     return str(raw).strip()
 
 
@@ -68,7 +68,7 @@ def integer(smallest: int, largest: int) -> Callable[[object], int]:
             raw = int(raw)
         text = text_of(raw, allowed)
         if not _INTEGER.match(text) or not smallest <= int(text) <= largest:
-            raise Refused(allowed)
+            raise InvalidValue(allowed)
         return int(text)
 
     return parse
@@ -84,25 +84,25 @@ def boolean(raw: object) -> bool:
     if text in _FALSE:
         return False
     meant = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(text.lower())
-    raise Refused("give true or false", f'did you mean "{meant}"?' if meant else "")
+    raise InvalidValue("give true or false", f'did you mean "{meant}"?' if meant else "")
 
 
 def duration(raw: object) -> float:
     """A time longer than zero, in seconds, from text as Go's ParseDuration takes it: 90s, 2m30s, 1.5h, 500ms."""
     allowed = "give a time with its unit (ns, us, ms, s, m, h), such as 120s or 2m30s"
     if isinstance(raw, bool) or not isinstance(raw, str | int | float):
-        raise Refused(allowed)
+        raise InvalidValue(allowed)
     text = raw.strip() if isinstance(raw, str) else repr(raw)
     sign, unsigned = ("-", text[1:]) if text.startswith("-") else ("", text.removeprefix("+"))
     if len(text) > 64 or not _DURATION.match(unsigned):
         bare = re.fullmatch(r"[0-9]+(\.[0-9]+)?", text)
-        raise Refused(allowed, f'did you mean "{text}s"?' if bare and len(text) <= 12 else "")
+        raise InvalidValue(allowed, f'did you mean "{text}s"?' if bare and len(text) <= 12 else "")
     parts = _DURATION_PART.findall(unsigned)
     seconds = sum((Fraction(number.rstrip(".")) * _SECONDS[unit] for number, unit in parts), Fraction(0))
     if sign or seconds <= 0:
-        raise Refused("the time must be longer than zero, such as 120s")
+        raise InvalidValue("the time must be longer than zero, such as 120s")
     if seconds > _LONGEST:
-        raise Refused("that is more than 292 years; give a time such as 120s")
+        raise InvalidValue("that is more than 292 years; give a time such as 120s")
     return float(seconds)
 
 
@@ -113,7 +113,7 @@ def dns_label(raw: object) -> str:
     )
     text = text_of(raw, allowed)
     if len(text) > 63 or not _LABEL.match(text):
-        raise Refused(allowed, _lower_hint(text, _LABEL))
+        raise InvalidValue(allowed, _lower_hint(text, _LABEL))
     return text
 
 
@@ -122,7 +122,7 @@ def dns_subdomain(raw: object) -> str:
     allowed = f'give a name of at most 253 lower-case letters, digits, "-" and ".", {_ENDS}'
     text = text_of(raw, allowed)
     if len(text) > 253 or not _SUBDOMAIN.match(text):
-        raise Refused(allowed, _lower_hint(text, _SUBDOMAIN))
+        raise InvalidValue(allowed, _lower_hint(text, _SUBDOMAIN))
     return text
 
 
@@ -131,7 +131,7 @@ def word(raw: object) -> str:
     allowed = "give a name without spaces"
     text = text_of(raw, allowed)
     if not _WORD.match(text):
-        raise Refused(allowed)
+        raise InvalidValue(allowed)
     return text
 
 
@@ -144,7 +144,7 @@ def image(raw: object) -> str:
     if len(text) > 512 or not _IMAGE.match(text):
         scheme = re.match(r"[a-z]+(?:-[a-z]+)?://", text)
         hint = f'leave out "{scheme[0]}"' if scheme else _lower_hint(text, _IMAGE)
-        raise Refused(allowed, hint)
+        raise InvalidValue(allowed, hint)
     return text
 
 
@@ -155,7 +155,7 @@ def choice(allowed: Sequence[str]) -> Callable[[object], str]:
         if isinstance(raw, str) and raw.strip() in allowed:
             return raw.strip()
         near = nearest(raw, allowed) if isinstance(raw, str) else None
-        raise Refused(f"give {' or '.join(allowed)}", f'did you mean "{near}"?' if near else "")
+        raise InvalidValue(f"give {' or '.join(allowed)}", f'did you mean "{near}"?' if near else "")
 
     return parse
 

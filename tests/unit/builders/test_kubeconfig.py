@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from buildkit_builders.kubeconfig import Target, find_cluster
+from buildkit_builders.destination import Target
+from buildkit_builders.kubeconfig import find_cluster
 from buildkit_builders.options.problems import Problems
 
 CONFIG = """\
@@ -23,8 +24,8 @@ clusters:
 
 def find(kubeconfig: str = "", context: str = "", **environ: str) -> tuple[Target, list[str]]:
     """The target and the problems on the way to it."""
-    problems = Problems()
-    target = find_cluster(kubeconfig, context, environ, problems, "builder:")
+    problems = Problems("builder:")
+    target = find_cluster(kubeconfig, context, environ, problems)
     return target, [str(problem) for problem in problems.found]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from buildkit_builders.options import OptionErrors, parse_driver_opts
 from buildkit_builders.options.problems import Problems
-from buildkit_builders.options.table import NAMES
-from buildkit_builders.spec import check_builder
+from buildkit_builders.options.table import TABLE
+from buildkit_builders.spec import check_builder, check_cluster
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -48,8 +48,9 @@ def test_malformed_structured_options_are_refused_by_name(options: Any, name: st
 @pytest.mark.parametrize(("config", "name"), CONFIGS)
 def test_malformed_config_is_refused_by_path(config: dict[str, Any], name: str) -> None:
     """A wrong builder config is refused with a message that names the key."""
-    problems = Problems()
-    check_builder(config, "default", problems, "builder:")
+    problems = Problems("builder:")
+    check_cluster(config, problems)
+    check_builder(config, "default", problems)
     with pytest.raises(OptionErrors) as caught:
         problems.raise_any()
     _clear(caught.value, name)
@@ -86,7 +87,7 @@ _json = st.recursive(
 
 
 @_PATIENT
-@given(st.dictionaries(st.sampled_from(NAMES), _json, max_size=4))
+@given(st.dictionaries(st.sampled_from(TABLE.names), _json, max_size=4))
 def test_any_structured_value_is_read_or_refused_clearly(options: dict[str, Any]) -> None:
     """No value that JSON can hold ends in anything but options or an OptionErrors."""
     try:
@@ -104,7 +105,8 @@ _keys = st.sampled_from(
 @given(st.dictionaries(_keys, _json | st.lists(st.dictionaries(_keys, _json, max_size=3), max_size=2), max_size=5))
 def test_any_config_is_read_or_refused_clearly(config: dict[str, Any]) -> None:
     """No config that YAML can hold makes the check fail in any other way than by listing problems."""
-    problems = Problems()
-    check_builder(config, "default", problems, "builder:")
+    problems = Problems("builder:")
+    check_cluster(config, problems)
+    check_builder(config, "default", problems)
     for problem in problems.found:
         assert str(problem).isprintable()

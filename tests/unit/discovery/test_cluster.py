@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from buildclient.base.errors import UnreachableError
+from buildclient.contract.kubeconfig import Entries
 from buildclient.contract.output import Cluster
 from buildclient.discovery.cluster import choose_access, in_cluster
 from buildclient.kube.kubeconfig import Kubeconfig
@@ -28,12 +29,12 @@ def config(user: dict[str, Any] | None = None, cluster: dict[str, Any] | None = 
 
 def two() -> Kubeconfig:
     """Two contexts in two clusters."""
-    return Kubeconfig(
+    entries = Entries(
         contexts={"a": {"cluster": "a"}, "b": {"cluster": "b"}},
         clusters={"a": {"server": "https://a.example"}, "b": {"server": "https://b.example:443/"}},
         current="a",
-        files=("config",),
     )
+    return Kubeconfig(entries, files=("config",))
 
 
 @pytest.mark.parametrize(

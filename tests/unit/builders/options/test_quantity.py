@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from buildkit_builders.options.problems import Refused
+from buildkit_builders.options.problems import InvalidValue
 from buildkit_builders.options.quantity import BYTES, CPU, parse_quantity, read_quantity
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,7 +77,7 @@ def test_numbers_of_structured_config_are_quantities() -> None:
 
 def test_half_a_byte_gets_a_hint() -> None:
     """`500m` of memory is refused, and what was meant is named."""
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(InvalidValue) as caught:
         read_quantity("500m", BYTES)
     assert "500Mi" in caught.value.hint
 

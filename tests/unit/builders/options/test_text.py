@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 from buildkit_builders.options import Options, Toleration, parse_driver_opts
-from buildkit_builders.options.table import IMAGE, NAMES, ROOTLESS_IMAGE, TABLE
+from buildkit_builders.options.table import IMAGE, ROOTLESS_IMAGE, TABLE
 from buildkit_builders.options.text import as_text
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +24,7 @@ def _changed(options: Options) -> dict[str, object]:
 
 def test_the_table_has_every_option_of_buildx_documentation() -> None:
     """The rows are those of the Kubernetes driver's own table, in its order."""
-    assert NAMES == (
+    assert TABLE.names == (
         "image", "namespace", "default-load", "replicas", "requests.cpu", "requests.memory",
         "requests.ephemeral-storage", "limits.cpu", "limits.memory", "limits.ephemeral-storage",
         "buildkit-root-volume-memory", "nodeselector", "annotations", "labels", "tolerations", "serviceaccount",
@@ -34,11 +34,11 @@ def test_the_table_has_every_option_of_buildx_documentation() -> None:
 
 def test_every_row_has_a_field_and_an_example_that_is_accepted() -> None:
     """The table and the frozen options agree, and each example is right."""
-    assert [row.field for row in TABLE] == [field.name for field in dataclasses.fields(Options)]
-    for row in TABLE:
-        text = as_text({row.name: row.example})
+    assert [row.field for row in TABLE.rows] == [field.name for field in dataclasses.fields(Options)]
+    for row in TABLE.rows:
+        text = as_text(row.sample)
         assert _changed(parse_driver_opts(text)).keys() <= {row.field, "image"}
-        assert parse_driver_opts(text) == parse_driver_opts({row.name: row.example})
+        assert parse_driver_opts(text) == parse_driver_opts(row.sample)
 
 
 SEED = {
@@ -141,12 +141,12 @@ def test_options_cannot_be_changed() -> None:
 _VALUES = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=12).map(str.strip)
 
 
-@given(st.dictionaries(st.sampled_from(NAMES), _VALUES, max_size=6))
+@given(st.dictionaries(st.sampled_from(TABLE.names), _VALUES, max_size=6))
 def test_any_values_survive_quoting(options: dict[str, str]) -> None:
     """What is quoted as buildx wants it is read back as it was, whatever is in it."""
     from buildkit_builders.options.problems import Problems
     from buildkit_builders.options.text import read_text
 
     problems = Problems()
-    assert read_text(as_text(options), "", problems) == options
+    assert read_text(as_text(options), problems) == options
     assert not problems.found

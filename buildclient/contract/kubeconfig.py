@@ -1,0 +1,84 @@
+"""The entries of kubeconfig files, merged: one reading for the builder's side and the client.
+
+Documents, already parsed, go in; entries by name come out. Rules: kubectl, "Organizing Cluster Access Using kubeconfig
+Files": of several files the first that names a thing wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+__all__ = ["Entries", "KubeconfigError", "merge", "read_entries"]
+
+
+class KubeconfigError(ValueError):
+    """A document that is no kubeconfig; the message says which field is wrong, without naming the file."""
+
+
+class Entries(NamedTuple):
+    """What a kubeconfig names; each entry is as it was written."""
+
+    contexts: Mapping[str, Mapping[str, Any]] = {}
+    clusters: Mapping[str, Mapping[str, Any]] = {}
+    users: Mapping[str, Mapping[str, Any]] = {}
+    current: str = ""
+    """The name of the current context; empty if none is."""
+
+    def server(self, context: str) -> str:
+        """The API server of a context; empty if it leads nowhere."""
+        cluster = self.clusters.get(str(self.contexts.get(context, {}).get("cluster") or ""), {})
+        return str(cluster.get("server") or "")
+
+
+def read_entries(document: object) -> Entries:
+    """The entries of one file's document; None, an empty file, has none.
+
+    Entries without a name are left out, as nothing can refer to them; an empty one is an empty mapping. Raises
+    KubeconfigError for a document, list or entry of another shape, which kubectl refuses as well.
+    """
+    if document is None:
+        return Entries()
+    if not isinstance(document, dict):
+        raise KubeconfigError("it must be a mapping")
+    return Entries(
+        contexts=_named(document, "contexts", "context"),
+        clusters=_named(document, "clusters", "cluster"),
+        users=_named(document, "users", "user"),
+        current=str(document.get("current-context") or ""),
+    )
+
+
+def merge(files: Iterable[Entries]) -> Entries:
+    """The entries of several files: of each name the first, and the first current context."""
+    read = list(files)
+    return Entries(
+        contexts=_first(entries.contexts for entries in read),
+        clusters=_first(entries.clusters for entries in read),
+        users=_first(entries.users for entries in read),
+        current=next((entries.current for entries in read if entries.current), ""),
+    )
+
+
+def _first(tables: Iterable[Mapping[str, Mapping[str, Any]]]) -> dict[str, Mapping[str, Any]]:
+    found: dict[str, Mapping[str, Any]] = {}
+    for table in tables:
+        for name, entry in table.items():
+            found.setdefault(name, entry)
+    return found
+
+
+def _named(document: Mapping[str, Any], plural: str, single: str) -> dict[str, Mapping[str, Any]]:
+    listed = document.get(plural)
+    if not isinstance(listed, list | None):
+        raise KubeconfigError(f"{plural} must be a list")
+    found: dict[str, Mapping[str, Any]] = {}
+    for index, entry in enumerate(listed or ()):
+        if not isinstance(entry, dict):
+            raise KubeconfigError(f"{plural}[{index}] must be a mapping")
+        body = entry.get(single)
+        if not isinstance(body, dict | None):
+            raise KubeconfigError(f"{plural}[{index}].{single} must be a mapping")
+        if entry.get("name"):
+            found.setdefault(str(entry["name"]), body or {})
+    return found

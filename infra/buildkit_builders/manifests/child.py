@@ -1,0 +1,18 @@
+"""An object together with what its resource is called: the names are part of every stack's state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+__all__ = ["Child"]
+
+
+class Child(NamedTuple):
+    """One object of a component."""
+
+    role: str
+    """The resource is named `<component>-<role>`. A role that changes deletes and makes the object anew."""
+    manifest: Mapping[str, Any]
+    ready_within: float | None = None
+    """How long to wait until it is ready, in seconds; None for Pulumi's own ten minutes."""

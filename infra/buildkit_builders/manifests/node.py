@@ -1,0 +1,23 @@
+"""All objects of a builder node, in the order in which they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from buildkit_builders.manifests.child import Child
+from buildkit_builders.manifests.workload import deployment
+from buildkit_builders.spec import NodeSpec
+
+__all__ = ["node_objects"]
+
+_WORKLOADS: Mapping[str, Callable[[NodeSpec], dict[str, Any]]] = {"Deployment": deployment}
+
+
+def node_objects(node: NodeSpec) -> tuple[Child, ...]:
+    """The node's objects; the workload comes last, after what its pods need.
+
+    Raises KeyError for a kind of workload that is not made here.
+    """
+    workload = _WORKLOADS[node.workload_kind](node)
+    return (Child(node.workload_kind.lower(), workload, ready_within=node.options.timeout),)
