@@ -194,6 +194,9 @@ def _parse(text: str, path: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark else ""
         raise ConfigurationError(f"kubeconfig: {path} is not YAML{line}") from None
+    except ValueError as error:
+        # A date or a number that Python cannot hold.
+        raise ConfigurationError(f"kubeconfig: {path} has a value that cannot be read: {error}") from None
 
 
 _FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")

@@ -81,7 +81,7 @@ def merge_sources(sources: Sequence[Source], annotations: Mapping[str, str] | No
         entries = _object(source.data).get("manifests") if media_type in _INDEXES else [source.descriptor]
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise BuildFailed("a node pushed an index without a list of manifests")
-        if not all(isinstance(entry.get(key) or {}, dict) for entry in entries for key in ("platform", "annotations")):
+        if not all(isinstance(entry.get(key), dict | None) for entry in entries for key in ("platform", "annotations")):
             raise BuildFailed("a node pushed an index with a platform or annotations that are no JSON object")
         for entry in entries:
             _add(found, entry)
