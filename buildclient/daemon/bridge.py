@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
+import socket
+import struct
+import sys
 import tempfile
 
 from buildclient.base.errors import UnreachableError
@@ -14,10 +18,16 @@ from buildclient.base.streams import Connection, Endpoint
 __all__ = ["Bridge"]
 
 _CHUNK = 128 << 10
+_UCRED = struct.Struct("3i")
+"""Linux's `struct ucred`: process, user, group."""
 
 
 class Bridge:
-    """A listener in a folder of mode 0700; every accepted connection gets one of the endpoint's own."""
+    """A listener for this user alone; every accepted connection gets one of the endpoint's own.
+
+    On Linux its name is an abstract one, which ends with the process whatever ends that (unix(7)); such a name has no
+    permissions, so every connection's user is looked at. Elsewhere it is a socket in a folder of mode 0700.
+    """
 
     def __init__(self, endpoint: Endpoint, first: Connection | None = None) -> None:
         """`first` is a connection that was opened ahead; it serves the first that is accepted."""
@@ -39,6 +49,10 @@ class Bridge:
 
     async def open(self) -> str:
         """Starts listening; gives gRPC's target."""
+        if sys.platform == "linux":
+            name = f"buildclient-{secrets.token_hex(16)}"
+            self._server = await asyncio.start_unix_server(self._accepted, f"\0{name}", limit=2 * _CHUNK)
+            return f"unix-abstract:{name}"
         self._folder = tempfile.mkdtemp(prefix="buildclient-")
         path = os.path.join(self._folder, "s")
         self._server = await asyncio.start_unix_server(self._accepted, path, limit=2 * _CHUNK)
@@ -54,9 +68,13 @@ class Bridge:
             await asyncio.wait(self._tasks, timeout=2)
         if self._first:
             await self._first.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not _is_own(writer.get_extra_info("socket")):
+            writer.close()
+            return
         task = asyncio.current_task()
         if task:
             self._tasks.add(task)
@@ -100,3 +118,11 @@ class Bridge:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _is_own(sock: socket.socket) -> bool:
+    """Whether this user is at the other end."""
+    if sys.platform != "linux":
+        return True
+    _, user, _ = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    return bool(user == os.geteuid())

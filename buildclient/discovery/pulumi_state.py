@@ -18,6 +18,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from buildclient.base.errors import ConfigurationError, UnreachableError
 from buildclient.base.jsontext import read_json
@@ -129,7 +130,8 @@ class ProjectFolder:
         url = self._url()
         if not url.startswith(_FILE_URL):
             return None
-        path = url[len(_FILE_URL) :].partition("?")[0]
+        # Pulumi drops query and fragment, and reads escapes.
+        path = unquote(re.split("[?#]", url[len(_FILE_URL) :], maxsplit=1)[0])
         if path.startswith("~"):
             path = os.path.join(self._environ.get("HOME") or os.path.expanduser("~"), path[2:])
         stacks = os.path.join(os.path.abspath(path), ".pulumi", "stacks")

@@ -12,7 +12,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -56,6 +56,11 @@ class KubeApi:
     def where(self) -> str:
         """The cluster, for messages."""
         return f'context "{self.access.context}"' if self.access.context else self.access.server
+
+    def target(self, path: str, query: Mapping[str, str] | Sequence[tuple[str, str]]) -> str:
+        """The path and query of a request: below the server's own path, while its query is dropped as by client-go."""
+        prefix = urlsplit(self.access.server).path.rstrip("/")
+        return f"{prefix}{path}" + (f"?{urlencode(query)}" if query else "")
 
     async def get(self, path: str, query: Mapping[str, str], what: str) -> dict[str, Any]:
         """An object or list. `what` begins error messages: `cannot list …`. Raises UnreachableError, ApiError."""
@@ -133,8 +138,7 @@ class KubeApi:
     def _send(
         self, connection: http.client.HTTPConnection, path: str, query: Mapping[str, str], what: str
     ) -> http.client.HTTPResponse:
-        prefix = urlsplit(self.access.server).path.rstrip("/")
-        target = f"{prefix}{path}" + (f"?{urlencode(query)}" if query else "")
+        target = self.target(path, query)
         for again in (True, False):
             began = time.monotonic()
             connection.putrequest("GET", target)

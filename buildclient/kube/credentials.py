@@ -12,11 +12,10 @@ import os
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from buildclient.base.errors import UnreachableError
 from buildclient.base.jsontext import read_json
@@ -186,14 +185,26 @@ def _ssl_context(access: Access, credential: Credential) -> ssl.SSLContext:
 
 @contextlib.contextmanager
 def _as_file(material: Material) -> Iterator[str]:
-    """The material's file, or a temporary one (mode 0600): `ssl` reads client certificates from files only."""
+    """The material as a path, since `ssl` reads certificates from files alone: of memory that no folder shows.
+
+    A signal can end the process at any moment, so a key never stands in a file that has a name.
+    """
     if not material.data:
         yield material.file
         return
-    descriptor, path = tempfile.mkstemp(prefix="buildclient-")
-    try:
-        with os.fdopen(descriptor, "wb") as target:
-            target.write(material.data)
-        yield path
-    finally:
-        os.unlink(path)
+    with _nameless_file() as file:
+        file.write(material.data)
+        file.flush()
+        # Where /dev/fd/N is a duplicate, it begins where this one stands.
+        file.seek(0)
+        yield f"/dev/fd/{file.fileno()}"
+
+
+def _nameless_file() -> BinaryIO:
+    if hasattr(os, "memfd_create"):
+        with contextlib.suppress(OSError):
+            return os.fdopen(os.memfd_create("buildclient"), "w+b")
+    import tempfile
+
+    # It has lost its name before anything is written.
+    return cast(BinaryIO, tempfile.TemporaryFile())

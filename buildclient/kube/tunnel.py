@@ -16,7 +16,7 @@ import socket
 import time
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlsplit
 
 from buildclient.base.errors import ExceptionTable, UnreachableError, map_exceptions
 from buildclient.base.oserrors import reason
@@ -146,8 +146,9 @@ class ExecEndpoint:
     def _url(self) -> str:
         query = [*(("command", word) for word in _COMMAND), ("container", self._container)]
         query += [("stdin", "true"), ("stdout", "true"), ("stderr", "true")]
-        server = self._api.access.server.rstrip("/")
-        return f"{server}/api/v1/namespaces/{self._namespace}/pods/{self._pod}/exec?{urlencode(query)}"
+        server = urlsplit(self._api.access.server)
+        target = self._api.target(f"/api/v1/namespaces/{self._namespace}/pods/{self._pod}/exec", query)
+        return f"{server.scheme}://{server.netloc}{target}"
 
 
 class ExecConnection:

@@ -50,11 +50,16 @@ class OciRegistry:
         self._http = RegistryHttp(insecure, os.environ if environ is None else environ)
         self._authorization: dict[tuple[str, str], str] = {}
 
-    async def get_manifest(self, reference: str, digest: str) -> tuple[str, bytes]:
-        """Media type and exact bytes of a manifest, checked against its digest. Raises ClientError."""
+    async def get_manifest(self, reference: str, digest: str, *, fresh: bool = False) -> tuple[str, bytes]:
+        """Media type and exact bytes of a manifest, checked against its digest. Raises ClientError.
+
+        `fresh`: it was pushed a moment ago, so it is asked for again where it is not found, for three seconds.
+        """
         where = parse_reference(reference)
         headers = {"Accept": ", ".join(_ACCEPT)}
-        answer = await self._ask("GET", f"manifests/{digest}", where, "pull", headers=headers, preload_content=False)
+        answer = await self._ask(
+            "GET", f"manifests/{digest}", where, "pull", headers=headers, preload_content=False, fresh=fresh
+        )
         data = await self._http.read(answer, _MAX_MANIFEST + 1)
         answer.release_conn()
         if len(data) > _MAX_MANIFEST:
@@ -73,10 +78,10 @@ class OciRegistry:
         )
         return digest_of(data)
 
-    async def blob(self, reference: str, digest: str) -> AsyncIterator[bytes]:
-        """A blob's bytes, in pieces. Raises ClientError."""
+    async def blob(self, reference: str, digest: str, *, fresh: bool = False) -> AsyncIterator[bytes]:
+        """A blob's bytes, in pieces; `fresh` as in `get_manifest`. Raises ClientError."""
         where = parse_reference(reference)
-        answer = await self._ask("GET", f"blobs/{digest}", where, "pull", preload_content=False)
+        answer = await self._ask("GET", f"blobs/{digest}", where, "pull", preload_content=False, fresh=fresh)
         try:
             while piece := await self._http.read(answer, _CHUNK):
                 yield piece

@@ -32,7 +32,7 @@ _RETRIES = 4
 _RETRY_STATUS = (429, 500, 502, 503, 504)
 _BACKOFF_MAX = 10
 """Seconds between two attempts at most."""
-_BAD_REQUEST = 400
+_BAD_REQUEST, _NOT_FOUND = 400, 404
 
 
 class RegistryHttp:
@@ -49,8 +49,13 @@ class RegistryHttp:
         """Whether a host may be spoken to without checked TLS."""
         return plain_http(host, self._insecure)
 
-    async def send(self, method: str, host: str, path: str, **options: Any) -> Any:
-        """The answer (urllib3's) to a request for `/v2/<path>`, whatever its status. Raises BuildFailed."""
+    async def send(self, method: str, host: str, path: str, *, fresh: bool = False, **options: Any) -> Any:
+        """The answer (urllib3's) to a request for `/v2/<path>`, whatever its status. Raises BuildFailed.
+
+        `fresh` is for what was pushed a moment ago: a registry may be late to find it, so a 404 is asked again.
+        """
+        if fresh:
+            options["retries"] = _retries((*_RETRY_STATUS, _NOT_FOUND))
         return await in_thread(lambda: self._send(method, host, path, options))
 
     async def read(self, answer: Any, size: int) -> bytes:
@@ -92,24 +97,33 @@ class RegistryHttp:
         unchecked = scheme == "https" and self.allowed(rest.partition("/")[0])
         proxy = proxy_for(url, "", self._environ)
         if (proxy, unchecked) not in self._managers:
-            retries = urllib3.Retry(
-                _RETRIES,
-                connect=2,
-                # Other failures (TLS above all) fail again.
-                other=0,
-                status_forcelist=_RETRY_STATUS,
-                backoff_factor=0.2,
-                backoff_max=_BACKOFF_MAX,
-                raise_on_status=False,
-                # A registry may ask for hours; a build does not wait so long.
-                respect_retry_after_header=False,
-            )
-            settings: dict[str, Any] = {"timeout": urllib3.Timeout(_CONNECT_TIMEOUT, _IDLE_TIMEOUT), "retries": retries}
+            settings: dict[str, Any] = {
+                "timeout": urllib3.Timeout(_CONNECT_TIMEOUT, _IDLE_TIMEOUT),
+                "retries": _retries(_RETRY_STATUS),
+            }
             if unchecked:
                 urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
                 settings.update(cert_reqs="CERT_NONE", assert_hostname=False)
             self._managers[proxy, unchecked] = pool(proxy, **settings)
         return self._managers[proxy, unchecked]
+
+
+def _retries(statuses: Sequence[int]) -> urllib3.Retry:
+    """Further tries after 0, 0.4, 0.8 and 1.6 s, where the answer's status is one of these."""
+    import urllib3
+
+    return urllib3.Retry(
+        _RETRIES,
+        connect=2,
+        # Other failures (TLS above all) fail again.
+        other=0,
+        status_forcelist=statuses,
+        backoff_factor=0.2,
+        backoff_max=_BACKOFF_MAX,
+        raise_on_status=False,
+        # A registry may ask for hours; a build does not wait so long.
+        respect_retry_after_header=False,
+    )
 
 
 def plain_http(host: str, insecure: Sequence[str]) -> bool:

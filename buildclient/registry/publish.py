@@ -48,7 +48,7 @@ async def _put_all(registry: OciRegistry, names: Sequence[str], media_type: str,
 
 
 async def _fetch(registry: OciRegistry, repository: str, descriptor: dict[str, Any]) -> Source:
-    media_type, data = await registry.get_manifest(repository, str(descriptor["digest"]))
+    media_type, data = await registry.get_manifest(repository, str(descriptor["digest"]), fresh=True)
     descriptor.setdefault("mediaType", media_type)
     descriptor.setdefault("size", len(data))
     is_index = any(mark in descriptor["mediaType"] for mark in _INDEX_MARKS)
@@ -61,7 +61,7 @@ async def _platform(registry: OciRegistry, repository: str, manifest: bytes) -> 
     """The platform of an image, from its config, normalised. Raises BuildFailed."""
     try:
         digest = str(json.loads(manifest)["config"]["digest"])
-        config = json.loads(b"".join([piece async for piece in registry.blob(repository, digest)]))
+        config = json.loads(b"".join([piece async for piece in registry.blob(repository, digest, fresh=True)]))
         return parse_platform(str(Platform.from_json(config))).to_json()
     except (ValueError, KeyError, TypeError):
         raise BuildFailed(f"{repository}: a node pushed an image whose config names no platform") from None

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from buildclient.base.errors import ClientError
 from buildclient.base.jsontext import read_json
@@ -84,13 +84,17 @@ def _post(realm: str, service: str, scopes: Sequence[str], username: str, secret
 
 def _get(realm: str, service: str, scopes: Sequence[str], username: str, secret: str) -> Token:
     fields = [*((("service", service),) if service else ()), *(("scope", scope) for scope in scopes)]
+    parts = urlsplit(realm)
+    url = urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, urlencode(fields)))), fragment=""))
     headers = {"Authorization": basic_login(username, secret)} if secret else {}
-    return _ask("GET", realm, {"fields": fields, "headers": headers})
+    return _ask("GET", url, {"headers": headers}, realm)
 
 
-def _ask(method: str, realm: str, options: dict[str, Any]) -> Token:
+def _ask(method: str, url: str, options: dict[str, Any], realm: str = "") -> Token:
+    """The token that a request to `url` brings; `realm` is what messages call the server."""
     import urllib3
 
+    realm = realm or url
     began = time.monotonic()
     try:
         retries = urllib3.Retry(
@@ -103,8 +107,8 @@ def _ask(method: str, realm: str, options: dict[str, Any]) -> Token:
             raise_on_status=False,
             respect_retry_after_header=False,
         )
-        with pool(proxy_for(realm, "", os.environ)) as manager:
-            answer = manager.request(method, realm, timeout=_TIMEOUT, retries=retries, **options)
+        with pool(proxy_for(url, "", os.environ)) as manager:
+            answer = manager.request(method, url, timeout=_TIMEOUT, retries=retries, **options)
     except urllib3.exceptions.HTTPError as error:
         raise TokenRefused(f"failed to fetch a token from {realm}: {error}") from None
     _LOG.debug("%s %s: %d in %.0f ms", method, redacted(realm), answer.status, 1000 * (time.monotonic() - began))

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pulumi
@@ -79,7 +80,7 @@ class Way(NamedTuple):
         context = destination.context
         if self.kubeconfig:
             contents = is_contents(self.kubeconfig)
-            path = self.kubeconfig if contents else os.path.abspath(os.path.expanduser(self.kubeconfig))
+            path = self.kubeconfig if contents else str(Path(os.path.expanduser(self.kubeconfig)).absolute())
             properties["kubeconfig"] = pulumi.Output.secret(path) if contents or self.secret else path
             if contents:
                 # It leads to one cluster by itself, and a renewed one may name its context otherwise.

@@ -216,6 +216,14 @@ async def test_the_backend_of_the_login(stacks: Stacks) -> None:
     assert await found(stacks, more={"PULUMI_CREDENTIALS_PATH": str(elsewhere)}, stack="prod") == "prods"
 
 
+@pytest.mark.parametrize("more", ["?no_tmp_dir=true", "#part", "?a=b#c"])
+async def test_a_backend_is_a_url(stacks: Stacks, more: str) -> None:
+    """Pulumi reads escapes in the path of a file backend, and takes no query and no fragment for a part of it."""
+    stacks.backend.rename(stacks.backend.with_name("my state"))
+    stacks.environ["PULUMI_BACKEND_URL"] = f"file://{stacks.backend.with_name('my%20state')}{more}"
+    assert await found(stacks, stack="prod") == "prods"
+
+
 async def test_every_stacks_builder_is_listed(stacks: Stacks) -> None:
     """`ls` shows the builders of all stacks, and none for a stack without."""
     stacks.put("empty", None)

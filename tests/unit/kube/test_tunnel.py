@@ -87,6 +87,34 @@ async def everything(connection: Any, size: int) -> bytes:
     return found
 
 
+@pytest.mark.parametrize(
+    ("server", "path"),
+    [
+        ("", "/api/v1/namespaces/n/pods"),
+        ("/", "/api/v1/namespaces/n/pods"),
+        ("/k8s/clusters/c-1/", "/k8s/clusters/c-1/api/v1/namespaces/n/pods"),
+        ("/p?token=1#part", "/p/api/v1/namespaces/n/pods"),
+    ],
+)
+async def test_requests_go_below_the_servers_own_path(server: str, path: str) -> None:
+    """The one for an exec as well as the others; what else a server's URL holds is no part of theirs (client-go)."""
+    seen: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append((await reader.readuntil(b"\r\n\r\n")).decode().split()[1])
+        writer.write(b"HTTP/1.1 404 no\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listener:
+        api = KubeApi(Access(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}{server}", "test"), {})
+        with pytest.raises(UnreachableError):
+            await api.get("/api/v1/namespaces/n/pods", {}, "pods")
+        with pytest.raises(UnreachableError):
+            await ExecEndpoint(api, "n", "pod-0", "buildkitd").connect(soon())
+    assert seen[0] == path
+    assert seen[1].startswith(f"{path}/pod-0/exec?command=buildctl&command=dial-stdio&container=buildkitd&stdin=true&")
+
+
 @pytest.mark.parametrize("protocol", ["v5.channel.k8s.io", "v4.channel.k8s.io"])
 async def test_bytes_go_both_ways(protocol: str) -> None:
     """What is written comes back whole, behind the daemon's first frame."""

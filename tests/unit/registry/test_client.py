@@ -16,6 +16,7 @@ from buildclient.base.errors import ClientError
 from buildclient.registry.client import OciRegistry
 from buildclient.registry.credentials import Credentials
 from buildclient.registry.http import plain_http
+from buildclient.registry.publish import publish_index
 from tests.registries import PASSWORD, USER, Asked, TokenServer, basic, htpasswd, image, registry, web_server
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -165,6 +166,49 @@ async def test_a_busy_registry_is_asked_again() -> None:
     with web_server(answer, seen) as host:
         assert (await OciRegistry(Fixed(), environ={}).get_manifest(f"{host}/a", "1"))[1] == EMPTY_INDEX
     assert len(seen) == 4
+
+
+async def test_the_merge_waits_for_a_registry_that_is_late() -> None:
+    """A manifest and a config that were pushed a moment ago are asked for again where a replica has not got them."""
+    seen: list[Asked] = []
+    config = json.dumps({"os": "linux", "architecture": "arm64"}).encode()
+    of_config = {"digest": f"sha256:{hashlib.sha256(config).hexdigest()}"}
+    image_type = "application/vnd.oci.image.manifest.v1+json"
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": image_type, "config": of_config, "layers": []}).encode()
+    digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+    held = {f"/v2/a/manifests/{digest}": (image_type, manifest), f"/v2/a/blobs/{of_config['digest']}": ("", config)}
+
+    def answer(asked: Asked) -> tuple[int, dict[str, str], bytes]:
+        if asked.method == "PUT":
+            return 201, {}, b""
+        if asked.path == "/v2/":
+            return 200, {}, b"{}"
+        if sum(one.path == asked.path for one in seen) < 3:
+            return 404, {}, b'{"errors": [{"code": "MANIFEST_UNKNOWN"}]}'
+        kind, data = held[asked.path]
+        return 200, {"Content-Type": kind}, data
+
+    with web_server(answer, seen) as host:
+        registry = OciRegistry(Fixed(), environ={})
+        response = {"containerimage.digest": digest}
+        merged = await publish_index(registry, [f"{host}/a:1"], [response], {})
+    assert seen[-1].path == "/v2/a/manifests/1"
+    assert hashlib.sha256(seen[-1].body.encode()).hexdigest() in merged
+    assert "arm64" in seen[-1].body
+
+
+async def test_what_is_not_there_is_not_waited_for_for_ever() -> None:
+    """Within seconds for what was just pushed, at once for anything else."""
+    seen: list[Asked] = []
+    with web_server(lambda asked: (200 if asked.path == "/v2/" else 404, {}, b""), seen) as host:
+        registry = OciRegistry(Fixed(), environ={})
+        for fresh, asked, longest in ((False, 1, 1), (True, 5, 6)):
+            seen.clear()
+            begun = time.monotonic()
+            with pytest.raises(ClientError, match="404"):
+                await registry.get_manifest(f"{host}/a", "1", fresh=fresh)
+            assert sum(one.path != "/v2/" for one in seen) == asked
+            assert time.monotonic() - begun < longest
 
 
 async def test_a_broken_registry_is_given_up() -> None:

@@ -44,6 +44,23 @@ def test_without_credentials_the_get_is_anonymous() -> None:
     assert asked.path == "/token?service=the+service&scope=repository%3Aa%3Apull&scope=repository%3Ab%3Apull%2Cpush"
 
 
+@pytest.mark.parametrize(
+    ("realm", "path"),
+    [
+        ("/tok?keep=1", "/tok?keep=1&service=the+service&scope=a%3Ab"),
+        ("/tok?keep=a%26b&scope=c#part", "/tok?keep=a%26b&scope=c&service=the+service&scope=a%3Ab"),
+        ("/tok?", "/tok?service=the+service&scope=a%3Ab"),
+        ("", "/?service=the+service&scope=a%3Ab"),
+    ],
+)
+def test_a_realms_own_query_is_kept(realm: str, path: str) -> None:
+    """What is asked for is added to it, as containerd does; a POST goes to the realm as it is."""
+    seen: list[Asked] = []
+    with web_server(lambda asked: (404 if asked.method == "POST" else 200, {}, b'{"token": "t"}'), seen) as host:
+        fetch_token(f"http://{host}{realm}", "the service", ("a:b",), Credentials("u", "p"))
+    assert [asked.path for asked in seen] == [realm.partition("#")[0] or "/", path]
+
+
 @pytest.mark.parametrize("status", [401, 404, 405])
 def test_servers_without_oauth_are_asked_the_older_way(status: int) -> None:
     """A POST that is refused so is followed by a GET with the password."""

@@ -1,0 +1,100 @@
+"""What a command leaves behind that is killed: nothing, whatever the moment, for no handler runs then."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.registries import certificate_files
+
+RUN = "import sys; sys.argv[0] = 'buildclient'; from buildclient.cli.main import run; run()"
+KILLED_WHILE_LOADING = f"""
+import os, signal, ssl
+before = ssl.SSLContext.load_cert_chain
+def load(*arguments):
+    before(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+ssl.SSLContext.load_cert_chain = load
+{RUN}
+"""
+
+
+@contextlib.contextmanager
+def silent(folder: Path) -> Iterator[str]:
+    """The address of a daemon that lets everybody in and never says a word."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "d"))
+        listener.listen()
+        yield f"unix://{folder}/d"
+
+
+def output(**node: object) -> str:
+    """A builder output with one node."""
+    nodes = [{"name": "one", "platforms": ["linux/amd64"], **node}]
+    return json.dumps({"version": 1, "name": "kube", "namespace": "test", "nodes": nodes})
+
+
+def environ(folder: Path, **more: str) -> dict[str, str]:
+    """The process's own environment, with temporary files in a folder of their own."""
+    (folder / "tmp").mkdir()
+    return {**os.environ, "TMPDIR": str(folder / "tmp"), "HOME": str(folder), **more}
+
+
+def test_a_key_of_the_kubeconfig_is_never_left_in_a_folder(tmp_path: Path) -> None:
+    """Killed at the moment at which TLS reads certificate and key from where they were put for it."""
+    files = certificate_files(tmp_path, "127.0.0.1")
+    certificate, key = (base64.b64encode(path.read_bytes()).decode() for path in files)
+    kubeconfig = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {"client-certificate-data": certificate, "client-key-data": key}}],
+    }
+    (tmp_path / "config").write_text(json.dumps(kubeconfig))
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_WHILE_LOADING, "ls", "--from-cluster", "test/kube"],
+        env=environ(tmp_path, KUBECONFIG=str(tmp_path / "config")),
+        timeout=20,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert os.listdir(tmp_path / "tmp") == []
+
+
+def test_a_build_that_is_killed_leaves_nothing_of_its_way_to_the_daemon(tmp_path: Path) -> None:
+    """SIGKILL, while it waits for a daemon's answer."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    with silent(tmp_path) as address:
+        process = subprocess.Popen(
+            [sys.executable, "-c", RUN, "build", str(tmp_path)],
+            env=environ(tmp_path, BUILDCLIENT_BUILDER=output(address=address)),
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 20
+        while not _listens(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert process.poll() is None
+        process.kill()
+        process.wait(10)
+    assert os.listdir(tmp_path / "tmp") == []
+
+
+def _listens(process: int) -> bool:
+    """Whether a process holds a listening Unix socket (its flags say so: __SO_ACCEPTCON)."""
+    held = set()
+    with contextlib.suppress(OSError):
+        for handle in os.scandir(f"/proc/{process}/fd"):
+            held.add(os.readlink(handle.path).removeprefix("socket:[").removesuffix("]"))
+    table = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+    return any(row[3] == "00010000" and row[6] in held for row in table)
