@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,9 @@ from buildclient.cli.where import client_of, where_options
 from buildclient.progress.events import Event, Warned, distinct
 from buildclient.progress.terminal import choose_mode, open_display, shown
 from buildclient.request.values import BuildRequest, BuildResult
+
+if TYPE_CHECKING:
+    from buildclient.base.files import Place
 
 __all__ = ["command", "progress_mode"]
 
@@ -49,12 +52,12 @@ def command(context: str, **flags: Any) -> int:
         raise UsageError(f"standard input cannot be both the builder and the {stdin[0]}")
     client = client_of(flags)
     request = request_of(context, flags, os.environ)
-    _prepare_files(request, flags)
+    places = _prepare_files(request, flags)
     if not request.outputs and mode != "quiet":
         print(_NO_OUTPUT, file=sys.stderr)
     warnings: list[Warned] = []
     result = run(_built(client, request, mode, warnings), cancelled_build())
-    _write(result, warnings, flags)
+    _write(result, warnings, flags, places)
     if flags["quiet"] or flags["progress"] == "quiet":
         print(result.image_id)
     return 0
@@ -88,28 +91,40 @@ async def _shown(client: Client, request: BuildRequest, mode: str, warnings: lis
         return await client.build_async(request, feed)
 
 
-def _prepare_files(request: BuildRequest, flags: Mapping[str, Any]) -> None:
-    """Says before the build what would only be found after it; a failed build leaves no image ID of an older one."""
-    for flag, path in (("--iidfile", flags["iidfile"]), ("--metadata-file", flags["metadata_file"])):
+def _prepare_files(request: BuildRequest, flags: Mapping[str, Any]) -> dict[str, Place]:
+    """Says before the build what would only be found after it; a failed build leaves no image ID of an older one.
+
+    Gives the places of --iidfile and --metadata-file, of those that are given.
+    """
+    files = {"--iidfile": flags["iidfile"], "--metadata-file": flags["metadata_file"]}
+    files = {flag: path for flag, path in files.items() if path}
+    for flag, path in files.items():
         folder = os.path.dirname(os.path.abspath(path))
-        if path and not os.path.isdir(folder):
+        if not os.path.isdir(folder):
             raise UsageError(f"{flag}: cannot write {path}: there is no folder {folder}")
-        if path and os.path.isdir(path):
+        if os.path.isdir(path):
             raise UsageError(f"{flag}: cannot write {path}: it is a folder")
-    if not flags["iidfile"]:
-        return
-    if any(output.type in ("local", "tar") for output in request.outputs):
-        raise UsageError("--iidfile: local and tar exporters are incompatible with image ID file")
-    from buildclient.base.files import replaceable
+    if not files:
+        return {}
+    from buildclient.base.files import Place, replaceable
 
-    if replaceable(flags["iidfile"]):
-        with contextlib.suppress(OSError):
-            os.unlink(flags["iidfile"])
+    if "--iidfile" in files:
+        if any(output.type in ("local", "tar") for output in request.outputs):
+            raise UsageError("--iidfile: local and tar exporters are incompatible with image ID file")
+        if replaceable(files["--iidfile"]):
+            with contextlib.suppress(OSError):
+                os.unlink(files["--iidfile"])
+    places = {}
+    for flag, path in files.items():
+        with _told(flag, path):
+            places[flag] = Place(path)
+    return places
 
 
-def _write(result: BuildResult, warnings: list[Warned], flags: Mapping[str, Any]) -> None:
+def _write(result: BuildResult, warnings: list[Warned], flags: Mapping[str, Any], places: Mapping[str, Place]) -> None:
     if flags["iidfile"]:
-        _replace(flags["iidfile"], result.image_id, "--iidfile")
+        with _told("--iidfile", flags["iidfile"]):
+            places["--iidfile"].write(result.image_id)
     if flags["metadata_file"]:
         from buildclient.results.metadata import metadata_text
 
@@ -118,13 +133,13 @@ def _write(result: BuildResult, warnings: list[Warned], flags: Mapping[str, Any]
             from buildclient.progress.rawjson import warning_object
 
             metadata["buildx.build.warnings"] = [warning_object(one) for one in distinct(warnings)]
-        _replace(flags["metadata_file"], metadata_text(metadata), "--metadata-file")
+        with _told("--metadata-file", flags["metadata_file"]):
+            places["--metadata-file"].write(metadata_text(metadata))
 
 
-def _replace(path: str, text: str, flag: str) -> None:
-    from buildclient.base.files import write_whole
-
+@contextlib.contextmanager
+def _told(flag: str, path: str) -> Iterator[None]:
     try:
-        write_whole(path, text)
+        yield
     except OSError as error:
         raise UsageError(f"{flag}: cannot write {path}: {reason(error)}") from None

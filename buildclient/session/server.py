@@ -30,6 +30,8 @@ __all__ = ["SessionServer"]
 _LOG = logging.getLogger("buildclient.session")
 _WINDOW = 4 << 20
 """Bytes that the daemon may send on one stream, and on the connection, before they are read."""
+_HEADERS_SIZE = 4 << 20
+"""Bytes of one call's headers: each pattern of a .dockerignore is one, and some have thousands (Go takes 16 MiB)."""
 _HIGH = 1 << 20
 """Bytes of one call's answers that may wait to be sent."""
 _PIECE = 128 << 10
@@ -149,7 +151,8 @@ class SessionServer:
         self._h2 = h2.connection.H2Connection(config)
         self._h2.initiate_connection()
         # Changed before the preface was queued, the window would never reach the peer.
-        self._h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW})
+        codes = h2.settings.SettingCodes
+        self._h2.update_settings({codes.INITIAL_WINDOW_SIZE: _WINDOW, codes.MAX_HEADER_LIST_SIZE: _HEADERS_SIZE})
         self._h2.increment_flow_control_window(_WINDOW)
 
     def wake(self) -> None:

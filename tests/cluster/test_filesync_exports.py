@@ -9,6 +9,7 @@ import os
 import stat as st
 import subprocess
 import tarfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,6 +106,70 @@ def test_a_folder_is_written_as_docker_buildx_writes_it(builder: HandMadeBuilder
     ours, theirs = _look(dest["ours"]), _look(dest["buildx"])
     assert b"kept" in ours
     assert ours == theirs
+
+
+def test_what_is_there_gives_way_as_with_docker_buildx(builder: HandMadeBuilder) -> None:
+    """A file in a full folder's place, a folder in a file's, and a folder that was closed."""
+    context = builder.context("over", "FROM scratch\nCOPY x /a/x\nCOPY x /b\nCOPY x /c/x\n", x="new\n")
+    dest = {client: builder.folder / f"over-{client}" for client in ("buildx", "ours")}
+    for folder in dest.values():
+        (folder / "b/full").mkdir(parents=True)
+        (folder / "b/full/old").touch()
+        (folder / "a").touch()
+        (folder / "c").mkdir(mode=0o500)
+    flags = ("--provenance=false", context)
+    _buildx(builder, "build", "--builder", "peer", "-o", f"type=local,dest={dest['buildx']}", *flags)
+    done = builder.run("build", "--platform", "linux/amd64", "-o", f"type=local,dest={dest['ours']}", *flags)
+    assert done.status == 0, done.err
+    ours, theirs = _look(dest["ours"]), _look(dest["buildx"])
+    # docker buildx sets the time of a folder that was there before it writes into it.
+    assert ours.pop(b"c")[0] == theirs.pop(b"c")[0]
+    assert ours == theirs
+
+
+_FULL = {
+    "local": ("type=local,dest=small/out", "", 1, "error from receiver: write small/out/d/big: "),
+    "tar": ("type=tar,dest=small/o.tar", "", 102, "write {folder}/small/o.tar: "),
+    "oci": ("type=oci,dest=small/o.tar", "", 102, "write {folder}/small/o.tar: "),
+    "docker": ("type=docker,dest=small/o.tar", "", 102, "write {folder}/small/o.tar: "),
+    "stdout": ("type=tar,dest=-", "small/printed", 102, "write /dev/stdout: "),
+}
+
+
+@pytest.mark.parametrize("output", _FULL)
+def test_a_full_disk_is_the_last_line_with_its_path(builder: HandMadeBuilder, output: str) -> None:
+    """As docker buildx says it, and for a folder, too, where docker buildx says `EOF`; within a few seconds."""
+    flag, stdout, status, words = _FULL[output]
+    # Nothing that compresses: an image's layer is compressed.
+    context = Path(builder.context("big", "FROM scratch\nCOPY big /d/big\n"))
+    if not (context / "big").exists():
+        (context / "big").write_bytes(os.urandom(4 << 20))
+    small = builder.folder / "small"
+    small.mkdir(exist_ok=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(small)], check=False)
+    if mounted.returncode:
+        pytest.skip("not allowed to mount a file system here")
+    begun = time.monotonic()
+    try:
+        with open(builder.folder / (stdout or "printed"), "wb") as out:
+            done = subprocess.run(
+                [str(BIN / "buildclient"), "build", "--platform", "linux/amd64", "-o", flag, str(context)],
+                env=builder.environment,
+                cwd=builder.folder,
+                stdout=out,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)
+    last = done.stderr.strip().splitlines()[-1]
+    assert (done.returncode, last.endswith(f"{words.format(folder=builder.folder)}no space left on device")) == (
+        status,
+        True,
+    ), done.stderr[-2000:]
+    assert time.monotonic() - begun < 20
 
 
 def _blobs(archive: tarfile.TarFile) -> dict[str, bytes]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from buildclient.base.files import write_whole
+from buildclient.base.files import Place
 
 BUILDER = {
     "version": 1,
@@ -33,21 +34,43 @@ def _builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+def _write(path: Path, text: str) -> None:
+    with closing(Place(str(path))) as place:
+        place.write(text)
+
+
+def test_a_result_goes_where_its_path_led_in_the_beginning(tmp_path: Path) -> None:
+    """A link that was there is followed; one that the build's own output put there is replaced, or not seen."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "link").symlink_to("own/linked")
+    places = [Place(str(tmp_path / name)) for name in ("link", "own/plain")]
+    (tmp_path / "own/plain").symlink_to("../outside/x")
+    (tmp_path / "own").rename(tmp_path / "aside")
+    (tmp_path / "own").symlink_to("outside")
+    for place in places:
+        place.write("text")
+        place.close()
+    assert sorted(os.listdir(tmp_path / "aside")) == ["linked", "plain"]
+    assert not (tmp_path / "aside/plain").is_symlink()
+    assert os.listdir(tmp_path / "outside") == []
+
+
 def test_a_result_is_written_beside_under_a_name_that_nobody_can_take(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a folder that others may write into, a link of theirs is neither followed nor replaced."""
-    write_whole(str(tmp_path / "id"), "first")
+    _write(tmp_path / "id", "first")
     mask = os.umask(0)
     os.umask(mask)
     assert os.stat(tmp_path / "id").st_mode & 0o777 == 0o666 & ~mask
     (tmp_path / f"id.{os.getpid()}").symlink_to("mine")
-    write_whole(str(tmp_path / "id"), "second")
+    _write(tmp_path / "id", "second")
     assert (tmp_path / "id").read_text() == "second"
     monkeypatch.setattr("secrets.token_hex", lambda size: "known")
     (tmp_path / ".buildclient-known").symlink_to("mine")
     with pytest.raises(FileExistsError):
-        write_whole(str(tmp_path / "id"), "third")
+        _write(tmp_path / "id", "third")
     assert (tmp_path / "id").read_text() == "second"
     assert (tmp_path / ".buildclient-known").is_symlink()
     assert not (tmp_path / "mine").exists()

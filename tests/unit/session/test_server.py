@@ -131,6 +131,26 @@ async def test_metadata_keeps_every_value_in_order() -> None:
     assert seen["dir-name"] == ("context",)
 
 
+async def test_a_call_may_have_thousands_of_patterns() -> None:
+    """Each line of a .dockerignore is a header of its own."""
+    seen: list[int] = []
+
+    async def take(call: Call) -> None:
+        seen.append(len(call.metadata["exclude-patterns"]))
+
+    async with daemon(handler(take)) as one:
+        await asyncio.sleep(0.1)
+        assert one.h2.remote_settings.max_header_list_size == 4 << 20
+        stream = one.h2.get_next_available_stream_id()
+        pairs = [(":method", "POST"), (":scheme", "http"), (":path", "/t.T/M"), (":authority", "x")]
+        patterns = [("exclude-patterns", f"some/folder/number-{number}/*.log") for number in range(10_000)]
+        one.h2.send_headers(stream, [*pairs, *patterns], True)
+        one._readers[stream], one.messages[stream] = MessageReader(), []
+        one.flush()
+        await one.ended(stream)
+    assert seen == [10_000]
+
+
 async def test_errors_of_handlers_are_statuses() -> None:
     """A raised Status is the call's, any other exception is INTERNAL with its text."""
 
