@@ -9,6 +9,7 @@ import base64
 import contextlib
 import datetime
 import hashlib
+import ipaddress
 import json
 import secrets
 import socket
@@ -46,13 +47,13 @@ class Asked(NamedTuple):
 
 @contextlib.contextmanager
 def registry(
-    folder: Path, auth: Mapping[str, Any] | None = None, host: str = "127.0.0.1", tls: bool = False
+    folder: Path, auth: Mapping[str, Any] | None = None, host: str = "127.0.0.1", tls: bool | str = False
 ) -> Iterator[str]:
-    """A registry that keeps its data in `folder`; gives `host:port`."""
+    """A registry that keeps its data in `folder`; gives `host:port`. `tls` may be the name in its certificate."""
     port = free_port(host)
     http: dict[str, Any] = {"addr": f"{host}:{port}", "secret": "test"}
     if tls:
-        certificate, key = certificate_files(folder, host)
+        certificate, key = certificate_files(folder, tls if isinstance(tls, str) else host)
         http["tls"] = {"certificate": str(certificate), "key": str(key)}
     config = {
         "version": 0.1,
@@ -250,6 +251,10 @@ def certificate_files(folder: Path, name: str) -> tuple[Path, Path]:
 def _self_signed(key: ec.EllipticCurvePrivateKey, name: str) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
+    try:
+        alternative: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        alternative = x509.DNSName(name)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -258,6 +263,7 @@ def _self_signed(key: ec.EllipticCurvePrivateKey, name: str) -> x509.Certificate
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(minutes=5))
         .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

@@ -2,14 +2,14 @@
 
 Go's rules (golang.org/x/net/http/httpproxy): HTTPS_PROXY or HTTP_PROXY by the server's scheme, in either case, unless
 NO_PROXY matches: `*`, a host or domain (with its subdomains), an address, a network in CIDR form, each with an
-optional port. Loopback addresses never go through a proxy.
+optional port. Loopback addresses never go through a proxy. ALL_PROXY is not one of Go's variables, nor of kubectl's.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
@@ -17,7 +17,72 @@ if TYPE_CHECKING:
 
     import urllib3
 
-__all__ = ["basic_login", "pool", "proxy_for", "proxy_headers", "redacted"]
+__all__ = [
+    "Proxy",
+    "ProxyRefused",
+    "basic_login",
+    "bracketed",
+    "of_proxy",
+    "pool",
+    "proxy_for",
+    "proxy_headers",
+    "read_proxy",
+    "redacted",
+]
+
+_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+"""The kinds of proxies, with the ports that they have by themselves."""
+
+
+class Proxy(NamedTuple):
+    """A proxy's URL in parts."""
+
+    scheme: str
+    host: str
+    port: int
+    username: str
+    password: str
+
+    @property
+    def is_socks(self) -> bool:
+        """Whether it speaks SOCKS5; it then looks up names itself, by either scheme, as with Go."""
+        return self.scheme.startswith("socks5")
+
+
+class ProxyRefused(OSError):
+    """A proxy gives no way, for a reason that another try does not mend."""
+
+
+def read_proxy(proxy: str) -> Proxy:
+    """A proxy's URL in parts, where signs may be escaped. Raises ValueError, without its password."""
+    try:
+        parts = urlsplit(proxy)
+        port = parts.port
+        good = parts.scheme in _PORTS and bool(parts.hostname)
+    except ValueError:
+        # Its own words may hold the password.
+        good = False
+    if not good:
+        raise ValueError(f"proxy {redacted(proxy)} cannot be used: it must be http://, https:// or socks5://HOST:PORT")
+    return Proxy(
+        parts.scheme,
+        parts.hostname or "",
+        port or _PORTS[parts.scheme],
+        unquote(parts.username or ""),
+        unquote(parts.password or ""),
+    )
+
+
+def of_proxy(proxy: str, error: Exception) -> OSError:
+    """An error on the way to or at a proxy, with the proxy's name; passing ones stay ConnectionErrors."""
+    kind = ConnectionError if isinstance(error, ConnectionError) else ProxyRefused
+    reason = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error) or "no answer"
+    return kind(f"proxy {redacted(proxy)}: {reason}")
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands before a port: IPv6 addresses in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def proxy_for(server: str, configured: str, environ: Mapping[str, str]) -> str:
@@ -50,11 +115,20 @@ def basic_login(username: str, password: str) -> str:
 
 
 def pool(proxy: str, **settings: Any) -> urllib3.PoolManager:
-    """Connections through a proxy, empty for none, made with these settings of urllib3's."""
+    """Connections through a proxy, empty for none, made with these settings of urllib3's. Raises ValueError."""
     import urllib3
 
     if not proxy:
         return urllib3.PoolManager(**settings)
+    if read_proxy(proxy).is_socks:
+        from buildclient.base.socks_pool import socks_pool
+
+        return socks_pool(proxy, **settings)
+    if proxy.startswith("https"):
+        import ssl
+
+        # Whether a registry's certificate is checked says nothing about the proxy's.
+        settings["proxy_ssl_context"] = ssl.create_default_context()
     return urllib3.ProxyManager(proxy, proxy_headers=proxy_headers(proxy), **settings)
 
 

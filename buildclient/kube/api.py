@@ -19,8 +19,9 @@ from urllib.parse import urlencode, urlsplit
 from buildclient.base.errors import ConfigurationError, ExceptionTable, UnreachableError, map_exceptions
 from buildclient.base.jsontext import read_json
 from buildclient.base.oserrors import reason
-from buildclient.base.proxy import proxy_for, proxy_headers, redacted
+from buildclient.base.proxy import ProxyRefused, proxy_for, read_proxy, redacted
 from buildclient.kube.credentials import Authority
+from buildclient.kube.http_connection import Http, Https, shut
 from buildclient.kube.kubeconfig import Access
 
 __all__ = ["ApiError", "KubeApi", "api_failure"]
@@ -120,7 +121,7 @@ class KubeApi:
         finally:
             # A thread that waits for the next line wakes up when its socket ends.
             for sock in sockets:
-                _shut(sock)
+                shut(sock)
             await asyncio.gather(thread, return_exceptions=True)
             connection.close()
 
@@ -157,25 +158,32 @@ class KubeApi:
             connection.close()
         raise api_failure(response.status, body, what, self.where)
 
+    def proxy_context(self) -> ssl.SSLContext | None:
+        """The TLS context for the proxy, None for one without TLS. Raises ConfigurationError, UnreachableError."""
+        if not self.proxy:
+            return None
+        try:
+            scheme = read_proxy(self.proxy).scheme
+        except ValueError as error:
+            raise ConfigurationError(f"{self.where}: {error}") from None
+        return self.authority.proxy_context() if scheme == "https" else None
+
     def _connection(self) -> http.client.HTTPConnection:
         parts = urlsplit(self.access.server)
-        proxy = urlsplit(self.proxy) if self.proxy else None
-        if proxy is not None and proxy.scheme != "http":
-            raise UnreachableError(
-                f"{self.where}: proxy {redacted(self.proxy)} cannot be used; only http:// proxies can"
-            )
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-        near = (proxy.hostname or "", proxy.port or 80) if proxy else (host, port)
+        proxy_context = self.proxy_context()
+
+        def reach() -> socket.socket:
+            if self.proxy:
+                from buildclient.base.dial import dial
+
+                return dial(self.proxy, host, port, _CONNECT_TIMEOUT, proxy_context)
+            return socket.create_connection((host, port), _CONNECT_TIMEOUT)
+
         ssl_context = self.authority.ssl_context()
-        connection: http.client.HTTPConnection
         if ssl_context is None:
-            connection = http.client.HTTPConnection(*near, timeout=_CONNECT_TIMEOUT)
-        else:
-            name = self.access.tls_server_name
-            connection = _Https(near[0], near[1], ssl_context, name or host)
-        if proxy:
-            connection.set_tunnel(host, port, proxy_headers(self.proxy))
-        return connection
+            return Http(host, port, _CONNECT_TIMEOUT, reach)
+        return Https(host, port, _CONNECT_TIMEOUT, reach, ssl_context, self.access.tls_server_name or host)
 
     def _faults(self, what: str) -> ExceptionTable:
         def row(words: Callable[[Any], str]) -> Callable[[Any], UnreachableError]:
@@ -189,26 +197,13 @@ class KubeApi:
         return [(kind, row(words)) for kind, words in _WORDS]
 
 
-class _Https(http.client.HTTPSConnection):
-    """HTTPS with a server name of our choice (kubeconfig's `tls-server-name`)."""
-
-    def __init__(self, host: str, port: int, ssl_context: ssl.SSLContext, name: str) -> None:
-        super().__init__(host, port, timeout=_CONNECT_TIMEOUT, context=ssl_context)
-        self._ssl_context = ssl_context
-        self._name = name
-
-    def connect(self) -> None:
-        """Connects, through the proxy if there is one, then speaks TLS."""
-        http.client.HTTPConnection.connect(self)
-        self.sock = self._ssl_context.wrap_socket(self.sock, server_hostname=self._name)
-
-
 def _broken(error: Exception) -> str:
     return f"a broken answer ({type(error).__name__})"
 
 
 _WORDS: tuple[tuple[type[Exception], Callable[[Any], str]], ...] = (
     (ssl.SSLCertVerificationError, lambda error: f"its certificate is not trusted: {error.verify_message}"),
+    (ProxyRefused, str),
     (TimeoutError, lambda _: f"no answer within {_CONNECT_TIMEOUT:.0f} s"),
     (OSError, reason),
     (http.client.HTTPException, _broken),
@@ -237,11 +232,3 @@ def api_failure(status: int, body: bytes, what: str, where: str) -> ApiError:
     if status == 403:
         return ApiError(f"{place}: forbidden (RBAC): {message or 'HTTP 403'}", status)
     return ApiError(f"{place}: {message or f'HTTP {status}'}", status)
-
-
-def _shut(sock: socket.socket) -> None:
-    """Shuts a socket down below TLS, which wakes a thread that reads from it."""
-    try:
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
-    except OSError:
-        return

@@ -66,6 +66,16 @@ class Authority:
                 self._ssl_context = _ssl_context(self.access, credential)
             return self._ssl_context
 
+    def proxy_context(self) -> ssl.SSLContext:
+        """The TLS context for an https:// proxy. Raises UnreachableError.
+
+        As kubectl's, it trusts the cluster's authority and shows the client's certificate; the system's authorities
+        are trusted as well.
+        """
+        context = _ssl_context(self.access, self._plugged())
+        context.load_default_certs()
+        return context
+
     def headers(self) -> list[tuple[str, str]]:
         """Authorization and impersonation headers. Raises UnreachableError."""
         access, credential = self.access, self._plugged()
@@ -185,9 +195,9 @@ def _ssl_context(access: Access, credential: Credential) -> ssl.SSLContext:
 
 @contextlib.contextmanager
 def _as_file(material: Material) -> Iterator[str]:
-    """The material as a path, since `ssl` reads certificates from files alone: of memory that no folder shows.
+    """The material as a path, since `ssl` reads client certificates from files only: of memory that no folder shows.
 
-    A signal can end the process at any moment, so a key never stands in a file that has a name.
+    A signal can end the process at any moment, so a key is never in a file that has a name.
     """
     if not material.data:
         yield material.file

@@ -20,11 +20,11 @@ from urllib.parse import urlsplit
 
 from buildclient.base.errors import ExceptionTable, UnreachableError, map_exceptions
 from buildclient.base.oserrors import reason
-from buildclient.base.proxy import redacted
+from buildclient.base.proxy import ProxyRefused, redacted
 from buildclient.kube.api import KubeApi, api_failure
 from buildclient.kube.channels import ERROR, STDERR, STDIN, STDOUT, SUBPROTOCOLS, V5, close_frame, exit_message
 from buildclient.kube.frames import LocalProtocolError, RemoteProtocolError
-from buildclient.kube.websocket import Closed, ProxyRefused, Refused, Target, WebSocket, connect
+from buildclient.kube.websocket import Closed, Refused, Target, WebSocket, connect
 
 __all__ = ["ExecConnection", "ExecEndpoint", "backoff"]
 
@@ -109,10 +109,11 @@ class ExecEndpoint:
         api, access = self._api, self._api.access
         # An exec plugin may run first, which would block the event loop.
         ssl_context = await asyncio.to_thread(api.authority.ssl_context)
+        proxy_context = await asyncio.to_thread(api.proxy_context)
         headers = [("User-Agent", "buildclient"), *await asyncio.to_thread(api.authority.headers)]
         began = time.monotonic()
         with map_exceptions(self._faults()):
-            target = Target(self._url(), ssl_context, access.tls_server_name, api.proxy)
+            target = Target(self._url(), ssl_context, access.tls_server_name, api.proxy, proxy_context)
             websocket = await connect(target, headers, SUBPROTOCOLS)
         _LOG.debug("exec upgraded to %s in %.0f ms", websocket.subprotocol, 1000 * (time.monotonic() - began))
         _bound_unsent(websocket)
@@ -131,7 +132,7 @@ class ExecEndpoint:
 
         return (
             (Refused, refused),
-            (ProxyRefused, fatal(f"proxy {redacted(self._api.proxy)} refuses the connection")),
+            (ProxyRefused, fatal(f"cannot reach {server}")),
             (LocalProtocolError, fatal("its credentials cannot be sent")),
             (RemoteProtocolError, fatal(f"{server} does not speak WebSocket")),
             (Closed, lambda error: _TransientError(f"{server}: {error}")),

@@ -1,4 +1,4 @@
-"""One WebSocket over asyncio: connects (through an HTTP proxy if there is one), sends, receives, pings.
+"""One WebSocket over asyncio: connects (through a proxy if there is one), sends, receives, pings.
 
 Rules: at the limit of unread messages the transport stops reading; `send` waits while the transport's buffer is full;
 a peer that is silent for the ping time-out is given up, except while reading is paused, when its answers are unread.
@@ -14,13 +14,16 @@ import socket
 from collections import deque
 from collections.abc import Mapping, Sequence
 from ssl import SSLContext
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from buildclient.base.proxy import proxy_headers, redacted
+from buildclient.base.proxy import ProxyRefused, bracketed, of_proxy, proxy_headers, read_proxy, redacted
 from buildclient.kube import frames as ws
 
-__all__ = ["Closed", "ProxyRefused", "Refused", "Target", "WebSocket", "connect"]
+if TYPE_CHECKING:
+    from buildclient.base.socks import Steps
+
+__all__ = ["Closed", "Refused", "Target", "WebSocket", "connect"]
 
 _LOG = logging.getLogger("buildclient.kube")
 _HIGH, _LOW = 48, 16
@@ -38,10 +41,6 @@ _MASK_IN_C = 4096
 
 class Closed(Exception):
     """The connection is closed or broken; the message says how."""
-
-
-class ProxyRefused(Exception):
-    """The proxy refused the CONNECT; the message has its status."""
 
 
 class Refused(Exception):
@@ -63,7 +62,9 @@ class Target(NamedTuple):
     server_name: str = ""
     """The name in the server's certificate, if it is not the URL's host."""
     proxy: str = ""
-    """`http://[user:password@]host:port`; empty for none."""
+    """`http://`, `https://` or `socks5://[user:password@]host:port`; empty for none."""
+    proxy_context: SSLContext | None = None
+    """For TLS with an https:// proxy."""
 
 
 async def connect(
@@ -76,16 +77,17 @@ async def connect(
 ) -> WebSocket:
     """Connects and upgrades. Raises Refused, ProxyRefused, Closed, WebSocketError, OSError.
 
-    `ping_interval` and `ping_timeout` (of silence) are seconds. Cancelled, it leaves nothing open.
+    `ping_interval` and `ping_timeout` (of silence) are seconds. Cancelled, it leaves nothing open. What goes wrong at
+    a proxy is an OSError that names it: a ConnectionError where another try may help, else ProxyRefused.
     """
-    url, proxy = urlsplit(target.url), urlsplit(target.proxy)
+    url = urlsplit(target.url)
     host, port = url.hostname or "", url.port or (443 if target.ssl_context else 80)
     name = (target.server_name or host) if target.ssl_context else None
     loop = asyncio.get_running_loop()
     _LOG.debug(
         "connect to %s://%s:%d%s%s",
         url.scheme,
-        _bracketed(host),
+        bracketed(host),
         port,
         f" as {name}" if name and name != host else "",
         f" through proxy {redacted(target.proxy)}" if target.proxy else "",
@@ -93,8 +95,7 @@ async def connect(
     socket_ = WebSocket(ping_interval, ping_timeout)
     try:
         if target.proxy:
-            await loop.create_connection(lambda: socket_, proxy.hostname or "", proxy.port or 80)
-            await socket_.through_proxy(f"{_bracketed(host)}:{port}", proxy_headers(target.proxy))
+            await _through_proxy(socket_, target, host, port)
             if target.ssl_context and name:
                 await socket_.secure(target.ssl_context, name)
         else:
@@ -107,8 +108,24 @@ async def connect(
     return socket_
 
 
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+async def _through_proxy(socket_: WebSocket, target: Target, host: str, port: int) -> None:
+    from buildclient.base.socks import SocksRefused, socks5
+
+    proxy = read_proxy(target.proxy)
+    ssl_context = target.proxy_context if proxy.scheme == "https" else None
+    name = proxy.host if ssl_context else None
+    try:
+        await asyncio.get_running_loop().create_connection(
+            lambda: socket_, proxy.host, proxy.port, ssl=ssl_context, server_hostname=name
+        )
+        if proxy.is_socks:
+            await socket_.through_socks(socks5(host, port, proxy.username, proxy.password))
+        else:
+            await socket_.through_proxy(f"{bracketed(host)}:{port}", proxy_headers(target.proxy))
+    except Closed as error:
+        raise ConnectionError(f"proxy {redacted(target.proxy)}: {error}") from None
+    except (OSError, SocksRefused, ws.WebSocketError) as error:
+        raise of_proxy(target.proxy, error) from None
 
 
 class WebSocket(asyncio.Protocol):
@@ -182,7 +199,20 @@ class WebSocket(asyncio.Protocol):
         self._write("\r\n".join([*lines, "", ""]).encode())
         head = await self._answer()
         if head.status != 200:
-            raise ProxyRefused(f"{head.status} {head.reason}")
+            raise ProxyRefused(f"it refuses the connection: {head.status} {head.reason}")
+
+    async def through_socks(self, steps: Steps) -> None:
+        """Asks a SOCKS5 proxy for a tunnel, in steps of `buildclient.base.socks`. Raises what they do, and Closed."""
+        try:
+            data, size = next(steps)
+            while True:
+                self._write(data)
+                while len(self._head) < size:
+                    await self._more()
+                answer, self._head = self._head[:size], self._head[size:]
+                data, size = steps.send(answer)
+        except StopIteration:
+            return
 
     async def secure(self, ssl_context: SSLContext, name: str) -> None:
         """Starts TLS on the connection."""

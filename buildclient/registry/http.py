@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from buildclient.base.errors import BuildFailed
 from buildclient.base.jsontext import read_json
-from buildclient.base.proxy import pool, proxy_for
+from buildclient.base.proxy import pool, proxy_for, redacted
 from buildclient.base.threads import in_thread
 
 if TYPE_CHECKING:
@@ -87,8 +87,10 @@ class RegistryHttp:
             return answer
         except urllib3.exceptions.HTTPError as error:
             host = url.split("/")[2]
+            proxy = proxy_for(url, "", self._environ)
+            through = f" through proxy {redacted(proxy)}" if proxy and redacted(proxy) not in str(error) else ""
             _LOG.debug("%s %s failed after %.0f ms: %s", method, url, 1000 * (time.monotonic() - began), _words(error))
-            raise BuildFailed(f"registry {host} cannot be reached ({what}): {_words(error)}") from None
+            raise BuildFailed(f"registry {host} cannot be reached{through} ({what}): {_words(error)}") from None
 
     def _manager(self, url: str) -> urllib3.PoolManager:
         import urllib3
@@ -104,7 +106,10 @@ class RegistryHttp:
             if unchecked:
                 urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
                 settings.update(cert_reqs="CERT_NONE", assert_hostname=False)
-            self._managers[proxy, unchecked] = pool(proxy, **settings)
+            try:
+                self._managers[proxy, unchecked] = pool(proxy, **settings)
+            except ValueError as error:
+                raise BuildFailed(f"registry {rest.partition('/')[0]}: {error}") from None
         return self._managers[proxy, unchecked]
 
 

@@ -84,7 +84,10 @@ def _post(realm: str, service: str, scopes: Sequence[str], username: str, secret
 
 def _get(realm: str, service: str, scopes: Sequence[str], username: str, secret: str) -> Token:
     fields = [*((("service", service),) if service else ()), *(("scope", scope) for scope in scopes)]
-    parts = urlsplit(realm)
+    try:
+        parts = urlsplit(realm)
+    except ValueError as error:
+        raise TokenRefused(f"failed to fetch a token from {realm}: {error}") from None
     url = urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, urlencode(fields)))), fragment=""))
     headers = {"Authorization": basic_login(username, secret)} if secret else {}
     return _ask("GET", url, {"headers": headers}, realm)
@@ -109,7 +112,7 @@ def _ask(method: str, url: str, options: dict[str, Any], realm: str = "") -> Tok
         )
         with pool(proxy_for(url, "", os.environ)) as manager:
             answer = manager.request(method, url, timeout=_TIMEOUT, retries=retries, **options)
-    except urllib3.exceptions.HTTPError as error:
+    except (urllib3.exceptions.HTTPError, ValueError) as error:
         raise TokenRefused(f"failed to fetch a token from {realm}: {error}") from None
     _LOG.debug("%s %s: %d in %.0f ms", method, redacted(realm), answer.status, 1000 * (time.monotonic() - began))
     if answer.status != 200:

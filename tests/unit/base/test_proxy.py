@@ -27,6 +27,8 @@ from buildclient.kube.pods import KubernetesPods
         ("https://k.example:6443", "", {"HTTPS_PROXY": "http://p", "NO_PROXY": "k.example:443"}, "http://p"),
         ("https://10.1.2.3:6443", "", {"HTTPS_PROXY": "http://p", "NO_PROXY": "10.0.0.0/8"}, ""),
         ("https://127.0.0.1:6443", "", {"HTTPS_PROXY": "http://p"}, ""),
+        ("https://k.example:6443", "", {"HTTPS_PROXY": "socks5://p:1080"}, "socks5://p:1080"),
+        ("https://k.example:6443", "", {"ALL_PROXY": "socks5://p:1080", "all_proxy": "http://p"}, ""),
     ],
 )
 def test_the_proxy_is_the_one_kubectl_takes(
@@ -52,7 +54,7 @@ def test_a_proxy_is_told_its_password_and_nobody_else(proxy: str, pair: bytes, t
 
 
 async def test_pods_are_asked_for_through_a_proxy_with_a_password() -> None:
-    """The same as for the exec; a kind of proxy that cannot be used is named without it."""
+    """The same as for the exec."""
     heads: list[bytes] = []
 
     async def proxying(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -66,7 +68,3 @@ async def test_pods_are_asked_for_through_a_proxy_with_a_password() -> None:
         with pytest.raises(UnreachableError):
             await KubernetesPods(KubeApi(access, {})).list("space", {"app": "x"})
     assert b"Proxy-Authorization: Basic " + base64.b64encode(b"me:p@ss") in heads[0]
-    access = Access("http://k.example:1", "test", proxy_url="socks5://me:secret@p:1")
-    with pytest.raises(UnreachableError, match="proxy socks5://p:1 cannot be used") as caught:
-        await KubernetesPods(KubeApi(access, {})).list("space", {"app": "x"})
-    assert "secret" not in str(caught.value)

@@ -196,7 +196,7 @@ async def test_no_password_of_a_proxy_is_logged(capsys: pytest.CaptureFixture[st
         try:
             with pytest.raises(UnreachableError):
                 await KubernetesPods(KubeApi(access, {})).list("space", {})
-            with pytest.raises(UnreachableError, match=r"proxy http://.* refuses the connection: 501"):
+            with pytest.raises(UnreachableError, match=r"proxy http://.*: it refuses the connection: 501"):
                 await ExecEndpoint(KubeApi(access, {}), "space", "builder-0", "buildkitd").connect(0)
         finally:
             debug.disable()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +18,20 @@ from buildclient.registry.client import OciRegistry
 from buildclient.registry.credentials import Credentials
 from buildclient.registry.http import plain_http
 from buildclient.registry.publish import publish_index
-from tests.registries import PASSWORD, USER, Asked, TokenServer, basic, htpasswd, image, registry, web_server
+from buildclient.registry.token import fetch_token
+from tests.proxies import IN_URL, LOGIN, Proxy, in_thread
+from tests.registries import (
+    PASSWORD,
+    USER,
+    Asked,
+    TokenServer,
+    basic,
+    certificate_files,
+    htpasswd,
+    image,
+    registry,
+    web_server,
+)
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 EMPTY_INDEX = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}, indent=3).encode()
@@ -317,3 +331,47 @@ async def test_a_registry_beyond_a_proxy_is_reached_with_the_proxys_password() -
     # Plain HTTP is tried where TLS fails, and through the same proxy.
     assert seen[-1].path == "http://registry.test:5000/v2/a/manifests/1"
     assert seen[-1].proxy_authorization == basic("me", "p@ss")
+
+
+@pytest.mark.parametrize("kind", ["http", "https", "socks5"])
+async def test_registries_and_token_servers_are_reached_through_every_kind_of_proxy(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with docker buildx; a login that the proxy refuses is one line that names it without the password."""
+    for name in ("proxy", "registry"):
+        (tmp_path / name).mkdir()
+    files = certificate_files(tmp_path / "proxy", "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*files)
+    tokens = TokenServer(tmp_path)
+    proxy = Proxy(kind, LOGIN, {"registry.test": "127.0.0.1", "token.test": "127.0.0.1"})
+    with (
+        tokens.serving(),
+        in_thread(proxy, context if kind == "https" else None) as at,
+        registry(tmp_path / "registry", tls="registry.test") as host,
+    ):
+        own = (tmp_path / "registry" / "tls.crt").read_bytes()
+        (tmp_path / "trusted").write_bytes(own + files[0].read_bytes())
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "trusted"))
+        name = f"registry.test:{host.rpartition(':')[2]}"
+        environ = {"HTTPS_PROXY": f"{kind}://{IN_URL}@127.0.0.1:{at}"}
+        client = OciRegistry(Fixed(), environ=environ)
+        digest = await client.put_manifest(f"{name}/a:1", OCI_INDEX, EMPTY_INDEX)
+        assert (await client.get_manifest(f"{name}/a", digest))[1] == EMPTY_INDEX
+        assert proxy.asked == [("registry.test", int(name.rpartition(":")[2]))]
+
+        wrong = {"HTTPS_PROXY": f"{kind}://me:wr0ng@127.0.0.1:{at}"}
+        with pytest.raises(ClientError) as caught:
+            await OciRegistry(Fixed(), environ=wrong).get_manifest(f"{name}/a", digest)
+        assert f"proxy {kind}://127.0.0.1:{at}" in str(caught.value)
+        assert ("407" if kind.startswith("http") else "does not accept the user and password") in str(caught.value)
+        assert "wr0ng" not in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+        if kind == "socks5":
+            monkeypatch.setenv("HTTP_PROXY", environ["HTTPS_PROXY"])
+            monkeypatch.delenv("NO_PROXY", raising=False)
+            monkeypatch.delenv("no_proxy", raising=False)
+            realm = tokens.realm.replace("127.0.0.1", "token.test")
+            assert fetch_token(realm, "registry.test", ("repository:a:pull",), Credentials(USER, PASSWORD)).value
+            assert proxy.asked[-1] == ("token.test", int(realm.split(":")[2].partition("/")[0]))
