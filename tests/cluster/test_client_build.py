@@ -172,7 +172,7 @@ def test_the_output_is_found_in_the_cluster(builder: HandMadeBuilder) -> None:
     assert builder.run("build", "--from-cluster", name, context, BUILDCLIENT_BUILDER="").status == 0
     assert builder.run("build", context, BUILDCLIENT_BUILDER="", BUILDX_BUILDER=name).status == 0
     done = builder.run("build", "--from-cluster", f"{builder.namespace}/other", context)
-    assert done.status == 125
+    assert done.status == 2
     assert "cannot read ConfigMap" in done.last
 
 
@@ -210,7 +210,7 @@ def test_a_job_needs_few_rights_and_is_told_which_is_missing(builder: HandMadeBu
     if not missing:
         assert done.status == 0, done.err
         return
-    assert done.status == 125
+    assert done.status == 2
     assert "forbidden (RBAC)" in done.last
     assert f'resource "{missing}"' in done.last
     assert "Traceback" not in done.err
@@ -252,7 +252,7 @@ def test_credentials_the_cluster_refuses_are_said(builder: HandMadeBuilder) -> N
     path = builder.folder / "stale.yaml"
     path.write_text(yaml.safe_dump(config))
     done = builder.run("build", builder.context("stale", "FROM scratch\nCOPY . /\n"), KUBECONFIG=str(path))
-    assert done.status == 125
+    assert done.status == 2
     assert "log in again" in done.last
 
 
