@@ -9,7 +9,7 @@ __all__ = ["CsvError", "csv_fields", "csv_line"]
 
 
 class CsvError(ValueError):
-    """A line that is no CSV; the text is encoding/csv's own."""
+    """A line that is not CSV; the text is encoding/csv's own."""
 
 
 def csv_fields(line: str) -> list[str]:

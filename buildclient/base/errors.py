@@ -65,7 +65,7 @@ class InvalidBuild(UsageError):
 
 
 class UnreachableError(ClientError):
-    """No way to a builder: no output, no cluster, no ready pod, no connection.
+    """The builder was not reached: no output, no cluster, no ready pod, no connection.
 
     The message names context, namespace, pod and container as far as they are known.
     """
@@ -74,7 +74,7 @@ class UnreachableError(ClientError):
 
 
 class ConfigurationError(UnreachableError):
-    """No way to a builder that another try would find: a context, a builder or a right that is not there."""
+    """A builder that no retry would reach: a missing context, builder or right."""
 
     exit_status = 2
 

@@ -12,7 +12,7 @@ import os
 __all__ = ["DIRECTORY", "Folders"]
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-"""Flags that open a folder that is no link."""
+"""Flags that open a folder that is not a link."""
 _MAX_HANDLES = 64
 """Handles kept open on the way down; trees may be deeper than a process may have handles."""
 

@@ -12,14 +12,14 @@ _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _SHORT = {'"': '\\"', "\\": "\\\\"}
 _SHORT |= {sign: f"\\{name}" for sign, name in zip("\a\b\f\n\r\t\v", "abfnrtv", strict=True)}
 _RAW = 0xDC00
-"""What Python adds to a byte that is no UTF-8 (`surrogateescape`)."""
+"""What Python adds to a byte that is not UTF-8 (`surrogateescape`)."""
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Also what turns the direction of writing, and what no encoding has."""
 _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 
 
 def parse_bool(text: str, default: bool = False) -> bool:
-    """Go's ParseBool; `default` for what is no boolean."""
+    """Go's ParseBool; `default` for a text that is not a boolean."""
     return True if text in _TRUE else False if text in _FALSE else default
 
 
@@ -29,7 +29,7 @@ def is_bool(text: str) -> bool:
 
 
 def go_quoted(text: str) -> str:
-    """A text as Go's `%q` writes it; bytes that are no UTF-8 come in as surrogate escapes."""
+    """A text as Go's `%q` writes it; bytes that are not UTF-8 come in as surrogate escapes."""
     return '"' + "".join(_SHORT.get(sign) or _visible(sign) for sign in text) + '"'
 
 

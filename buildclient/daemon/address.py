@@ -1,16 +1,21 @@
-"""Daemons outside of Kubernetes: a Unix socket, or a TCP address with or without TLS."""
+"""Daemons outside Kubernetes: at a Unix socket, or at a TCP address with or without TLS."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import time
 from collections.abc import Mapping
 
-from buildclient.base.errors import UnreachableError, UsageError
+from buildclient.base.errors import UnreachableError, UsageError, map_exceptions
+from buildclient.base.oserrors import reason
 
 __all__ = ["AddressEndpoint", "StreamConnection"]
 
+_LOG = logging.getLogger("buildclient.daemon")
 _CHUNK = 256 << 10
+"""Bytes read at once."""
 
 
 class StreamConnection:
@@ -39,7 +44,7 @@ class StreamConnection:
             raise UnreachableError(f"lost the connection to {self._where}: {error}") from None
 
     async def close_write(self) -> None:
-        """Says that no more will be written, where the transport can."""
+        """Half-closes the connection, where the transport can."""
         if self._writer.can_write_eof():
             with contextlib.suppress(OSError):
                 self._writer.write_eof()
@@ -63,11 +68,15 @@ class AddressEndpoint:
     async def connect(self, deadline: float) -> StreamConnection:
         """A new connection. Raises UnreachableError at the deadline or when it is refused."""
         timeout = max(0.1, deadline - asyncio.get_running_loop().time())
-        try:
+        what, began = f"cannot reach BuildKit at {self._address}", time.monotonic()
+        _LOG.debug("connect to %s%s", self._address, " with TLS" if self._tls else "")
+        faults = (
+            (TimeoutError, lambda _: UnreachableError(f"{what}: no answer within {timeout:.0f} s")),
+            (OSError, lambda error: UnreachableError(f"{what}: {reason(error)}")),
+        )
+        with map_exceptions(faults):
             reader, writer = await asyncio.wait_for(self._open(), timeout)
-        except (TimeoutError, OSError) as error:
-            reason = str(error) or f"no answer within {timeout:.0f} s"
-            raise UnreachableError(f"cannot reach BuildKit at {self._address}: {reason}") from None
+        _LOG.debug("connected to %s in %.0f ms", self._address, 1000 * (time.monotonic() - began))
         return StreamConnection(reader, writer, self._address)
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -81,11 +90,11 @@ class AddressEndpoint:
             return await asyncio.open_connection(host.strip("[]"), int(port), limit=2 * _CHUNK)
         import ssl
 
-        context = ssl.create_default_context(cafile=self._tls.get("ca"))
-        context.set_alpn_protocols(["h2"])
+        ssl_context = ssl.create_default_context(cafile=self._tls.get("ca"))
+        ssl_context.set_alpn_protocols(["h2"])
         if self._tls.get("cert"):
-            context.load_cert_chain(self._tls["cert"], self._tls.get("key"))
+            ssl_context.load_cert_chain(self._tls["cert"], self._tls.get("key"))
         name = self._tls.get("servername") or host.strip("[]")
         return await asyncio.open_connection(
-            host.strip("[]"), int(port), limit=2 * _CHUNK, ssl=context, server_hostname=name
+            host.strip("[]"), int(port), limit=2 * _CHUNK, ssl=ssl_context, server_hostname=name
         )

@@ -41,7 +41,7 @@ def metadata_mode(value: str) -> str:
 def provenance_entries(found: Mapping[str, Provenance], mode: str) -> dict[str, str]:
     """Entries of an exporter's response; `found` is by platform, under an empty name for a result that names none.
 
-    Raises BuildFailed for what is no provenance.
+    Raises BuildFailed for data that is not a provenance.
     """
     return {
         f"{_KEY}/{platform}" if platform else _KEY: _encoded(provenance, mode) for platform, provenance in found.items()

@@ -13,7 +13,7 @@ __all__ = ["solve_message"]
 def solve_message(request: SolveRequest, session: str) -> pb.SolveRequest:
     """The message for `Control.Solve`; `session` is the id of the session that serves it.
 
-    Users' texts go as they are, also those that are no UTF-8 (surrogate escapes): what to make of them is the
+    Users' texts go as they are, also those that are not UTF-8 (surrogate escapes): what to make of them is the
     daemon's decision.
     """
     first = request.exporters[0] if request.exporters else None

@@ -66,12 +66,12 @@ def choose_access(config: Kubeconfig, recorded: Cluster, kube_context: str, insi
     )
 
 
-def cluster_at(config: Kubeconfig, context: str) -> Cluster:
-    """What a context says of its cluster; empty where it leads nowhere."""
+def cluster_at(config: Kubeconfig, kube_context: str) -> Cluster:
+    """The cluster of a context; empty for one without a usable cluster."""
     try:
-        return cluster_of(config.access(context))
+        return cluster_of(config.access(kube_context))
     except UnreachableError:
-        return Cluster(context, config.server(context))
+        return Cluster(kube_context, config.server(kube_context))
 
 
 def _same(one: Cluster, other: Cluster) -> bool:

@@ -56,7 +56,7 @@ class KubeApi:
     @property
     def where(self) -> str:
         """The cluster, for messages."""
-        return f'context "{self.access.context}"' if self.access.context else self.access.server
+        return f'context "{self.access.context}"' if self.access.context else redacted(self.access.server)
 
     def target(self, path: str, query: Mapping[str, str] | Sequence[tuple[str, str]]) -> str:
         """The path and query of a request: below the server's own path, while its query is dropped as by client-go."""

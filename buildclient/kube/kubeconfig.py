@@ -93,22 +93,22 @@ class Kubeconfig(NamedTuple):
         """The name of the current context; empty if there is none."""
         return self.entries.current
 
-    def server(self, context: str) -> str:
+    def server(self, kube_context: str) -> str:
         """The API server of a context; empty if it leads nowhere."""
-        return self.entries.server(context)
+        return self.entries.server(kube_context)
 
-    def access(self, context: str) -> Access:
+    def access(self, kube_context: str) -> Access:
         """The access that a context describes. Raises ConfigurationError that names the field at fault."""
-        if context not in self.contexts:
+        if kube_context not in self.contexts:
             known = ", ".join(self.contexts) or "none"
-            raise ConfigurationError(f'kubeconfig: there is no context "{context}" (known: {known})')
-        entry = self.contexts[context]
-        where = f'context "{context}"'
+            raise ConfigurationError(f'kubeconfig: there is no context "{kube_context}" (known: {known})')
+        entry = self.contexts[kube_context]
+        where = f'context "{kube_context}"'
         cluster = _referred(self.entries.clusters, entry, "cluster", where)
         user = _referred(self.entries.users, entry, "user", where) if entry.get("user") else {}
         server = str(cluster.get("server") or "")
         if not server.startswith(("https://", "http://")):
-            raise ConfigurationError(f'kubeconfig: {where} has no usable server: "{server}"')
+            raise ConfigurationError(f'kubeconfig: {where} has an unusable server: "{server}"')
         if user.get("auth-provider"):
             raise ConfigurationError(
                 f"kubeconfig: {where} uses auth-provider, which Kubernetes has removed",
@@ -116,7 +116,7 @@ class Kubeconfig(NamedTuple):
             )
         return Access(
             server=server.rstrip("/"),
-            context=context,
+            context=kube_context,
             ca=_material(cluster, "certificate-authority", where),
             insecure=bool(cluster.get("insecure-skip-tls-verify")),
             tls_server_name=str(cluster.get("tls-server-name") or ""),
@@ -244,7 +244,7 @@ def _impersonation(user: Mapping[str, Any], where: str) -> tuple[tuple[str, str]
     headers += [("Impersonate-Group", str(group)) for group in _list(user.get("as-groups"), "as-groups", where)]
     extra = user.get("as-user-extra") or {}
     if not isinstance(extra, dict):
-        raise ConfigurationError(f"kubeconfig: {where}: as-user-extra is no mapping")
+        raise ConfigurationError(f"kubeconfig: {where}: as-user-extra is not a mapping")
     for key, values in extra.items():
         name = f"Impersonate-Extra-{quote(str(key), safe=_HEADER_SIGNS)}"
         headers += [(name, str(value)) for value in _list(values, "as-user-extra", where)]
@@ -275,7 +275,7 @@ def _plugin(raw: Any, cluster: Mapping[str, Any], where: str) -> ExecPlugin | No
 def _list(value: Any, field: str, where: str) -> Sequence[Any]:
     """A list; empty where tools write null. Raises ConfigurationError."""
     if value and not isinstance(value, list):
-        raise ConfigurationError(f"kubeconfig: {where}: {field} is no list")
+        raise ConfigurationError(f"kubeconfig: {where}: {field} is not a list")
     return value or ()
 
 

@@ -63,7 +63,7 @@ def descriptor_of(response: Mapping[str, str]) -> dict[str, Any]:
 
 
 def merge_indexes(indexes: Sequence[bytes], annotations: Mapping[str, str] | None = None) -> tuple[str, bytes]:
-    """Media type and bytes of one index over the manifests of several. Raises BuildFailed for what is no index."""
+    """Media type and bytes of one index over the manifests of several. Raises BuildFailed if one is not an index."""
     sources = [Source({"mediaType": str(_object(data).get("mediaType") or OCI_INDEX)}, data) for data in indexes]
     return merge_sources(sources, annotations)
 
@@ -73,7 +73,7 @@ def merge_sources(sources: Sequence[Source], annotations: Mapping[str, str] | No
 
     A plain image's descriptor must carry its platform. `annotations` are exporter attributes such as
     `annotation-index.key` and `annotation-manifest-descriptor[linux/arm64].key`; others among them are left out.
-    Raises BuildFailed for bytes that are no index.
+    Raises BuildFailed for bytes that are not an index.
     """
     found: dict[str, dict[str, Any]] = {}
     for source in sources:
@@ -82,7 +82,7 @@ def merge_sources(sources: Sequence[Source], annotations: Mapping[str, str] | No
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise BuildFailed("a node pushed an index without a list of manifests")
         if not all(isinstance(entry.get(key), dict | None) for entry in entries for key in ("platform", "annotations")):
-            raise BuildFailed("a node pushed an index with a platform or annotations that are no JSON object")
+            raise BuildFailed("a node pushed an index with a platform or annotations that are not a JSON object")
         for entry in entries:
             _add(found, entry)
     descriptors = list(found.values())
@@ -163,5 +163,5 @@ def _object(data: bytes) -> dict[str, Any]:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise BuildFailed("a node pushed a manifest that is no JSON object")
+        raise BuildFailed("a node pushed a manifest that is not a JSON object")
     return value

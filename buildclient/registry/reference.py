@@ -29,7 +29,7 @@ _MAX_NAME = 255
 
 
 class InvalidReference(ValueError):
-    """A text that is no image reference; the message is distribution/reference's own."""
+    """A text that is not an image reference; the message is distribution/reference's own."""
 
 
 class ImageTag(str):

@@ -112,7 +112,7 @@ def test_json_is_read_as_yaml(tmp_path: Path) -> None:
         ("- a\n", "not a kubeconfig"),
         ("a: [\n", "not YAML at line"),
         (yaml.safe_dump(config({"auth-provider": {"name": "oidc"}})), "auth-provider"),
-        (yaml.safe_dump(config({}, {"server": ""})), "no usable server"),
+        (yaml.safe_dump(config({}, {"server": ""})), "unusable server"),
         (yaml.safe_dump(config({"exec": {"apiVersion": "v1"}})), "exec has no command"),
         (yaml.safe_dump({**config(), "clusters": []}), 'cluster "c", which does not exist'),
         (yaml.safe_dump(config({}, {"certificate-authority-data": "%"})), "is not base64"),
