@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -35,6 +36,7 @@ from buildclient.session.call import Service
 
 __all__ = ["PUSH_RETRY_DELAYS", "Tools", "build"]
 
+_LOG = logging.getLogger("buildclient.build")
 PUSH_RETRY_DELAYS = (0.2, 1.0)
 """Seconds before each retry of a push that another node's push of the same layer may have spoilt."""
 CONTEXT_GRACE = 1.0
@@ -196,6 +198,7 @@ class _Build(NamedTuple):
             except BuildFailed as error:
                 if not delays or not push_raced(str(error)):
                     raise
+                _LOG.debug("solve %s: push again in %.1f s: %s", asked.ref, delays[0], error)
             # All is built by now; just the push is done again.
             await asyncio.sleep(delays.pop(0))
             asked = asked._replace(ref=secrets.token_hex(13))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from buildclient.nodes.interfaces import Node
 from buildclient.nodes.plan import Candidate, Share, needs_reports, plan
 
 __all__ = ["Placed", "place"]
+
+_LOG = logging.getLogger("buildclient.nodes")
 
 
 class Placed(NamedTuple):
@@ -39,10 +42,14 @@ async def place(
     candidates = [Candidate(node.node.name, node.node.platforms) for node in nodes]
     if needs_reports(candidates, platforms):
         # Some platform has to be emulated, or is native without being declared: the daemons know.
+        _LOG.debug("ask every node for its platforms: not all that are wanted are declared")
         await gather_all(reach(number) for number in range(len(nodes)))
         reports = await gather_all(_reported(opened[number], deadline) for number in range(len(nodes)))
         candidates = [one._replace(reported=report) for one, report in zip(candidates, reports, strict=True)]
     shares = plan(candidates, platforms)
+    for share in shares:
+        named = ", ".join(str(platform) for platform in share.platforms) or "its own platform"
+        _LOG.debug("%s builds %s", nodes[share.node].node.name, named)
     await gather_all(reach(share.node) for share in shares if share.node not in opened)
     return [Placed(share, nodes[share.node], opened[share.node]) for share in shares]
 

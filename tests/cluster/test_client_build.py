@@ -228,6 +228,7 @@ def test_the_log_tells_the_story_of_a_build_without_its_secrets(builder: HandMad
     for part in (
         "kube: kubeconfig ",
         "kube: context ",
+        "nodes: builder-amd64 builds linux/amd64",
         "/pods: 200 in ",
         "highest sticky score",
         "kube: exec upgraded to v5.channel.k8s.io in ",

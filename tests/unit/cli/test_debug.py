@@ -25,7 +25,7 @@ from buildclient.registry.client import OciRegistry
 from buildclient.registry.docker_config import DockerConfig
 from tests.registries import PASSWORD, USER, Asked, TokenServer, registry, web_server
 
-LINE = re.compile(r"\d\d:\d\d:\d\d\.\d{3} (cli|daemon|discovery|kube|nodes|registry|session): \S.*")
+LINE = re.compile(r"\d\d:\d\d:\d\d\.\d{3} (build|cli|daemon|discovery|kube|nodes|registry|session): \S.*")
 POD = {
     "metadata": {"name": "builder-0", "namespace": "space"},
     "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
