@@ -176,8 +176,9 @@ async def test_one_node_pushes_its_tags_itself() -> None:
 RACED = "failed to solve: failed to push r/app: errors:\nunknown: blob unknown to registry - sha256:b"
 
 
-async def test_a_push_that_another_nodes_push_spoilt_is_done_again() -> None:
+async def test_a_push_that_another_nodes_push_spoilt_is_done_again(caplog: pytest.LogCaptureFixture) -> None:
     """Two nodes push one layer at once; the one that the registry refused for it pushes again, as a new solve."""
+    caplog.set_level("DEBUG", "buildclient")
     world = World(a=(AMD,), b=(ARM,))
     done = {"containerimage.digest": "sha256:b"}
     world.answers["b"] = [BuildFailed(RACED), done]
@@ -185,6 +186,7 @@ async def test_a_push_that_another_nodes_push_spoilt_is_done_again() -> None:
     assert result.digest == "sha256:merged"
     assert "merge sha256:a sha256:b" in world.log
     assert len({solve.ref for solve in world.solves.values()}) == 2
+    assert "blob unknown to registry" in caplog.text
 
 
 @pytest.mark.parametrize(
