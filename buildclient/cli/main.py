@@ -13,13 +13,7 @@ gc.disable()
 import errno  # noqa: E402
 import importlib  # noqa: E402
 import os  # noqa: E402
-import signal  # noqa: E402
 import sys  # noqa: E402
-
-if os.path.basename(sys.argv[0]) == "buildclient":
-    # As a program, not as a module of another: interrupted while it still loads, it goes without a traceback.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
 from collections.abc import Sequence  # noqa: E402
 
 import click  # noqa: E402

@@ -47,6 +47,7 @@ def run(work: Coroutine[Any, Any, _T], cancelled: Cancelled | None = None) -> _T
 
     # nohup's answer to a terminal that goes away stays as it is.
     caught = [one for one in _SIGNALS if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
+    before = {number: signal.getsignal(number) for number in caught}
     for number in caught:
         loop.add_signal_handler(number, stop)
     try:
@@ -57,6 +58,8 @@ def run(work: Coroutine[Any, Any, _T], cancelled: Cancelled | None = None) -> _T
         _end(loop)
         for number in caught:
             loop.remove_signal_handler(number)
+            # asyncio leaves Python's own for SIGINT, which raises wherever the program is by then.
+            signal.signal(number, before[number])
         loop.close()
 
 

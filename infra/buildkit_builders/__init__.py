@@ -1,6 +1,12 @@
 """BuildKit builders on Kubernetes as Pulumi components. Pulumi is imported when a component is first asked for."""
 
-from __future__ import annotations
+import os
+import signal
+import sys
+
+# Of a program, before anything else is loaded: interrupted meanwhile, it goes without a traceback.
+if sys.argv and os.path.basename(sys.argv[0]) == "builders":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from typing import TYPE_CHECKING, Any
 

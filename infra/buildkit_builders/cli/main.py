@@ -42,11 +42,17 @@ def main() -> None:
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    # what CI runners and init systems send, and a terminal that goes away: Pulumi has a lock to give back
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
-        signal.signal(signal.SIGHUP, signal.default_int_handler)
-    sys.exit(_status(arguments))
+    try:
+        # what CI runners and init systems send, and a terminal that goes away: Pulumi has a lock to give back
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+                signal.signal(number, signal.default_int_handler)
+        status = _status(arguments)
+        # there is nothing to give back while the interpreter is taken apart
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
 
 
 def _status(arguments: Sequence[str]) -> int:

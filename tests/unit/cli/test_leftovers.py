@@ -1,4 +1,4 @@
-"""What a command leaves behind that is killed: nothing, whatever the moment, for no handler runs then."""
+"""What a command leaves behind that is killed or interrupted: no file and no traceback, whatever the moment."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.registries import certificate_files
 
@@ -98,3 +100,51 @@ def _listens(process: int) -> bool:
             held.add(os.readlink(handle.path).removeprefix("socket:[").removesuffix("]"))
     table = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
     return any(row[3] == "00010000" and row[6] in held for row in table)
+
+
+INTERRUPTED_AT_A_MODULE = """
+import os, sys
+sys.argv[0] = {program!r}
+import signal
+left, loads = {number}, False
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        global left, loads
+        left -= loads
+        loads = loads or name == {package!r}
+        if left == 0:
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+from {module} import run
+run()
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "module", "arguments"),
+    [
+        ("buildclient", "buildclient.cli.main", ("ls", "--builder-file", "builder.json")),
+        ("builders", "buildkit_builders.cli.main", ("preview", "--stack", "nosuch")),
+    ],
+    ids=["buildclient", "builders"],
+)
+def test_an_interrupt_while_it_loads_is_no_traceback(
+    tmp_path: Path, program: str, module: str, arguments: tuple[str, ...]
+) -> None:
+    """At the import of one module or another, from the first that its own one asks for."""
+    package = module.partition(".")[0]
+    (tmp_path / "builder.json").write_text(output(address="unix:///nowhere/socket"))
+    environment = environ(tmp_path)
+    for number in (1, 4, 10, 30, 60, 90, 150, 400, 700):
+        script = INTERRUPTED_AT_A_MODULE.format(program=program, module=module, package=package, number=number)
+        done = subprocess.run(
+            [sys.executable, "-c", script, *arguments],
+            env=environment,
+            cwd=tmp_path,
+            timeout=60,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, f"at module {number}"
+        assert done.returncode in (-signal.SIGINT, 130, 0, 1, 2), done.stderr
