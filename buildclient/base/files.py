@@ -8,7 +8,7 @@ import secrets
 import stat as st
 from collections.abc import Iterator
 
-__all__ = ["Place", "about", "replaceable"]
+__all__ = ["Place", "about", "give_name", "nameless", "replace_whole", "replaceable"]
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -35,6 +35,85 @@ def replaceable(path: str) -> bool:
         return True
 
 
+def nameless(folder: int | str, mode: int = 0o666) -> int:
+    """A handle of a new file that no folder shows, so that nothing is left of it, whatever ends the process.
+
+    Raises OSError; where the file system has no such files as well.
+    """
+    if isinstance(folder, str):
+        return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, mode)
+    return os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, mode, dir_fd=folder)
+
+
+def give_name(handle: int, folder: int, name: str) -> None:
+    """Puts a file of `nameless` in its place, where something else may be. Raises OSError."""
+    try:
+        _link(handle, folder, name)
+    except FileExistsError:
+        beside = f".buildclient-{secrets.token_hex(8)}"
+        _link(handle, folder, beside)
+        _rename(beside, folder, name)
+
+
+def _link(handle: int, folder: int, name: str) -> None:
+    try:
+        # With a folder's handle it is linkat, which goes to where the link of /proc leads.
+        os.link(f"/proc/self/fd/{handle}", name, src_dir_fd=folder, dst_dir_fd=folder)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system that makes such files and names none: what was built is not lost for that.
+        _copy(handle, folder, name)
+
+
+def _copy(handle: int, folder: int, name: str) -> None:
+    at = 0
+    with open(os.open(name, _CREATE, st.S_IMODE(os.fstat(handle).st_mode), dir_fd=folder), "wb") as file:
+        try:
+            while piece := os.pread(handle, 1 << 20, at):
+                file.write(piece)
+                at += len(piece)
+            file.flush()
+        except OSError:
+            _unlink(name, folder)
+            raise
+
+
+def replace_whole(folder: int, name: str, data: bytes, mode: int = 0o666) -> None:
+    """Writes a small file in a folder, in the place of what is there. Raises OSError."""
+    try:
+        handle = nameless(folder, mode)
+    except OSError:
+        # In a folder that others may write into, a name that can be guessed could be a link of theirs.
+        beside = f".buildclient-{secrets.token_hex(8)}"
+        handle = os.open(beside, _CREATE, mode, dir_fd=folder)
+    else:
+        beside = ""
+    with contextlib.ExitStack() as stack:
+        if beside:
+            stack.callback(_unlink, beside, folder)
+        with open(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            if not beside:
+                give_name(handle, folder, name)
+        if beside:
+            _rename(beside, folder, name)
+
+
+def _rename(beside: str, folder: int, name: str) -> None:
+    try:
+        os.replace(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError:
+        _unlink(beside, folder)
+        raise
+
+
+def _unlink(name: str, folder: int) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(name, dir_fd=folder)
+
+
 class Place:
     """Where a small file is to be written once its text is known.
 
@@ -57,17 +136,7 @@ class Place:
             with open(self._path, "w", encoding="utf-8") as file:
                 file.write(text)
             return
-        # In a folder that others may write into, a name that can be guessed could be a link of theirs.
-        beside = f".buildclient-{secrets.token_hex(8)}"
-        handle = os.open(beside, _CREATE, 0o666, dir_fd=self._folder)
-        try:
-            with open(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(beside, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(beside, dir_fd=self._folder)
-            raise
+        replace_whole(self._folder, self._name, text.encode())
 
     def close(self) -> None:
         """Lets go of the folder; may be called twice."""

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from buildclient.base.errors import ConfigurationError, UnreachableError
+from buildclient.base.files import replace_whole
 from buildclient.base.jsontext import read_json
 
 __all__ = ["ProjectFolder"]
@@ -161,16 +162,15 @@ class ProjectFolder:
                     answer = read_json(source.read())
                 _LOG.debug("pulumi %s: kept answer of %.0f s ago", " ".join(arguments), time.time() - made)
                 return answer
-        import tempfile
-
         answer = self._run(arguments)
         # A cache that cannot be written is no reason to fail.
         with contextlib.suppress(OSError):
             os.makedirs(os.path.dirname(kept), mode=0o700, exist_ok=True)
-            handle, beside = tempfile.mkstemp(dir=os.path.dirname(kept))
-            with os.fdopen(handle, "w", encoding="utf-8") as target:
-                json.dump(answer, target)
-            os.replace(beside, kept)
+            handle = os.open(os.path.dirname(kept), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                replace_whole(handle, os.path.basename(kept), json.dumps(answer).encode(), 0o600)
+            finally:
+                os.close(handle)
         return answer
 
     def _kept(self, key: tuple[str, ...]) -> str:

@@ -11,9 +11,9 @@ import fcntl
 import json
 import os
 import secrets
-import tempfile
 from typing import Any
 
+from buildclient.base.files import replace_whole
 from buildclient.base.jsontext import read_json
 
 __all__ = ["TokenSeeds"]
@@ -63,7 +63,8 @@ def _read(path: str) -> dict[str, Any]:
 
 
 def _write(path: str, table: dict[str, Any]) -> None:
-    handle, beside = tempfile.mkstemp(prefix=_FILE, dir=os.path.dirname(path))
-    with os.fdopen(handle, "w") as target:
-        json.dump(table, target)
-    os.replace(beside, path)
+    handle = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        replace_whole(handle, os.path.basename(path), json.dumps(table).encode(), 0o600)
+    finally:
+        os.close(handle)

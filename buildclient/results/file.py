@@ -6,7 +6,6 @@ import os
 import threading
 
 from buildclient.base.errors import BuildFailed, Cancelled
-from buildclient.base.files import about
 from buildclient.results.spool import Spool
 
 __all__ = ["FileExport"]
@@ -40,15 +39,14 @@ class FileExport:
         if spool:
             if not spool.complete:
                 raise BuildFailed(f"the daemon sent no result for output {self._type}")
-            spool.file.close()
+            spool.seal()
 
     def commit(self) -> None:
         """Renames it."""
         with self._lock:
             self._go_on()
             if self._spool:
-                with about(self._path):
-                    os.replace(self._spool.path, self._path)
+                self._spool.place(self._path)
                 self._spool = None
 
     def abort(self) -> None:

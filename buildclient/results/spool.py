@@ -13,7 +13,9 @@ __all__ = ["Spool"]
 
 
 class Spool:
-    """A new file in a folder (which is made), with the mode that a plain `open` would give; removed by `discard`.
+    """A new file in a folder (which is made), with the mode that a plain `open` would give; gone after `discard`.
+
+    Where the file system can, it has no name before `place`: not even SIGKILL leaves it behind.
 
     `folder` None is the system's own for temporary files; `about` is the path that its faults are told with, if not
     the folder's. Raises OSError.
@@ -24,12 +26,9 @@ class Spool:
         with files.about(self._about):
             if folder:
                 os.makedirs(folder, exist_ok=True)
-            handle, self.path = tempfile.mkstemp(prefix=".buildclient-", dir=folder)
+            handle, self._path = _create(folder or tempfile.gettempdir())
         self.file = os.fdopen(handle, "w+b")
         self.complete = False
-        mask = os.umask(0)
-        os.umask(mask)
-        os.fchmod(handle, 0o666 & ~mask)
 
     def write(self, pieces: Sequence[bytes | memoryview]) -> None:
         """The next bytes. Raises OSError, and ValueError once it is discarded."""
@@ -43,10 +42,45 @@ class Spool:
             self.file.flush()
         self.complete = True
 
+    def seal(self) -> None:
+        """Nothing more is written. Raises OSError."""
+        with files.about(self._about):
+            if self._path:
+                self.file.close()
+            else:
+                self.file.flush()
+
+    def place(self, path: str) -> None:
+        """Gives it its name, in the same folder, once it is sealed. Raises OSError."""
+        with files.about(self._about):
+            if self._path:
+                os.replace(self._path, path)
+                return
+            folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                files.give_name(self.file.fileno(), folder, os.path.basename(path))
+            finally:
+                os.close(folder)
+            self.file.close()
+
     def discard(self) -> None:
         """Removes the file, unless it was renamed."""
         # What is still in its buffer may not fit on the disk.
         with contextlib.suppress(OSError):
             self.file.close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
+        if self._path:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)
+
+
+def _create(folder: str) -> tuple[int, str]:
+    """A handle, and a name where it cannot do without."""
+    # Without /proc it could not be given a name.
+    if os.path.exists("/proc/self/fd"):
+        with contextlib.suppress(OSError, AttributeError):
+            return files.nameless(folder), ""
+    handle, path = tempfile.mkstemp(prefix=".buildclient-", dir=folder)
+    mask = os.umask(0)
+    os.umask(mask)
+    os.fchmod(handle, 0o666 & ~mask)
+    return handle, path

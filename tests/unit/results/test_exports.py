@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import os
+import signal
 import stat as st
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -293,3 +297,53 @@ async def test_an_exporter_that_was_not_asked_for_is_refused() -> None:
     for number in ("1", "x", "-1"):
         with pytest.raises(Status, match=f"exporter {number} not found"):
             await filesend({})[_SEND](MemoryCall({"buildkit-attachable-exporter-id": (number,)}))
+
+
+KILLED_WHILE_AN_ARCHIVE_COMES = """
+import os, signal, sys
+from buildclient.results.archive import merge_tars
+from buildclient.results.file import FileExport
+from buildclient.results.merged import MergedExport
+export = FileExport("tar", sys.argv[1])
+MergedExport("tar", export, merge_tars, sys.argv[2] or None).receiver(0).write([b"x" * 1000000])
+export.receiver(0).write([b"x" * 1000000])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("parts", ["", "parts"])
+def test_a_command_that_is_killed_leaves_nothing_of_an_archive(tmp_path: Path, parts: str) -> None:
+    """Neither beside its place nor among temporary files."""
+    (tmp_path / "out").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_WHILE_AN_ARCHIVE_COMES, str(tmp_path / "out" / "a.tar"), parts],
+        env={**os.environ, "TMPDIR": str(tmp_path / "out"), "PYTHONPATH": os.getcwd()},
+        cwd=tmp_path / "out",
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert [name for _, _, names in os.walk(tmp_path / "out") for name in names] == []
+
+
+@pytest.mark.parametrize("refused", ["nameless", "link"])
+@pytest.mark.parametrize("before", [None, b"old"])
+async def test_a_file_system_that_knows_no_files_without_names_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str, before: bytes | None
+) -> None:
+    """The archive is in its place all the same, with the mode of any new file, and nothing is beside it."""
+
+    def refuse(*arguments: object, **more: object) -> int:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr("buildclient.base.files.nameless" if refused == "nameless" else "os.link", refuse)
+    dest = tmp_path / "out.tar"
+    if before is not None:
+        dest.write_bytes(before)
+    exports = Exports([Output("tar", {}, ToFile(str(dest)))], 1)
+    await _archive(exports, 0, b"new" * 10_000)
+    await _put(exports)
+    (tmp_path / "plain").touch()
+    assert dest.read_bytes() == b"new" * 10_000
+    assert dest.stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert sorted(os.listdir(tmp_path)) == ["out.tar", "plain"]
