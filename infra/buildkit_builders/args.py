@@ -1,15 +1,21 @@
 """What users of the components write, field by field, in the spelling of docker buildx's driver options.
 
-Plain values only: names in Kubernetes and the shape of the stack follow from them, so they must be known in a preview.
-Numbers, booleans, lists and mappings may also be given as buildx's texts.
+Plain values only, but for `kubeconfig`: names in Kubernetes and the shape of the stack follow from them, so they must
+be known in a preview. Numbers, booleans, lists and mappings may also be given as buildx's texts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict, Union
 
-__all__ = ["BuilderArgs", "DriverOpts", "NodeArgs", "TolerationArgs"]
+if TYPE_CHECKING:
+    import pulumi
+
+__all__ = ["BuilderArgs", "DriverOpts", "LateText", "NodeArgs", "TolerationArgs"]
+
+LateText = Union[str, "pulumi.Output[str]"]
+"""A text that may be known only while Pulumi runs, since no name follows from it."""
 
 
 class TolerationArgs(TypedDict, total=False):
@@ -90,8 +96,8 @@ BuilderArgs = TypedDict(
         "default-load": bool | str,
         # The kubeconfig's context. Default: the current one. The output names it only if it is set.
         "context": str,
-        # A kubeconfig's path, or its contents (kept as a secret). Default: where kubectl looks.
-        "kubeconfig": str,
+        # A kubeconfig's path, or its contents (kept as a secret), or an Output of either. Default: where kubectl looks.
+        "kubeconfig": LateText,
         # Whether to make the namespaces; those we did not make are never deleted. Default: false.
         "createNamespace": bool | str,
         # A ServiceAccount that may build and nothing else: a name, made in the builder's namespace, or

@@ -12,7 +12,8 @@ from buildkit_builders.args import BuilderArgs
 from buildkit_builders.errors import reported
 from buildkit_builders.node import BuilderNode
 from buildkit_builders.objects import kubernetes_object
-from buildkit_builders.provider import Way, given_provider, way_to
+from buildkit_builders.plain import plain_args
+from buildkit_builders.provider import Way, given_provider, late_way_to, way_to
 from buildkit_builders.recorded import BUILDER_TYPE
 from buildkit_builders.results import CLUSTER
 from buildkit_builders.spec import BuilderSpec, check_builder, check_cluster
@@ -56,23 +57,34 @@ class Builder(pulumi.ComponentResource):
         if not given:
             pulumi.log.info(f"{CLUSTER}{destination}", self)
         children = pulumi.ResourceOptions(parent=self, provider=provider)
-        namespaces = [kubernetes_object(name, child, children) for child in manifests.namespaces(spec)]
+        moving = destination.moving
+        namespaces = [kubernetes_object(name, child, children, moving=moving) for child in manifests.namespaces(spec)]
         self.nodes = [
-            BuilderNode(node.name, node, pulumi.ResourceOptions(parent=self, providers=[provider]), after=namespaces)
+            BuilderNode(
+                node.name,
+                node,
+                pulumi.ResourceOptions(parent=self, providers=[provider]),
+                after=namespaces,
+                moving=moving,
+            )
             for node in spec.nodes
         ]
         output = spec.output(destination.cluster)
         # written once the pods that it tells of are there
         ready = [*namespaces, *(node.workload for node in self.nodes)]
-        kubernetes_object(name, manifests.output_config_map(output), children, depends_on=ready)
+        kubernetes_object(name, manifests.output_config_map(output), children, depends_on=ready, moving=moving)
         for child in manifests.client_access(spec):
-            kubernetes_object(name, child, children, depends_on=namespaces)
+            kubernetes_object(name, child, children, depends_on=namespaces, moving=moving)
         self.output = pulumi.Output.from_input(output.to_json())
         self.register_outputs({"output": output.to_json()})
 
 
 def _checked(name: str, args: BuilderArgs, where: str, given: bool) -> tuple[Way, BuilderSpec]:
     raw: dict[str, Any] = {"name": name, **{key: value for key, value in args.items() if value is not None}}
+    kubeconfig = raw.get("kubeconfig")
+    late = raw.pop("kubeconfig") if isinstance(kubeconfig, pulumi.Output) else None
     with reported(where) as problems:
-        way = way_to(check_cluster(raw, problems), problems, given=given)
+        raw = plain_args(raw, problems)
+        cluster = check_cluster(raw, problems)
+        way = way_to(cluster, problems, given=given) if late is None else late_way_to(cluster.context, late)
         return way, check_builder(raw, way.target.namespace, problems)

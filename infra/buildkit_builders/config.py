@@ -8,14 +8,14 @@ from typing import Any, cast
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 
-from buildkit_builders.args import BuilderArgs
+from buildkit_builders.args import BuilderArgs, LateText
 from buildkit_builders.options.problems import nearest
 from buildkit_builders.spec import BUILDER_KEYS
 
 __all__ = ["builder_args"]
 
-# An annotation that is `str` alone: `123` is then a name, not a number.
-_TEXTS = tuple(key for key, kind in BuilderArgs.__annotations__.items() if kind is str)
+# An annotation that is text alone: `123` is then a name, not a number.
+_TEXTS = tuple(key for key, kind in BuilderArgs.__annotations__.items() if kind in (str, LateText))
 
 
 def builder_args() -> BuilderArgs:

@@ -38,6 +38,8 @@ class Destination(NamedTuple):
     """The provider's `clusterIdentifier`."""
     context: str
     """The context that the provider is bound to, so that it deletes there or nowhere; empty where none is known."""
+    moving: bool = False
+    """Whether the builder is in another cluster so far."""
 
     def __str__(self) -> str:
         by = f" by context {self.context}" if self.context else ""
@@ -88,7 +90,7 @@ def decide(
             "run `builders up` against it once, then move"
         )
     here = here if here.uid else here._replace(uid=uid())
-    return Destination(here, _identifier(here, target), target.context)
+    return Destination(here, _identifier(here, target), target.context, moving=True)
 
 
 def _identifier(cluster: Cluster, target: Target) -> str:

@@ -11,6 +11,7 @@ from buildkit_builders import manifests
 from buildkit_builders.args import NodeArgs
 from buildkit_builders.errors import reported
 from buildkit_builders.objects import kubernetes_object
+from buildkit_builders.plain import plain_args
 from buildkit_builders.spec import NodeSpec, check_node
 
 __all__ = ["BuilderNode"]
@@ -38,17 +39,20 @@ class BuilderNode(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
         *,
         after: Sequence[pulumi.Resource] = (),
+        moving: bool = False,
     ) -> None:
         """Register the node and its children.
 
         Without a namespace in `args` the node goes to `default`. `after` are resources, such as the namespace, that
-        its objects need. Raises ConfigError, before anything is registered, with every problem of `args`.
+        its objects need; with `moving` they are made in another cluster before the old ones are deleted. Raises
+        ConfigError, before anything is registered, with every problem of `args`.
         """
         spec = args if isinstance(args, NodeSpec) else _checked(name, args)
         super().__init__("builder:index:BuilderNode", name, {}, opts)
         made = list(after)
         for child in manifests.node_objects(spec):
-            made.append(kubernetes_object(name, child, pulumi.ResourceOptions(parent=self), depends_on=made))
+            options = pulumi.ResourceOptions(parent=self)
+            made.append(kubernetes_object(name, child, options, depends_on=made, moving=moving))
         self.workload = cast(pulumi.CustomResource, made[-1])
         self.name = pulumi.Output.from_input(spec.workload)
         self.namespace = pulumi.Output.from_input(spec.namespace)
@@ -58,4 +62,4 @@ class BuilderNode(pulumi.ComponentResource):
 
 def _checked(name: str, args: NodeArgs) -> NodeSpec:
     with reported("", "node") as problems:
-        return check_node(name, args, problems)
+        return check_node(name, plain_args(args, problems), problems)

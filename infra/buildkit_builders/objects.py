@@ -24,13 +24,22 @@ _PARAMETERS = {"apiVersion": "api_version", "roleRef": "role_ref"}
 
 
 def kubernetes_object(
-    name: str, child: Child, opts: pulumi.ResourceOptions, *, depends_on: Sequence[pulumi.Resource] = ()
+    name: str,
+    child: Child,
+    opts: pulumi.ResourceOptions,
+    *,
+    depends_on: Sequence[pulumi.Resource] = (),
+    moving: bool = False,
 ) -> pulumi.CustomResource:
     """Register the object of a component's child; `name` is the component's.
 
-    Raises KeyError for a kind that no manifest here has.
+    An object that is replaced is deleted first, since its successor has the same name; one that is `moving` to another
+    cluster is made there first. Raises KeyError for a kind that no manifest here has.
     """
     own = pulumi.ResourceOptions(depends_on=list(depends_on))
+    # A namespace takes along what Pulumi would still believe to be in it: its replacement stops at `already exists`.
+    if not moving and child.manifest["kind"] != "Namespace":
+        own.delete_before_replace = True
     if child.ready_within is not None:
         # written out: Go, which reads it, knows no exponents, and 0 would mean Pulumi's own ten minutes
         timeout = f"{max(child.ready_within, 0.001):.3f}".rstrip("0").rstrip(".") + "s"

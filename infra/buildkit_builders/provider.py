@@ -17,10 +17,10 @@ from buildclient.kube.identity import cluster_of, kube_system_uid
 from buildkit_builders.destination import MOVE, Destination, Target, WrongCluster, decide
 from buildkit_builders.kubeconfig import access_to, find_cluster, is_contents
 from buildkit_builders.options.problems import Problems
-from buildkit_builders.recorded import only_mocks, read_recorded
+from buildkit_builders.recorded import Recorded, only_mocks, read_recorded
 from buildkit_builders.spec import ClusterSpec
 
-__all__ = ["Way", "given_provider", "way_to"]
+__all__ = ["Way", "given_provider", "late_way_to", "way_to"]
 
 _log = logging.getLogger(__name__)
 
@@ -50,9 +50,17 @@ class Way(NamedTuple):
     target: Target
     settings: Mapping[str, pulumi.Input[Any]]
     """All other keys of the stack's `kubernetes:` config, for the provider."""
+    late: pulumi.Output[str] | None = None
+    """A kubeconfig that is known only while Pulumi runs: nothing can be asked of its cluster."""
 
     def destination(self, name: str) -> Destination:
         """Where Builder `name` goes. Raises RunError for another cluster than the one it is in."""
+        if self.late is not None:
+            # With neither, Pulumi's provider compares the cluster that the kubeconfig names with that of the last one.
+            recorded = read_recorded(name) or Recorded(Cluster())
+            renamed = self.context and recorded.context and self.context != recorded.context
+            identifier = self.context if renamed else recorded.identifier or self.context
+            return Destination(Cluster(self.context), identifier, self.context)
         try:
             return decide(
                 read_recorded(name),
@@ -78,7 +86,9 @@ class Way(NamedTuple):
         """
         properties: dict[str, pulumi.Input[Any]] = {"enableConfigMapMutable": "true", **self.settings}
         context = destination.context
-        if self.kubeconfig:
+        if self.late is not None:
+            properties["kubeconfig"] = pulumi.Output.secret(self.late)
+        elif self.kubeconfig:
             contents = is_contents(self.kubeconfig)
             path = self.kubeconfig if contents else str(Path(os.path.expanduser(self.kubeconfig)).absolute())
             properties["kubeconfig"] = pulumi.Output.secret(path) if contents or self.secret else path
@@ -116,7 +126,6 @@ def way_to(spec: ClusterSpec, problems: Problems, *, given: bool) -> Way:
     if problems.found or (given and not (context or kubeconfig)):
         _log.debug("cluster: wherever the given provider goes; no context or kubeconfig is named")
         return Way("", "", False, Target(), {})
-    config = {key: value for key, value in config.items() if key not in ("context", "kubeconfig")}
     target = find_cluster(kubeconfig, context, os.environ, problems)
     access = access_to(kubeconfig, target.context, os.environ)
     target = target._replace(
@@ -129,12 +138,28 @@ def way_to(spec: ClusterSpec, problems: Problems, *, given: bool) -> Way:
         target.server or "unknown",
         target.namespace,
     )
-    settings = {
+    secret = not spec.kubeconfig and bool(kubeconfig) and is_config_secret(f"{_PACKAGE}:kubeconfig")
+    return Way(context, kubeconfig, secret, target, _settings(config))
+
+
+def late_way_to(context: str, kubeconfig: pulumi.Output[str]) -> Way:
+    """The way by a kubeconfig that the program cannot read; `context` (of a builder's args) may be empty.
+
+    The namespace by default is `default`: the context's own is not known.
+    """
+    _log.debug("cluster: wherever a kubeconfig leads that is an Output; context %s", context or "not named")
+    config = _kubernetes_config()
+    context = context or str(config.get("context", ""))
+    namespace = str(config.get("namespace") or "default")
+    return Way(context, "", True, Target(context, namespace=namespace), _settings(config), kubeconfig)
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, pulumi.Input[Any]]:
+    return {
         key: pulumi.Output.secret(value) if is_config_secret(f"{_PACKAGE}:{key}") else value
         for key, value in config.items()
+        if key not in ("context", "kubeconfig")
     }
-    secret = not spec.kubeconfig and bool(kubeconfig) and is_config_secret(f"{_PACKAGE}:kubeconfig")
-    return Way(context, kubeconfig, secret, target, settings)
 
 
 def _kubernetes_config() -> dict[str, Any]:

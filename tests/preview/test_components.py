@@ -260,3 +260,94 @@ def test_the_worked_examples_preview(stack: str, monkeypatch: pytest.MonkeyPatch
     deployments = [one for one in registered if one.type == "kubernetes:apps/v1:Deployment"]
     assert len(deployments) == max(1, len(config.get("builder:nodes", [])))
     assert all(one.inputs["metadata"]["namespace"] == "buildkit" for one in deployments)
+
+
+def test_a_kubeconfig_that_is_an_output_is_what_the_provider_gets() -> None:
+    """A secret of the config, or what another resource gives, is enough; clients are told a cluster only by context."""
+
+    def program(**args: Any) -> Callable[[], Builder]:
+        return lambda: Builder("kube", {"kubeconfig": pulumi.Output.secret(KUBECONFIG), **args})  # type: ignore
+
+    registered, _ = run(program())
+    names = by_name(registered)
+    inputs = names["kube-kubernetes"].inputs
+    assert inputs["kubeconfig"]["value"] == KUBECONFIG, "wrapped as a secret"
+    assert "context" not in inputs
+    assert "clusterIdentifier" not in inputs, "Pulumi's provider compares the kubeconfigs' clusters"
+    assert names["kube0-deployment"].inputs["metadata"]["namespace"] == "default"
+    assert BuilderOutput.loads(names["kube-output"].inputs["data"][CONFIG_MAP_KEY]).cluster == Cluster()
+    registered, _ = run(program(context="team"))
+    names = by_name(registered)
+    inputs = names["kube-kubernetes"].inputs
+    assert (inputs["context"], inputs["clusterIdentifier"]) == ("team", "team")
+    assert BuilderOutput.loads(names["kube-output"].inputs["data"][CONFIG_MAP_KEY]).cluster == Cluster("team")
+
+
+LATE: list[tuple[str, Callable[[Any], Any]]] = [
+    ("builder:namespace", lambda late: {"namespace": late}),
+    ("builder:createNamespace", lambda late: {"createNamespace": late}),
+    ("builder:driver-opts", lambda late: {"driver-opts": late}),
+    ("builder:driver-opts[1]", lambda late: {"driver-opts": ["replicas=2", late]}),
+    ("builder:driver-opts.replicas", lambda late: {"driver-opts": {"replicas": late}}),
+    ("builder:driver-opts.labels.team", lambda late: {"driver-opts": {"labels": {"team": late}}}),
+    ("builder:nodes", lambda late: {"nodes": late}),
+    ("builder:nodes[0]", lambda late: {"nodes": [late]}),
+    ("builder:nodes[1].name", lambda late: {"nodes": [{}, {"name": late}]}),
+    ("builder:nodes[0].platforms[0]", lambda late: {"nodes": [{"platforms": [late]}]}),
+    (
+        "builder:nodes[0].driver-opts.tolerations[0].value",
+        lambda late: {"nodes": [{"driver-opts": {"tolerations": [{"key": "a", "value": late}]}}]},
+    ),
+]
+
+
+@pytest.mark.parametrize(("place", "args"), LATE, ids=[place for place, _ in LATE])
+def test_an_output_where_a_plain_value_is_needed_is_one_line(place: str, args: Callable[[Any], Any]) -> None:
+    """The line says where it stands, why a plain value is needed, and what to do; at any depth."""
+    with pytest.raises(ConfigError) as caught:
+        run(
+            lambda: Builder("kube", {"kubeconfig": KUBECONFIG, **args(pulumi.Output.from_input("2"))}, where="builder:")
+        )
+    (problem,) = caught.value.problems
+    assert str(problem).startswith(f"{place}: give a plain value, not an Output: names")
+    assert "config.require instead of require_secret" in problem.hint
+
+
+def test_an_output_in_a_node_alone_is_one_line() -> None:
+    """BuilderNode refuses as Builder does; a resource in the place of its name, too."""
+    args: Any = {"namespace": pulumi.Output.from_input("x"), "driver-opts": {"replicas": pulumi.Output.from_input(1)}}
+    with pytest.raises(ConfigError) as caught:
+        run(lambda: BuilderNode("solo", args))
+    assert [problem.option for problem in caught.value.problems] == ["namespace", "driver-opts.replicas"]
+
+    def program() -> None:
+        other: Any = {"namespace": BuilderNode("other", {})}
+        BuilderNode("solo", other)
+
+    with pytest.raises(ConfigError, match="namespace: give a plain value"):
+        run(program)
+
+
+def test_what_is_replaced_is_deleted_first_unless_it_moves() -> None:
+    """Names are fixed, so a successor finds its place taken; a namespace would take its contents along."""
+    first: dict[str, bool] = {}
+
+    def program() -> None:
+        from pulumi.runtime import settings
+
+        monitor: Any = settings.get_monitor()
+        inner = monitor.RegisterResource
+
+        def record(request: Any) -> Any:
+            first[request.name] = request.deleteBeforeReplace
+            return inner(request)
+
+        monitor.RegisterResource = record
+        builder(createNamespace=True, clientServiceAccount="ci")()
+        BuilderNode("moved", {}, moving=True)
+
+    run(program)
+    assert {name for name, is_first in first.items() if is_first} == {
+        "kube0-deployment", "kube-output", "kube-client-serviceaccount", "kube-client-role", "kube-client-rolebinding",
+    }  # fmt: skip
+    assert first["moved-deployment"] is False

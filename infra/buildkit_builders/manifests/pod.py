@@ -26,7 +26,9 @@ def pod_template(node: NodeSpec) -> dict[str, Any]:
     if options.tolerations:
         spec["tolerations"] = [toleration.to_json() for toleration in options.tolerations]
     if options.serviceaccount:
-        spec["serviceAccountName"] = options.serviceaccount
+        # And its deprecated alias: the apiserver copies the name into it, and back from it once the name is taken away,
+        # unless both are ours to take away (Kubernetes' conversion of core/v1 PodSpec).
+        spec["serviceAccountName"] = spec["serviceAccount"] = options.serviceaccount
     if options.schedulername:
         spec["schedulerName"] = options.schedulername
     metadata: dict[str, Any] = {"labels": all_labels(node)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from buildkit_builders.destination import Target, WrongCluster, decide
+from buildkit_builders.destination import Destination, Target, WrongCluster, decide
 from buildkit_builders.guard import check_clusters
 from buildkit_builders.recorded import PROVIDER_TYPE, Recorded, recorded_in
 from buildkit_builders.results import StackError
@@ -24,14 +24,14 @@ def never() -> str:
 def test_a_new_builder_is_bound_to_the_context_and_told_by_its_uid() -> None:
     """What is recorded is the cluster's own uid; the provider gets the context's name."""
     found = decide(None, HERE, named="", same_context=lambda _: True, uid=lambda: "ua")
-    assert found == (A, "ua", "here")
+    assert found == Destination(A, "ua", "here")
 
 
 def test_the_same_cluster_is_known_without_asking_it() -> None:
     """Server and authority as recorded: no request, and identifier and context stay."""
     recorded = Recorded(A, "old-identifier", "other-name")
     found = decide(recorded, HERE, named="", same_context=lambda name: name == "other-name", uid=never)
-    assert found == (A, "old-identifier", "other-name")
+    assert found == Destination(A, "old-identifier", "other-name")
 
 
 def test_a_context_that_is_not_here_is_replaced_by_the_one_at_hand() -> None:
@@ -45,7 +45,7 @@ def test_another_address_of_the_recorded_cluster_changes_nothing() -> None:
     """The uid decides where neither server nor authority tells; the recorded address stays."""
     recorded = Recorded(A, "ua", "here")
     found = decide(recorded, THERE, named="", same_context=lambda _: False, uid=lambda: "ua")
-    assert found == (A, "ua", "there")
+    assert found == Destination(A, "ua", "there")
 
 
 @pytest.mark.parametrize("uid", ["ub", ""])
@@ -71,6 +71,7 @@ def test_a_builder_moves_when_config_or_command_says_so(named: str, moving: bool
         Recorded(A, "ua", "here"), THERE, named=named, same_context=lambda _: False, uid=lambda: "ub", moving=moving
     )
     assert (found.identifier, found.context, found.cluster.uid) == ("ub", "there", "ub")
+    assert found.moving
 
 
 def test_nothing_moves_away_from_a_provider_that_follows_the_current_context() -> None:
@@ -83,7 +84,7 @@ def test_a_stack_of_an_older_version_keeps_its_identifier_and_gains_a_uid() -> N
     """Only the server was recorded then."""
     recorded = Recorded(Cluster("", "https://a.example"), "https://a.example", "")
     found = decide(recorded, HERE, named="", same_context=lambda _: True, uid=lambda: "ua")
-    assert found == (A, "https://a.example", "here")
+    assert found == Destination(A, "https://a.example", "here")
 
 
 URN = "urn:pulumi:dev::builder::"
