@@ -190,12 +190,9 @@ class _Inputs:
 
     def _temporary(self) -> str:
         # Here and elsewhere: most builds have no use for them, and a cached one is mostly imports.
-        import shutil
-        import tempfile
+        from buildclient.inputs.temporary import temporary_folder
 
-        folder = tempfile.mkdtemp(prefix="buildclient-")
-        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        return folder
+        return self._stack.enter_context(temporary_folder())
 
 
 def _is_archive(head: bytes) -> bool:

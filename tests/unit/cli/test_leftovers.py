@@ -92,12 +92,55 @@ def test_a_build_that_is_killed_leaves_nothing_of_its_way_to_the_daemon(tmp_path
     assert os.listdir(tmp_path / "tmp") == []
 
 
-def _listens(process: int) -> bool:
-    """Whether a process holds a listening Unix socket (its flags say so: __SO_ACCEPTCON)."""
-    held = set()
+def test_what_a_killed_build_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    """The folder with a Dockerfile from standard input; that of a build which still runs stays."""
+
+    def started() -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", RUN, "build", "-f", "-", str(tmp_path / "context")],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert process.stdin
+        process.stdin.write("FROM scratch\n")
+        process.stdin.close()
+        deadline = time.monotonic() + 20
+        # Its lock, and the handle by which the daemon reads.
+        while sum(place.startswith(str(tmp_path / "tmp")) for place in _open(process.pid)) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        return process
+
+    (tmp_path / "context").mkdir()
+    with silent(tmp_path) as address:
+        environment = environ(tmp_path, BUILDCLIENT_BUILDER=output(address=address))
+        running, killed = started(), started()
+        killed.kill()
+        killed.wait(10)
+        assert len(os.listdir(tmp_path / "tmp")) == 2
+        third = started()
+        # One of its own, and that of the first.
+        assert len(os.listdir(tmp_path / "tmp")) == 2
+        for process in (running, third):
+            process.terminate()
+            process.wait(10)
+    assert os.listdir(tmp_path / "tmp") == []
+
+
+def _open(process: int) -> list[str]:
+    """What a process holds open."""
+    found = []
     with contextlib.suppress(OSError):
         for handle in os.scandir(f"/proc/{process}/fd"):
-            held.add(os.readlink(handle.path).removeprefix("socket:[").removesuffix("]"))
+            found.append(os.readlink(handle.path))
+    return found
+
+
+def _listens(process: int) -> bool:
+    """Whether a process holds a listening Unix socket (its flags say so: __SO_ACCEPTCON)."""
+    held = {place.removeprefix("socket:[").removesuffix("]") for place in _open(process)}
     table = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
     return any(row[3] == "00010000" and row[6] in held for row in table)
 
