@@ -133,7 +133,7 @@ class Events:
 
     def _step(self, metadata: engine.StepEventMetadata) -> None:
         operation = str(getattr(metadata.op, "value", metadata.op))
-        if operation in _QUIET:
+        if operation in _QUIET or _is_default_provider(metadata):
             return
         # a refresh tells what it found only once it has looked
         paths = sorted({*(metadata.detailed_diff or {}), *(metadata.diffs or [])} - {""})
@@ -153,6 +153,11 @@ class Events:
         """What went wrong, each thing once, without the lines that only say that something did."""
         told = [text for text in dict.fromkeys(self._errors) if not _is_echo(text)]
         return told or list(dict.fromkeys(self._errors))
+
+
+def _is_default_provider(metadata: engine.StepEventMetadata) -> bool:
+    """Whether a step is of a provider that the engine makes for itself; Pulumi's own display leaves them out too."""
+    return metadata.type.startswith("pulumi:providers:") and metadata.urn.rpartition("::")[2].startswith("default")
 
 
 def _is_echo(text: str) -> bool:
