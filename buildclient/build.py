@@ -25,7 +25,7 @@ from buildclient.nodes.interfaces import Node
 from buildclient.nodes.placement import Placed, place
 from buildclient.progress.events import EventSink
 from buildclient.progress.steps import client_step
-from buildclient.request.attrs import pushes, solve_request
+from buildclient.request.attrs import image_names, pushes, solve_request
 from buildclient.request.checks import check_request
 from buildclient.request.solve import SolveRequest, push_raced
 from buildclient.request.values import BuildRequest, BuildResult, NodeResult
@@ -93,8 +93,9 @@ async def build(
         prepared, placed = await _context_first(
             _prepare(tools, request, stack), place(nodes, request.platforms, key, deadline, stack)
         )
-        index = MergedIndex(lambda responses: tools.merge(request, responses), request.tags, sink)
         merged = len(placed) > 1 and pushes(request.outputs)
+        names = image_names(request) if merged else ()
+        index = MergedIndex(lambda responses: tools.merge(request, responses), names, sink)
         # Tags come first: the registry may refuse them, while a staged file only has to be renamed.
         steps: list[CommitStep] = [*([index] if merged else []), *tools.commit_steps(request, len(placed))]
         for step in steps:

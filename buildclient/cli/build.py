@@ -17,7 +17,7 @@ from buildclient.base.oserrors import reason
 from buildclient.cli import debug
 from buildclient.cli.flags import FlagsCommand, build_flags, request_of
 from buildclient.cli.running import cancelled_build, run
-from buildclient.cli.where import client_of, where_options
+from buildclient.cli.where import client_of, complete_value, where_options
 from buildclient.progress.events import Event, Warned, distinct
 from buildclient.progress.terminal import choose_mode, open_display, shown
 from buildclient.request.values import BuildRequest, BuildResult
@@ -34,7 +34,7 @@ _NO_OUTPUT = (
 
 
 @click.command("build", cls=FlagsCommand)
-@click.argument("context", metavar="PATH|URL|-")
+@click.argument("context", metavar="PATH|URL|-", shell_complete=complete_value)
 @build_flags
 @where_options
 def command(context: str, **flags: Any) -> int:

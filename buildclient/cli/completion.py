@@ -12,16 +12,16 @@ __all__ = ["command"]
 def command(shell: str) -> int:
     """Print completion for a shell.
 
+    Completes flags and their values: builders, stacks, contexts of the kubeconfig, platforms, stages, files. Values
+    come from this machine's disk; nothing is asked over the network.
+
     \b
     Examples:
       source <(buildclient completion bash)
       buildclient completion fish > ~/.config/fish/completions/buildclient.fish
     """
-    from click.shell_completion import get_completion_class
-
+    from buildclient.base.completion import script
     from buildclient.cli.main import main
 
-    found = get_completion_class(shell)
-    assert found is not None
-    print(found(main, {}, "buildclient", "_BUILDCLIENT_COMPLETE").source())
+    print(script(main, "buildclient", shell))
     return 0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from buildclient.base.clickflags import SpelledOption
 from buildclient.base.gotext import parse_bool
 
 if TYPE_CHECKING:
@@ -92,8 +93,9 @@ def debug_option(command: Any) -> Any:
             enable()
 
     text = "Log what is done to standard error, and show where an error arose (also BUILDCLIENT_DEBUG=1)."
-    option = click.option("-D", "--debug", is_flag=True, expose_value=False, is_eager=True, callback=given, help=text)
-    return option(command)
+    names = ("-D", "--debug", "--traceback", "debug")
+    settings: dict[str, Any] = {"is_flag": True, "expose_value": False, "is_eager": True, "callback": given}
+    return click.option(*names, cls=SpelledOption, shown=2, help=text, **settings)(command)
 
 
 def _line(record: logging.LogRecord) -> str:

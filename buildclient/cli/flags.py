@@ -11,6 +11,7 @@ import click
 from buildclient.base.errors import UsageError
 from buildclient.base.gotext import go_quoted, is_bool, parse_bool
 from buildclient.cli.hints import NOT_SERVED, SWITCHES
+from buildclient.cli.where import complete_value
 from buildclient.progress.terminal import MODES
 from buildclient.request.make import build_request
 from buildclient.request.values import BuildRequest
@@ -113,7 +114,7 @@ def build_flags(function: _F) -> _F:
     for names, reason in NOT_SERVED.items():
         function = click.option(*names, hidden=True, multiple=True, **_refused(names[0], reason))(function)
     for names, metavar, text in reversed(_FLAGS):
-        settings: dict[str, Any] = {"help": text}
+        settings: dict[str, Any] = {"help": text, "shell_complete": complete_value}
         if metavar is None:
             settings["is_flag"] = True
         else:

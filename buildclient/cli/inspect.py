@@ -9,17 +9,17 @@ from typing import Any
 import click
 
 from buildclient.cli.running import run
-from buildclient.cli.where import client_of, where_options
+from buildclient.cli.where import client_of, complete_value, format_option, where_options
 from buildclient.kube.pod import Pod
 
 __all__ = ["command"]
 
 
 @click.command("inspect")
-@click.argument("name", metavar="[NAME]", default="")
+@click.argument("name", metavar="[NAME]", default="", shell_complete=complete_value)
 @where_options
 @click.option("--bootstrap", is_flag=True, help="Wait until every pod is ready.")
-@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
+@format_option("text")
 def command(name: str, bootstrap: bool, shape: str, **flags: Any) -> int:
     """Show a builder: nodes, pods, Kubernetes nodes, and the platforms BuildKit really reports.
 

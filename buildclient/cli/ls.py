@@ -7,14 +7,14 @@ from typing import Any
 import click
 
 from buildclient.cli.running import run
-from buildclient.cli.where import client_of, where_options
+from buildclient.cli.where import client_of, format_option, where_options
 
 __all__ = ["command"]
 
 
 @click.command("ls")
 @where_options
-@click.option("--format", "shape", type=click.Choice(["table", "json"]), default="table", help="How to print it.")
+@format_option("table")
 def command(shape: str, **flags: Any) -> int:
     """List builders: their nodes, which pods are ready, and what BuildKit reports.
 

@@ -56,7 +56,7 @@ class _Lazy(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             raise UsageError(f"unknown command: {args[0]}{_near(args[0], _COMMANDS) or _help('buildclient')}")
         return super().resolve_command(ctx, args)
 
@@ -115,6 +115,11 @@ def status_of(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if "_BUILDCLIENT_COMPLETE" in os.environ:
+        from buildclient.base.completion import complete
+
+        if (completed := complete(main, "buildclient", os.environ)) is not None:
+            return completed
     if not arguments:  # click's own answer to that differs between its versions
         return _say(main.get_help(main.make_context("buildclient", [], resilient_parsing=True)), 2)
     try:
@@ -167,7 +172,7 @@ def _usage(error: click.UsageError) -> str:
             flag
             for option in (error.ctx.command.params if error.ctx else ())
             for flag in option.opts
-            if not getattr(option, "hidden", False)
+            if not getattr(option, "hidden", False) and flag.startswith("--") == name.startswith("--")
         ]
         return f"unknown flag: {name}{_near(name, known) or _help(command)}"
     if isinstance(error, click.BadOptionUsage) and "requires an argument" in error.message:

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 import click
 
 from buildclient.api import Client, Where
+from buildclient.base.clickflags import FormatType, SpelledOption
 from buildclient.cli.debug import debug_option
 
-__all__ = ["client_of", "where_options"]
+__all__ = ["client_of", "complete_value", "format_option", "where_options"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _OPTIONS = (
@@ -23,6 +24,8 @@ _OPTIONS = (
 )
 # `build` has an argument of that name: the build's own context.
 _DEST = {"--context": "kube_context"}
+# As `builders` has them.
+_ALSO = {"--stack": "-s", "--project": "-C"}
 
 
 def where_options(command: _F) -> _F:
@@ -30,8 +33,24 @@ def where_options(command: _F) -> _F:
     command = debug_option(command)
     for flag, metavar, text in reversed(_OPTIONS):
         name = _DEST.get(flag, flag[2:].replace("-", "_"))
-        command = click.option(flag, name, metavar=metavar, default="", help=text)(command)
+        names = [flag, *([_ALSO[flag]] if flag in _ALSO else []), name]
+        command = click.option(
+            *names, cls=SpelledOption, metavar=metavar, default="", help=text, shell_complete=complete_value
+        )(command)
     return command
+
+
+def complete_value(ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+    """What may stand as a flag's value, for a shell that completes a line."""
+    from buildclient.cli.values import value
+
+    return value(ctx, param, incomplete)
+
+
+def format_option(plain: str) -> Callable[[_F], _F]:
+    """Adds `--format`; `plain` is what the command calls a result that is no JSON."""
+    names = ("--format", "--output", "-o", "shape")
+    return click.option(*names, cls=SpelledOption, type=FormatType(plain), default=plain, help="How to print it.")
 
 
 def client_of(flags: dict[str, Any]) -> Client:

@@ -13,16 +13,19 @@ from functools import partial
 from typing import Any, Protocol
 
 from buildclient.base.errors import ConfigurationError, UsageError
+from buildclient.base.jsontext import read_json
 from buildclient.base.oserrors import reason
+from buildclient.base.pulumi_state import ProjectFolder
 from buildclient.base.threads import in_thread
 from buildclient.contract.output import CONFIG_MAP_KEY, BuilderOutput, OutputError, config_map_name
-from buildclient.discovery.pulumi_state import ProjectFolder
 
 __all__ = ["ConfigMaps", "Search", "find_output", "find_outputs"]
 
 ConfigMaps = Callable[[str, str], Awaitable[Mapping[str, str]]]
 """(namespace, name) -> a ConfigMap's data."""
 _LOG = logging.getLogger("buildclient.discovery")
+_MASKED = "[secret]"
+"""What Pulumi prints for an output that is a secret."""
 _HINT = "name a builder with --stack, --from-cluster NAMESPACE/NAME or --builder-file"
 
 
@@ -158,10 +161,26 @@ def _project(where: Search, environ: Mapping[str, str]) -> ProjectFolder:
 
 
 def _read(text: str, what: str) -> BuilderOutput:
+    """A builder's output, or what holds one. Raises UsageError."""
     try:
-        return BuilderOutput.loads(text)
+        value = read_json(text)
+    except ValueError:
+        value = None
+    try:
+        if not isinstance(value, dict) or "nodes" in value:
+            return BuilderOutput.loads(text)
+        # `builders up -o json` has the stack's outputs beside other facts, `pulumi stack output --json` nothing else.
+        outputs = value.get("outputs")
+        member = (outputs if isinstance(outputs, dict) else value).get("builder")
+        if isinstance(member, dict):
+            return BuilderOutput.from_json(member)
     except OutputError as error:
         raise UsageError(f"{what}: {error}") from None
+    if member == _MASKED:
+        raise UsageError(f"{what}: the builder is a secret there: pulumi stack output --json --show-secrets")
+    raise UsageError(
+        f"{what}: neither a builder's output (no member nodes) nor a stack's outputs (no JSON object as member builder)"
+    )
 
 
 def _parsed(value: Any, stack: str) -> BuilderOutput:

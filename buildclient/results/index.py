@@ -16,11 +16,11 @@ class MergedIndex:
     """A commit step that is all commit: before it nothing is put, and a tag that was put cannot be taken back."""
 
     def __init__(
-        self, merge: Callable[[Sequence[Mapping[str, str]]], Awaitable[str]], tags: Sequence[str], sink: EventSink
+        self, merge: Callable[[Sequence[Mapping[str, str]]], Awaitable[str]], names: Sequence[str], sink: EventSink
     ) -> None:
-        """`merge` takes the nodes' responses, puts the index under every tag and returns its digest."""
+        """`merge` takes the nodes' responses, puts the index under all `names` and returns its digest."""
         self._merge = merge
-        self._name = f"merging manifest list {','.join(tags)}"
+        self._name = f"merging manifest list {','.join(names)}"
         self._sink = sink
         self._responses: list[Mapping[str, str]] = []
         self.digest = ""

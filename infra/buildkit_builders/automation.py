@@ -30,9 +30,18 @@ from buildkit_builders.command import Command, interrupt_all, interrupts, start_
 from buildkit_builders.destination import MOVE
 from buildkit_builders.guard import check_clusters, clusters_in
 from buildkit_builders.reasons import reasons_of
-from buildkit_builders.results import Drift, Events, Preview, StackError, Update, explain, read_builder
+from buildkit_builders.results import (
+    Drift,
+    Events,
+    MissingStackError,
+    Preview,
+    StackError,
+    Update,
+    explain,
+    read_builder,
+)
 
-__all__ = ["Drift", "OnOutput", "Preview", "Project", "Stack", "StackError", "Update", "each"]
+__all__ = ["Drift", "MissingStackError", "OnOutput", "Preview", "Project", "Stack", "StackError", "Update", "each"]
 
 OnOutput = Callable[[str], Any]
 """Takes one line of Pulumi's progress."""
@@ -65,7 +74,7 @@ class Project:
     def stack(self, name: str, *, create: bool | None = None) -> Stack:
         """The stack `name`. With `create` it is made if missing; by default if it has a config file.
 
-        Raises StackError for a stack that is missing and not to be made.
+        Raises MissingStackError for a stack that is missing and not to be made, StackError.
         """
         workspace = self._workspace()
         if create is None:
@@ -75,8 +84,7 @@ class Project:
                 stack = auto.Stack.select(name, workspace)
             except auto.StackNotFoundError:
                 if not create:
-                    known = ", ".join(self.stacks()) or "none"
-                    raise StackError(f"there is no stack {name}; there are: {known}") from None
+                    raise MissingStackError(name, self.stacks(), self._config_file(name)) from None
                 stack = auto.Stack.create(name, workspace)
         return Stack(self, stack)
 

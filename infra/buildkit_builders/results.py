@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pulumi import automation as auto
@@ -15,7 +16,18 @@ from buildclient.contract.output import BuilderOutput, OutputError
 from buildkit_builders.reasons import Failed, failed_workload
 from buildkit_builders.recorded import PROVIDER_TYPE
 
-__all__ = ["CLUSTER", "Drift", "Events", "Preview", "StackError", "Step", "Update", "explain", "read_builder"]
+__all__ = [
+    "CLUSTER",
+    "Drift",
+    "Events",
+    "MissingStackError",
+    "Preview",
+    "StackError",
+    "Step",
+    "Update",
+    "explain",
+    "read_builder",
+]
 
 CLUSTER = "cluster: "
 """How the line begins in which a program says where a builder goes."""
@@ -25,6 +37,16 @@ _COLOUR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
 
 class StackError(Exception):
     """A stack operation failed; the message says which and why, and may list several problems, a line each."""
+
+
+class MissingStackError(StackError):
+    """There is no stack of that name."""
+
+    def __init__(self, stack: str, known: Sequence[str], config: Path) -> None:
+        """`known` are the stacks that there are; with a file `config` the stack would be made."""
+        super().__init__(f"there is no stack {stack}; there are: {', '.join(known) or 'none'}")
+        self.stack = stack
+        self.config = config
 
 
 class Step(NamedTuple):

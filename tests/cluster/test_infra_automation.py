@@ -182,7 +182,7 @@ def test_builders_makes_a_stack_that_has_a_config_file(project: PulumiProject, n
     assert "would create kube0-deployment" in first.output
     unknown = project.run(builders, "preview", "--stack", "tets")
     assert unknown.status == 1
-    assert "there is no stack tets; there are: test" in unknown.output
+    assert "there is no stack tets; there are: test; make it with --create" in unknown.output
     up = project.run(builders, "up", "--stack", "test", "--yes")
     assert up.status == 0, up.output
     listed = json.loads(project.run(builders, "ls", "-o", "json").output)

@@ -311,6 +311,16 @@ async def test_a_failed_merge_is_a_failed_step() -> None:
     assert "commit" not in world.log
 
 
+async def test_the_merge_names_the_image_of_an_output() -> None:
+    """Without tags the names are those of `-o type=image,name=…,push=true`."""
+    world = World(a=(AMD,), b=(ARM,))
+    pushed = (Output("image", {"push": "true", "name": "r/app:1,r/app:2"}),)
+    await world.build(platforms=(AMD, ARM), outputs=pushed)
+    assert "merging manifest list r/app:1,r/app:2" in [
+        event.name for event in world.events if isinstance(event, Vertex)
+    ]
+
+
 async def test_only_nodes_with_a_share_are_reached() -> None:
     """A node that builds nothing is not connected to."""
     world = World(a=(AMD,), b=(ARM,))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from buildclient.base.clickflags import FormatType, SpelledOption
+from buildkit_builders.cli.report import progress, report, write, write_stacks
 
 if TYPE_CHECKING:
     from buildkit_builders.automation import Project, Stack
@@ -24,49 +27,72 @@ _SETTINGS = {"auto_envvar_prefix": "BUILDERS"}
 
 def _command(function: _F) -> _F:
     name = function.__name__.removesuffix("_")
-    COMMANDS[name] = click.command(name, context_settings=_SETTINGS)(traceback_option(function))
+
+    @functools.wraps(function)
+    def body(*args: Any, **options: Any) -> Any:
+        try:
+            return function(*args, **options)
+        except KeyboardInterrupt:
+            # of an interrupt click writes a line to standard error, which may be what went away
+            raise click.Abort from None
+
+    COMMANDS[name] = click.command(name, context_settings=_SETTINGS)(traceback_option(body))
     return function
 
 
 def traceback_option(function: _F) -> _F:
     """Adds -D, before and after the command's name; whoever words errors looks for it."""
-    return click.option(
-        "--traceback", "-D", is_flag=True, expose_value=False, help="Show where in the program an error arose."
-    )(function)
+    names = ("--traceback", "-D", "--debug", "traceback")
+    text = "Show where in the program an error arose."
+    return click.option(*names, cls=SpelledOption, shown=2, is_flag=True, expose_value=False, help=text)(function)
 
 
 def _option(*names: str, **settings: Any) -> Callable[[_F], _F]:
     return click.option(*names, show_envvar=True, **settings)
 
 
+def _stacks(ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+    from buildclient.base.completion import stacks
+
+    return stacks(ctx, param, incomplete)
+
+
+def _folders(ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+    from buildclient.base.completion import folders
+
+    return folders(ctx, param, incomplete)
+
+
 def _stack_options(function: _F) -> _F:
-    function = _option("--stack", "-s", metavar="NAME", help="The stack; default: the selected one.")(function)
+    text = "The stack; default: the selected one."
+    function = _option("--stack", "-s", metavar="NAME", help=text, shell_complete=_stacks)(function)
     return _common_options(function)
 
 
 def _common_options(function: _F) -> _F:
-    formats = click.Choice(["text", "json"])
-    function = _option("--output", "-o", type=formats, default="text", help="How the result is written.")(function)
-    return _option(
-        "--project", "-C", metavar="DIR", default=".", help="A folder of the Pulumi project; default: here."
-    )(function)
+    names, text = ("--output", "-o", "--format", "output"), "How the result is written."
+    function = _option(*names, cls=SpelledOption, shown=2, type=FormatType("text"), default="text", help=text)(function)
+    text = "A folder of the Pulumi project; default: here."
+    return _option("--project", "-C", metavar="DIR", default=".", help=text, shell_complete=_folders)(function)
 
 
 _yes = _option("--yes", "-y", is_flag=True, help="Do not ask.")
+_create = _option("--create", is_flag=True, help="Make the stack if there is none of that name.")
 
 
 @_command
 @_stack_options
 @_option("--refresh", is_flag=True, help="Compare with the cluster as it is.")
 @_option("--expect-no-changes", is_flag=True, help="End with status 1 if anything would change.")
-def preview(project: str, stack: str | None, output: str, refresh: bool, expect_no_changes: bool) -> int:
+@_create
+def preview(project: str, stack: str | None, output: str, refresh: bool, expect_no_changes: bool, create: bool) -> int:
     """Show what `up` would do.
 
     \b
     Example: builders preview --stack dev
     """
-    found = _stack(project, stack).preview(refresh=refresh, on_output=_progress)
-    _report(output, stack=found.stack, steps=found.steps, verb="would")
+    found = _stack_to_make(project, stack, create=create, ask=_terminal()).preview(refresh=refresh, on_output=progress)
+    report(output, stack=found.stack, steps=found.steps, verb="would")
     if expect_no_changes and found.steps:
         raise click.ClickException(f"{len(found.steps)} resources of stack {found.stack} would change")
     return 0
@@ -75,16 +101,20 @@ def preview(project: str, stack: str | None, output: str, refresh: bool, expect_
 @_command
 @_stack_options
 @_option("--refresh", is_flag=True, help="Look at the cluster first.")
+@_create
 @_yes
-def up(project: str, stack: str | None, output: str, refresh: bool, yes: bool) -> int:
+def up(project: str, stack: str | None, output: str, refresh: bool, yes: bool, create: bool) -> int:
     """Make the cluster as the stack says, with ready pods.
 
-    Shows what would change and asks, unless --yes is given or nothing would.
+    Shows what would change and asks, unless --yes is given or nothing would. A stack whose config file is there is
+    made; of any other that is missing it asks too, or takes --create.
 
     \b
     Example: builders up --stack dev --yes
     """
-    return _up(project, stack, output, refresh=refresh, yes=yes, move=False)
+    _can_ask(yes)
+    chosen = _stack_to_make(project, stack, create=create, ask=not yes)
+    return _up(chosen, output, refresh=refresh, yes=yes, move=False)
 
 
 @_command
@@ -98,19 +128,18 @@ def move(project: str, stack: str | None, output: str, yes: bool) -> int:
     \b
     Example: kubectl config use-context new && builders move --stack dev
     """
-    return _up(project, stack, output, refresh=False, yes=yes, move=True)
-
-
-def _up(project: str, stack: str | None, output: str, *, refresh: bool, yes: bool, move: bool) -> int:
     _can_ask(yes)
-    chosen = _stack(project, stack)
+    return _up(_stack(project, stack, create=False), output, refresh=False, yes=yes, move=True)
+
+
+def _up(chosen: Stack, output: str, *, refresh: bool, yes: bool, move: bool) -> int:
     if not yes:
-        planned = chosen.preview(refresh=refresh, move=move, on_output=_progress)
+        planned = chosen.preview(refresh=refresh, move=move, on_output=progress)
         changes = f"{len(planned.steps)} changes to stack {chosen.name}{_in(planned.clusters)}"
         _ask(planned.steps, f"Make these {changes}?")
-    done = chosen.up(refresh=refresh, move=move, on_output=_progress)
+    done = chosen.up(refresh=refresh, move=move, on_output=progress)
     outputs = {name: "[secret]" if name in done.secret else value for name, value in done.outputs.items()}
-    _report(output, stack=done.stack, steps=done.steps, seconds=done.seconds, outputs=outputs)
+    report(output, done="update", stack=done.stack, steps=done.steps, seconds=done.seconds, outputs=outputs)
     return 0
 
 
@@ -128,10 +157,10 @@ def refresh(project: str, stack: str | None, output: str, yes: bool) -> int:
     _can_ask(yes)
     chosen = _stack(project, stack, create=False)
     if not yes:
-        found = chosen.drift(on_output=_progress)
+        found = chosen.drift(on_output=progress)
         _ask(found.steps, f"Take these {len(found.steps)} differences into the state of stack {chosen.name}?")
-    done = chosen.refresh(on_output=_progress)
-    _report(output, stack=done.stack, steps=done.steps, seconds=done.seconds)
+    done = chosen.refresh(on_output=progress)
+    report(output, done="refresh", stack=done.stack, steps=done.steps, seconds=done.seconds)
     return 0
 
 
@@ -145,8 +174,8 @@ def drift(project: str, stack: str | None, output: str) -> int:
     \b
     Example: builders drift --stack prod || echo "status $?"
     """
-    found = _stack(project, stack, create=False).drift(on_output=_progress)
-    _report(output, stack=found.stack, steps=found.steps, verb="differs:", none="no drift")
+    found = _stack(project, stack, create=False).drift(on_output=progress)
+    report(output, stack=found.stack, steps=found.steps, verb="differs:", none="no drift")
     return 3 if found else 0
 
 
@@ -165,11 +194,11 @@ def destroy(project: str, stack: str | None, output: str, remove: bool, yes: boo
     _can_ask(yes)
     chosen = _stack(project, stack, create=False)
     if not yes:
-        planned = chosen.preview_destroy(on_output=_progress)
+        planned = chosen.preview_destroy(on_output=progress)
         resources = f"{len(planned.steps)} resources of stack {chosen.name}{_in(planned.clusters)}"
         _ask(planned.steps, f"Delete these {resources}?")
-    done = chosen.destroy(remove=remove, on_output=_progress)
-    _report(output, stack=done.stack, steps=done.steps, seconds=done.seconds)
+    done = chosen.destroy(remove=remove, on_output=progress)
+    report(output, done="destroy", stack=done.stack, steps=done.steps, seconds=done.seconds)
     return 0
 
 
@@ -186,27 +215,26 @@ def ls(project: str, output: str) -> int:
     opened = _project(project)
     names = opened.stacks()
     found = each([opened.stack(name) for name in names], lambda stack: stack.outputs().get("builder"))
-    if output == "json":
-        click.echo(json.dumps({"version": 1, "stacks": [{"name": n, "builder": _plain(found[n])} for n in names]}))
-        return 0
-    selected = opened.selected()
-    rows = [("STACK", "BUILDER", "NAMESPACE", "NODES")]
-    rows += [(name + (" *" if name == selected else ""), *_cells(found[name])) for name in names]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    for row in rows:
-        click.echo("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip())
+    write_stacks(output, found, opened.selected() if output == "text" else None)
     return 0
 
 
-def _cells(builder: Any) -> tuple[str, str, str]:
-    if not isinstance(builder, dict):
-        return "-", "-", "" if builder is None else f"error: {builder}"
-    nodes = (f"{node['name']} ({', '.join(node['platforms']) or 'any'})" for node in builder["nodes"])
-    return builder["name"], builder["namespace"], ", ".join(nodes)
+@_command
+@click.argument("shell", metavar="{bash|fish|zsh}", type=click.Choice(["bash", "fish", "zsh"]))
+def completion(shell: str) -> int:
+    """Print completion for a shell.
 
+    Completes commands, flags and stacks; nothing is asked over the network or of Pulumi.
 
-def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, dict) else {"error": str(value)}
+    \b
+    Example: source <(builders completion bash)
+    """
+    from buildclient.base.completion import script
+
+    parent = click.get_current_context().parent
+    assert parent is not None
+    write(script(parent.command, "builders", shell))
+    return 0
 
 
 def _project(folder: str) -> Project:
@@ -224,13 +252,29 @@ def _stack(folder: str, name: str | None, *, create: bool | None = None) -> Stac
     return project.stack(name, create=create)
 
 
-def _progress(line: str) -> None:
-    click.echo(line, err=True)
+def _stack_to_make(folder: str, name: str | None, *, create: bool, ask: bool) -> Stack:
+    """The stack; made if it is missing and `create`, or whoever may be asked, says so."""
+    from buildkit_builders.results import MissingStackError
+
+    try:
+        return _stack(folder, name, create=True if create else None)
+    except MissingStackError as missing:
+        if not ask:
+            way = f"make it with --create, or write its config first: {os.path.relpath(missing.config)}"
+            raise click.ClickException(f"{missing}; {way}") from None
+        if not click.confirm(f"{missing}. Make {missing.stack}?", err=True):
+            raise click.ClickException("declined; nothing was changed") from None
+        return _stack(folder, missing.stack, create=True)
+
+
+def _terminal() -> bool:
+    """Whether there is someone to be asked."""
+    return not os.environ.get("CI") and bool(sys.stdin and sys.stdin.isatty())
 
 
 def _can_ask(yes: bool) -> None:
     """Refuses at once, not after a preview, where there is no one to be asked."""
-    if not yes and (os.environ.get("CI") or not (sys.stdin and sys.stdin.isatty())):
+    if not yes and not _terminal():
         raise click.UsageError("Missing option '--yes': there is no terminal to ask at.", click.get_current_context())
 
 
@@ -241,18 +285,3 @@ def _in(clusters: tuple[str, ...]) -> str:
 def _ask(steps: tuple[Step, ...], question: str) -> None:
     if steps and not click.confirm(question, err=True):
         raise click.ClickException("declined; nothing was changed")
-
-
-def _report(
-    output: str, *, stack: str, steps: tuple[Step, ...], verb: str = "", none: str = "no changes", **more: Any
-) -> None:
-    """The result: JSON with everything, or one line a resource."""
-    if output == "json":
-        listed = [step._asdict() for step in steps]
-        click.echo(json.dumps({"version": 1, "stack": stack, "steps": listed, **more}))
-        return
-    for step in steps:
-        paths = f"  [{', '.join(step.paths)}]" if step.paths else ""
-        click.echo(f"{' '.join(filter(None, [verb, step.operation]))} {step.name} ({step.type}){paths}")
-    if not steps:
-        click.echo(f"{stack}: {none}")

@@ -6,6 +6,8 @@ Results go to standard output, Pulumi's progress to standard error. Exit status:
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -52,10 +54,26 @@ def run(arguments: Sequence[str] | None = None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     except KeyboardInterrupt:
         status = 130
+    _flush()
     sys.exit(status)
 
 
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream:
+                stream.flush()
+        except OSError:
+            # or the interpreter tries again, says so, and ends with a status of its own
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def _status(arguments: Sequence[str]) -> int:
+    if "_BUILDERS_COMPLETE" in os.environ:
+        from buildclient.base.completion import complete
+
+        if (completed := complete(main, "builders", os.environ)) is not None:
+            return completed
     if not arguments:  # click's own answer to that differs between its versions
         click.echo(main.get_help(main.make_context("builders", [], resilient_parsing=True)), err=True)
         return 2
@@ -65,25 +83,31 @@ def _status(arguments: Sequence[str]) -> int:
     except click.UsageError as error:
         # one line: what is wrong, the nearest that is right, and where to read on
         command = error.ctx.command_path if error.ctx else "builders"
-        click.echo(f"ERROR: {_sentence(error)} See {command} --help", err=True)
+        _say(f"ERROR: {_sentence(error)} See {command} --help")
         return 2
     except (click.Abort, KeyboardInterrupt):
-        click.echo("ERROR: interrupted", err=True)
+        _say("ERROR: interrupted")
         return 130
     except click.ClickException as error:
-        click.echo(f"ERROR: {error.format_message()}", err=True)
+        _say(f"ERROR: {error.format_message()}")
         return 1
     except Exception as error:
-        if "-D" in arguments or "--traceback" in arguments:
+        if {"-D", "--traceback", "--debug"} & set(arguments):
             raise
         if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _EXTRA:
-            click.echo(f"ERROR: {error.name} is not installed: pip install 'buildkit-builders[infra]'", err=True)
+            _say(f"ERROR: {error.name} is not installed: pip install 'buildkit-builders[infra]'")
             return 1
         from buildkit_builders.results import StackError
 
         fault = "" if isinstance(error, StackError) else f"{type(error).__name__}: "
-        click.echo(f"ERROR: {fault}{error}" + (" (-D shows where)" if fault else ""), err=True)
+        _say(f"ERROR: {fault}{error}" + (" (-D shows where)" if fault else ""))
         return 1
+
+
+def _say(text: str) -> None:
+    # the status counts, whether or not standard error is still there
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
 
 
 def _sentence(error: click.UsageError) -> str:

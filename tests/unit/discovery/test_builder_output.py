@@ -17,8 +17,8 @@ import pytest
 
 from buildclient.api import Client, Where
 from buildclient.base.errors import ClientError, UnreachableError, UsageError
+from buildclient.base.pulumi_state import ProjectFolder
 from buildclient.discovery.builder_output import find_output, find_outputs
-from buildclient.discovery.pulumi_state import ProjectFolder
 
 SECRET = "4dabf18193072939515e22adb298388d"
 
@@ -306,6 +306,34 @@ async def test_a_broken_state_is_said(stacks: Stacks, data: bytes) -> None:
     (stacks.states / "dev.json").write_bytes(data)
     with pytest.raises(UnreachableError, match=r"the state .*dev\.json cannot be read"):
         await found(stacks)
+
+
+@pytest.mark.parametrize("around", [{}, {"other": 1}])
+async def test_a_builder_file_may_be_all_outputs_of_a_stack(stacks: Stacks, tmp_path: Path, around: Any) -> None:
+    """What `pulumi stack output --json` and `builders up -o json` print is taken for its member `builder`."""
+    path = tmp_path / "outputs.json"
+    outputs = {**around, "builder": output("inside")}
+    for text in (json.dumps(outputs), json.dumps({"version": 1, "stack": "dev", "outputs": outputs})):
+        path.write_text(text)
+        assert await found(stacks, builder_file=str(path)) == "inside"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "said"),
+    [
+        ({"builder": "[secret]"}, "--show-secrets"),
+        ({"url": "x"}, "nor a stack's outputs"),
+        ({"builder": 7}, "nor a stack's outputs"),
+        ({"builder": {"version": 1, "nodes": []}}, "nodes"),
+    ],
+)
+async def test_outputs_without_a_builder_are_told(stacks: Stacks, tmp_path: Path, outputs: Any, said: str) -> None:
+    """The message says what the file is not, in one line that names it."""
+    path = tmp_path / "outputs.json"
+    path.write_text(json.dumps(outputs))
+    with pytest.raises(UsageError, match=said) as raised:
+        await found(stacks, builder_file=str(path))
+    assert str(raised.value).startswith(f"{path}: ")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"version": 2, "nodes": []}', '{"version": 1, "name": "x", "nodes": []}'])

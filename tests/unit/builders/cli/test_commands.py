@@ -7,12 +7,12 @@ import os
 import pty
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 from buildkit_builders import automation
 from buildkit_builders.cli.main import run
-from buildkit_builders.results import Drift, Preview, StackError, Step, Update
+from buildkit_builders.results import Drift, MissingStackError, Preview, StackError, Step, Update
 
 STEP = Step("update", "kubernetes:apps/v1:Deployment", "kube0-deployment", ("spec.replicas",))
 BUILDER = {
@@ -85,6 +85,8 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         def stack(self, name: str, *, create: bool | None = None) -> FakeStack:
             noted.append(f"stack {name}{'' if create is None else ' create=' + str(create)} in {self.folder}")
+            if name == "fresh" and not create:
+                raise MissingStackError(name, self.stacks(), Path("stacks/Pulumi.fresh.yaml").absolute())
             return FakeStack(name, noted)
 
         def stacks(self) -> list[str]:
@@ -155,8 +157,8 @@ def test_wrong_usage_is_one_line_and_status_two(arguments: list[str], said: str,
 @pytest.mark.parametrize("command", [None, "preview", "up", "refresh", "drift", "destroy", "ls"])
 def test_help_has_an_example_and_the_variables(flag: str, command: str | None, builders: Builders) -> None:
     """Both spellings of help work everywhere, with an example, and each flag's variable is named."""
-    status, out, _ = builders(*filter(None, [command, flag]))
-    assert status == 0
+    status, out, err = builders(*filter(None, [command, flag]))
+    assert status == 0, err
     assert f"builders {command or 'up'}" in out
     if command:
         assert "Example: " in out
@@ -227,6 +229,117 @@ def test_only_preview_and_up_make_a_stack(builders: Builders, done: list[str]) -
     assert [line for line in done if line.startswith("stack")] == [
         "stack dev in .", "stack dev in .", *["stack dev create=False in ."] * 3,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [["preview"], ["up", "--yes"]])
+def test_a_missing_stack_is_told_with_the_way_to_make_it(
+    command: list[str], builders: Builders, done: list[str]
+) -> None:
+    """Where no one is asked: one line that names the flag and the config file; the flag then makes it."""
+    status, out, err = builders(*command, "--stack", "fresh")
+    assert (status, out) == (1, "")
+    assert err == (
+        "ERROR: there is no stack fresh; there are: dev, prod; "
+        "make it with --create, or write its config first: stacks/Pulumi.fresh.yaml\n"
+    )
+    done.clear()
+    assert builders(*command, "--stack", "fresh", "--create")[0] == 0
+    assert done == ["stack fresh create=True in .", command[0]]
+
+
+@pytest.mark.parametrize("command", ["preview", "up"])
+def test_on_a_terminal_a_missing_stack_is_offered(
+    command: str, builders: Builders, answer: Callable[[str], None], done: list[str]
+) -> None:
+    """A yes makes it and goes on, a no makes nothing."""
+    answer("y\ny\n")
+    status, _, err = builders(command, "--stack", "fresh")
+    assert status == 0
+    assert "there is no stack fresh; there are: dev, prod. Make fresh? [y/N]" in err
+    assert done[1] == "stack fresh create=True in ."
+    done.clear()
+    answer("n\n")
+    assert builders(command, "--stack", "fresh")[0] == 1
+    assert done == ["stack fresh in ."]
+
+
+@pytest.mark.parametrize("command", ["refresh", "drift", "destroy", "move"])
+def test_others_make_no_stack(command: str, builders: Builders, done: list[str]) -> None:
+    """There is nothing in a new one that they could look at; the way to make it is not theirs to offer."""
+    status, _, err = builders(command, "--stack", "fresh", *(["--yes"] if command != "drift" else []))
+    assert (status, err) == (1, "ERROR: there is no stack fresh; there are: dev, prod\n")
+    assert builders(command, "--create")[0] == 2
+
+
+def closed_pipe() -> TextIO:
+    """A stream whose reader has gone."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    return os.fdopen(theirs, "w")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (["up", "--yes"], 0, "WARNING: the update is done, but its result was not written: standard output was closed"),
+        (["up", "--yes", "-o", "json"], 0, "WARNING: the update is done"),
+        (["refresh", "--yes"], 0, "WARNING: the refresh is done"),
+        (["destroy", "--yes"], 0, "WARNING: the destroy is done"),
+        (["preview"], 0, ""),
+        (["preview", "--expect-no-changes"], 1, "ERROR: 1 resources of stack dev would change"),
+        (["drift"], 3, ""),
+        (["ls"], 0, ""),
+    ],
+)
+def test_the_status_is_pulumis_whether_or_not_someone_reads_the_result(
+    arguments: list[str],
+    status: int,
+    told: str,
+    builders: Builders,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Behind `| head -1` the status is what was done or found; of what changed something the loss is told."""
+    monkeypatch.setattr(FakeStack, "drifted", (STEP,))
+    monkeypatch.setattr("sys.stdout", closed_pipe())
+    ended, _, err = builders(*arguments)
+    assert ended == status
+    lines = [line for line in err.splitlines() if line.startswith(("WARNING", "ERROR"))]
+    assert len(lines) == bool(told)
+    assert "".join(lines).startswith(told)
+
+
+def test_a_result_on_a_full_disk_is_an_error(builders: Builders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Someone wanted it; the message says that the update is done nevertheless."""
+    monkeypatch.setattr("sys.stdout", open("/dev/full", "w"))  # noqa: SIM115
+    status, _, err = builders("up", "--yes", "-o", "json")
+    assert status == 1
+    assert err.endswith("ERROR: the update is done, but its result was not written: no space left on device\n")
+
+
+def test_progress_that_nobody_reads_is_no_error(builders: Builders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pulumi's progress goes to standard error, which may be gone before Pulumi is done."""
+    monkeypatch.setattr("sys.stderr", closed_pipe())
+    assert builders("preview")[:2] == (
+        0,
+        "would update kube0-deployment (kubernetes:apps/v1:Deployment)  [spec.replicas]\n",
+    )
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_an_interrupt_ends_with_130_though_standard_error_is_gone(
+    gone: bool, builders: Builders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGHUP comes when the terminal goes away, and standard error with it."""
+
+    def interrupted(*_: Any, **__: Any) -> Update:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FakeStack, "up", interrupted)
+    if gone:
+        monkeypatch.setattr("sys.stderr", closed_pipe())
+    status, _, err = builders("up", "--yes")
+    assert (status, err) == (130, "" if gone else "ERROR: interrupted\n")
 
 
 def test_each_flag_has_one_variable_for_all_commands(

@@ -30,6 +30,8 @@ _LOG = logging.getLogger("buildclient.discovery")
 _FILES = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 _NAME = re.compile(r"^[\"']?name[\"']?\s*:\s*[\"']?([A-Za-z0-9_.-]+)", re.MULTILINE)
 _BACKEND = re.compile(r"^backend\s*:\s*\n\s+url\s*:\s*[\"']?([^\s\"']+)", re.MULTILINE)
+_CONFIG_FOLDER = re.compile(r"^stackConfigDir\s*:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
+_CONFIG = re.compile(r"Pulumi\.(.+)\.(?:yaml|yml|json)")
 _OUTPUT = "builder"
 _SECRET = "4dabf18193072939515e22adb298388d"
 """The member by which Pulumi marks a wrapped value: a secret's ciphertext."""
@@ -51,6 +53,9 @@ class ProjectFolder:
         name, url = _NAME.search(text), _BACKEND.search(text)
         self.name = str(settings.get("name") or (name and name.group(1)) or os.path.basename(os.path.dirname(path)))
         self._path = path
+        folder = _CONFIG_FOLDER.search(text)
+        configs = str(settings.get("stackConfigDir") or (folder and folder.group(1)) or "")
+        self._configs = os.path.join(os.path.dirname(path), configs)
         self._environ = dict(environ)
         backend = settings.get("backend")
         configured = str(backend.get("url") or "") if isinstance(backend, dict) else url.group(1) if url else ""
@@ -91,6 +96,31 @@ class ProjectFolder:
         found = {match.group(1) for name in _listed(folder) if (match := _STATE.fullmatch(name))}
         return sorted(found)
 
+    def stacks_on_disk(self) -> list[str]:
+        """Names of stacks that are known without asking the Pulumi CLI: by state, config file, or its last answer."""
+        folder = self._folder()
+        states = (_STATE.fullmatch(name) for name in (_listed(folder) if folder else ()))
+        configs = (_CONFIG.fullmatch(name) for name in _listed(self._configs))
+        asked = self._last_answer("stack", "ls", "--json") if folder is None else None
+        names = {match.group(1) for match in (*states, *configs) if match}
+        for stack in asked if isinstance(asked, list) else ():
+            names.add(str(stack.get("name", "") if isinstance(stack, dict) else "").rpartition("/")[2])
+        return sorted(names - {""})
+
+    def outputs_on_disk(self) -> list[Any]:
+        """The outputs `builder`, unchecked, that are known without asking the Pulumi CLI."""
+        found = []
+        for stack in self.stacks_on_disk():
+            folder = self._folder()
+            path = _newest([os.path.join(folder, stack + suffix) for suffix in _SUFFIXES]) if folder else ""
+            with contextlib.suppress(ConfigurationError):
+                if path and not path.endswith(".zst"):
+                    found.append(_state_output(path))
+                else:
+                    question = ("stack", "output", _OUTPUT, "--json", "--show-secrets", "--stack", stack)
+                    found.append(self._last_answer(*question, *_identity(path)))
+        return [output for output in found if output is not None]
+
     def output(self, stack: str) -> Any:
         """The stack's output `builder`; None when it has none. Raises UnreachableError for a stack that is not there.
 
@@ -110,8 +140,7 @@ class ProjectFolder:
             if not (isinstance(value, dict) and value.get(_SECRET)):
                 return value
         # Only Pulumi unpacks and decrypts; its answer holds as long as the state's file.
-        facts = os.stat(path)
-        return self._asked(name, (path, str(facts.st_mtime_ns), str(facts.st_size), str(facts.st_ino)))
+        return self._asked(name, _identity(path))
 
     def _asked(self, stack: str, state: tuple[str, ...]) -> Any:
         try:
@@ -173,6 +202,12 @@ class ProjectFolder:
                 os.close(handle)
         return answer
 
+    def _last_answer(self, *question: str) -> Any:
+        """An answer of the CLI that was kept, however old; None where there is none."""
+        with contextlib.suppress(OSError, ValueError), open(self._kept(question), encoding="utf-8") as source:
+            return read_json(source.read())
+        return None
+
     def _kept(self, key: tuple[str, ...]) -> str:
         """The file of a kept answer."""
         home = self._environ.get("HOME") or os.path.expanduser("~")
@@ -222,6 +257,14 @@ def _newest(paths: Sequence[str]) -> str:
         with contextlib.suppress(OSError):
             found.append((os.stat(path).st_mtime_ns, path))
     return max(found)[1] if found else ""
+
+
+def _identity(path: str) -> tuple[str, ...]:
+    """What changes when the file does; empty for no path."""
+    if not path:
+        return ()
+    facts = os.stat(path)
+    return path, str(facts.st_mtime_ns), str(facts.st_size), str(facts.st_ino)
 
 
 def _object(path: str) -> Mapping[str, Any]:

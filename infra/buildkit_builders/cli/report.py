@@ -1,0 +1,91 @@
+"""What `builders` writes: results to standard output, progress to standard error; and what it does when either is gone.
+
+What was done to a cluster is the status, whether or not someone reads of it to the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from buildclient.base.oserrors import reason
+
+if TYPE_CHECKING:
+    from buildkit_builders.results import Step
+
+__all__ = ["progress", "report", "write", "write_stacks"]
+
+
+def progress(line: str) -> None:
+    """Writes a line to standard error."""
+    # Pulumi goes on whether or not anyone looks
+    with contextlib.suppress(OSError):
+        click.echo(line, err=True)
+
+
+def write(text: str, done: str = "") -> bool:
+    """Writes a part of the result; False once nobody reads it, which says nothing of what was `done`."""
+    try:
+        click.echo(text)
+    except OSError as error:
+        lost = f"the {done} is done, but its result was not written" if done else "cannot write the result"
+        if error.errno != errno.EPIPE:
+            raise click.ClickException(f"{lost}: {reason(error)}") from None
+        if done:
+            progress(f"WARNING: {lost}: standard output was closed")
+        return False
+    return True
+
+
+def report(
+    output: str,
+    *,
+    stack: str,
+    steps: tuple[Step, ...],
+    verb: str = "",
+    none: str = "no changes",
+    done: str = "",
+    **more: Any,
+) -> None:
+    """The result: JSON with everything, or one line a resource. `done` names what changed something."""
+    if output == "json":
+        listed = [step._asdict() for step in steps]
+        write(json.dumps({"version": 1, "stack": stack, "steps": listed, **more}), done)
+        return
+    for step in steps:
+        paths = f"  [{', '.join(step.paths)}]" if step.paths else ""
+        if not write(f"{' '.join(filter(None, [verb, step.operation]))} {step.name} ({step.type}){paths}", done):
+            return
+    if not steps:
+        write(f"{stack}: {none}", done)
+
+
+def write_stacks(output: str, found: Mapping[str, Any], selected: str | None) -> None:
+    """The stacks by name, each with its output `builder`, None or an error; the `selected` one with a star."""
+    if output == "json":
+        listed = [{"name": name, "builder": _plain(value)} for name, value in found.items()]
+        write(json.dumps({"version": 1, "stacks": listed}))
+        return
+    rows = [("STACK", "BUILDER", "NAMESPACE", "NODES")]
+    rows += [(name + (" *" if name == selected else ""), *_cells(value)) for name, value in found.items()]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        line = "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
+        if not write(line.rstrip()):
+            return
+
+
+def _cells(builder: Any) -> tuple[str, str, str]:
+    if not isinstance(builder, dict):
+        return "-", "-", "" if builder is None else f"error: {builder}"
+    nodes = (f"{node['name']} ({', '.join(node['platforms']) or 'any'})" for node in builder["nodes"])
+    return builder["name"], builder["namespace"], ", ".join(nodes)
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, dict) else {"error": str(value)}
