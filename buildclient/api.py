@@ -1,4 +1,4 @@
-"""What Python programs import: find a builder, build with it, look at it.
+"""The Python API: find a builder, build with it, inspect it.
 
     from buildclient.api import Client, Where, build_request
 
@@ -7,9 +7,9 @@
     )
     print(Client(Where(stack="dev")).build(request).digest)
 
-Every call has an asynchronous form (`build_async`, …) and a plain one; all of them raise ClientError's kin, whose text
-is meant for users. This is the only module that constructs adapters; they are imported when they are needed, since a
-cached build is mostly start-up time.
+Most calls have a blocking form (`build`) and an asynchronous one (`build_async`). They raise subclasses of ClientError,
+whose text is meant for users. This is the only module that puts the rooms together; it imports them when they are
+needed, since a cached build is mostly start-up time.
 """
 
 from __future__ import annotations
@@ -101,23 +101,31 @@ __all__ = [
 
 _T = TypeVar("_T")
 _CONNECT_GRACE = 60.0
-"""Seconds until every node is connected, besides those that the builder gives its pods to become ready."""
+"""Seconds to connect to every node, on top of the builder's own timeout for its pods to become ready."""
 
 
 class Where(NamedTuple):
-    """Which builder is meant, and where it is looked for; what is empty is not asked for."""
+    """Which builder is meant, and where to look for it. The fields are the flags of the same names.
+
+        Where(stack="dev")
+        Where(from_cluster="buildkit/kube", kube_context="staging")
+
+    Of `builder_file`, `from_cluster`, `builder` and `stack` the first that is not empty counts. If all are empty, the
+    environment and the project's selected stack decide, as for the command `buildclient`.
+    """
 
     builder_file: str = ""
-    """A file with the builder output, `-` for standard input."""
+    """Path of a file with the builder output; `-` is standard input."""
     from_cluster: str = ""
-    """`NAMESPACE/NAME` of a builder whose ConfigMap is in the cluster."""
+    """`NAMESPACE/NAME` of a builder; its ConfigMap is read from the cluster."""
     builder: str = ""
-    """`NAMESPACE/NAME` in the cluster, or a builder's name among the project's stacks."""
+    """`NAMESPACE/NAME` of a builder in the cluster, or the name of a builder of one of the project's stacks."""
     stack: str = ""
+    """Name of a stack of the Pulumi project."""
     project: str = ""
-    """Folder of the Pulumi project; empty is the working directory."""
+    """Folder of the Pulumi project; empty means the working directory."""
     kube_context: str = ""
-    """Context of the kubeconfig."""
+    """Name of a kubeconfig context; empty lets the builder output decide."""
 
 
 def _ignore(event: Event) -> None:
@@ -125,7 +133,16 @@ def _ignore(event: Event) -> None:
 
 
 class Client:
-    """One builder, wherever it is found."""
+    """One builder: builds on it and inspects it.
+
+        client = Client(Where(stack="dev"))
+        result = client.build(build_request("app", tags=["registry.example/app:1"], push=True))
+        print(result.digest)
+        print([node.name for node in client.inspect().nodes])
+
+    The constructor reads nothing; the first call finds the builder. The blocking forms raise RuntimeError where an
+    event loop is running: await the asynchronous forms there.
+    """
 
     def __init__(
         self,
@@ -134,7 +151,7 @@ class Client:
         output: BuilderOutput | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
-        """`output` is a builder output that is already at hand; `environ` stands for the process's environment."""
+        """`output`, if given, is used instead of searching; `environ` replaces the process's environment."""
         self._where = where or Where()
         self.environ = dict(os.environ if environ is None else environ)
         self._output = output
@@ -143,22 +160,27 @@ class Client:
         self._pool: ConnectionPool | None = None
 
     def build(self, request: BuildRequest, sink: EventSink = _ignore) -> BuildResult:
-        """Builds; progress goes to `sink`. Raises ClientError's kin.
+        """Runs a build and returns its result; `sink` is called with each progress event.
 
-        As all plain forms it raises RuntimeError where an event loop is running: there, await `build_async`.
+        Raises a subclass of ClientError: UsageError for a wrong request, UnreachableError when the builder cannot be
+        reached, BuildFailed when the build fails.
         """
         return _run(self.build_async(request, sink))
 
     def inspect(self, *, bootstrap: bool = False) -> BuilderView:
-        """The builder as it stands; with `bootstrap`, once each node has a ready pod. Raises ClientError's kin."""
+        """Returns the builder's nodes, pods and platforms; with `bootstrap`, waits for ready pods first.
+
+        A node that cannot be reached carries its error in the result. Raises a subclass of ClientError if there is no
+        such builder.
+        """
         return _run(self.inspect_async(bootstrap=bootstrap))
 
     def ls(self) -> tuple[BuilderView, ...]:
-        """Every builder that can be found, as each stands. Raises ClientError's kin."""
+        """Returns every builder that is found, each as `inspect` does. Raises a subclass of ClientError."""
         return _run(self.ls_async())
 
     async def output_async(self) -> BuilderOutput:
-        """The builder's output. Raises UnreachableError, UsageError."""
+        """Returns the builder output, which is read once. Raises UnreachableError, UsageError."""
         if self._output is None:
             from buildclient.discovery.builder_output import find_output
 
@@ -166,9 +188,9 @@ class Client:
         return self._output
 
     async def build_async(self, request: BuildRequest, sink: EventSink = _ignore) -> BuildResult:
-        """Builds; progress goes to `sink`, from the loop's thread. Cancelling the task cancels the build.
+        """As `build`; `sink` is called in the loop's thread. Cancelling the task cancels the build.
 
-        Several builds may run at once, into one sink if each gets `of_build(sink, name)`.
+        Several builds may run at once. To share one sink, give each `of_build(sink, name)`.
         """
         output = await self.output_async()
         check_default_load(output.default_load, request.outputs, self.environ)
@@ -179,12 +201,12 @@ class Client:
 
     @contextlib.asynccontextmanager
     async def session(self) -> AsyncIterator[Client]:
-        """While it lasts, all calls share connections: a pod's daemon is connected to once, by whoever needs it first.
+        """Inside this context all calls share connections: each daemon is connected to once, on first use.
 
             async with client.session():
                 await asyncio.gather(client.build_async(one, sink), client.build_async(two, sink))
 
-        Its end closes them. A session inside of another is the same one.
+        The end of the context closes them. A session inside another one is the outer session.
         """
         if self._pool is not None:
             yield self
@@ -201,7 +223,7 @@ class Client:
     async def inspect_async(
         self, *, bootstrap: bool = False, waiting: Callable[[str, Sequence[Pod]], None] | None = None
     ) -> BuilderView:
-        """As `inspect`; `waiting` is told a node's name and pods while they are waited for."""
+        """As `inspect`; `waiting` is called with a node's name and pods while it waits for them."""
         return await self._view(await self.output_async(), bootstrap, waiting)
 
     async def ls_async(self) -> tuple[BuilderView, ...]:
@@ -213,7 +235,7 @@ class Client:
             from buildclient.discovery.builder_output import find_output, find_outputs
 
             outputs = await find_outputs(self._where, self.environ, self._config_map)
-            # Among several, the one that is taken where none is named; there may be none.
+            # With several builders, mark the default one, if there is one.
             if len(outputs) > 1:
                 with contextlib.suppress(ClientError):
                     current = await find_output(self._where, self.environ, self._config_map)
@@ -223,7 +245,7 @@ class Client:
     def nodes_of(
         self, output: BuilderOutput, waiting: Callable[[str, Sequence[Pod]], None] | None = None
     ) -> list[NodeClient]:
-        """The builder's nodes, not yet reached. Raises UnreachableError if its cluster is not to be found."""
+        """Returns the builder's nodes, not yet connected. Raises UnreachableError if its cluster is not found."""
         from buildclient.nodes.node import NodeClient
 
         return [
@@ -247,11 +269,11 @@ class Client:
         return BuilderView(output, context, await inspect_nodes(nodes, bootstrap=bootstrap))
 
     def _cluster(self, output: BuilderOutput) -> KubernetesPods:
-        # What was read from a cluster is in that cluster, by whichever address it records.
+        # An output read from a cluster belongs to that cluster, whatever address it records.
         return self._home if self._home and output is self._output else self._pods_of(output.cluster)
 
     def _pods_of(self, cluster: Cluster) -> KubernetesPods:
-        """The pods of a cluster; one object a cluster, so that its certificates are read once."""
+        """Returns the pods of a cluster: one object per cluster, so that its certificates are read once."""
         if cluster not in self._pods:
             from buildclient.discovery.cluster import choose_access, in_cluster
             from buildclient.kube.api import KubeApi
@@ -273,7 +295,7 @@ class Client:
 
 
 class _Tools:
-    """The real adapters; fulfils `buildclient.build.Tools`."""
+    """Implements `buildclient.build.Tools` with the real rooms."""
 
     def __init__(self, client: Client, sink: EventSink) -> None:
         from buildclient.nodes.waiting import WaitSteps

@@ -1,8 +1,7 @@
 """Runs one build: choose nodes, solve on each, merge the results.
 
-No tag and no file is put in its place before every node's share has succeeded and all that can fail beforehand has
-been done; folders and streams take what comes as it comes. What a build works with comes in as `Tools`, which
-`buildclient.api` constructs.
+Tags and files appear only after every node has succeeded and every step that may fail has been done; folders and
+streams are written as data arrives. `buildclient.api` constructs the `Tools` that a build works with.
 """
 
 from __future__ import annotations
@@ -38,36 +37,36 @@ __all__ = ["PUSH_RETRY_DELAYS", "Tools", "build"]
 
 _LOG = logging.getLogger("buildclient.build")
 PUSH_RETRY_DELAYS = (0.2, 1.0)
-"""Seconds before each retry of a push that another node's push of the same layer may have spoilt."""
+"""Seconds before each retry of a push that may have failed because another node pushed the same layer."""
 CONTEXT_GRACE = 1.0
-"""Seconds that a fault of the context has to show once the builder is known to be out of reach."""
+"""Seconds to wait for an error of the context after the builder turned out to be unreachable."""
 PROVENANCE_TIMEOUT = 30.0
-"""Seconds that a daemon has to return what it recorded of a build."""
+"""Seconds for a daemon to return the provenance that it recorded."""
 
 
 class Tools(Protocol):
     """What a build works with; made by `buildclient.api` alone."""
 
     def nodes(self, output: BuilderOutput) -> Sequence[Node]:
-        """The builder's nodes, not yet reached. Raises UnreachableError."""
+        """Returns the builder's nodes, not yet connected. Raises UnreachableError."""
 
     def routing_key(self, request: BuildRequest) -> str:
-        """The key of sticky choice."""
+        """Returns the key for the sticky choice of a pod."""
 
     def prepare(self, request: BuildRequest, stopped: Callable[[], bool]) -> AbstractContextManager[Prepared]:
-        """Looks at context and Dockerfile; entered in a thread, where it waits for input until `stopped` says True.
+        """Checks context and Dockerfile. Entered in a thread; waits for input until `stopped` returns True.
 
         Raises UsageError.
         """
 
     def commit_steps(self, request: BuildRequest, nodes: int) -> Sequence[CommitStep]:
-        """Where results go, in the order of their commit. Raises UsageError for a destination that cannot be."""
+        """Returns the commit steps, in order. Raises UsageError for a destination that cannot be used."""
 
     def services(self, request: BuildRequest) -> Sequence[Service]:
-        """What every node's session serves besides inputs and results: credentials."""
+        """Returns the other services of every node's session: credentials."""
 
     async def merge(self, request: BuildRequest, responses: Sequence[Mapping[str, str]]) -> str:
-        """Puts one index of what the nodes pushed under every tag; returns its digest. Raises ClientError."""
+        """Pushes one index over the nodes' images under every tag and returns its digest. Raises ClientError."""
 
 
 async def build(
@@ -79,17 +78,17 @@ async def build(
     *,
     push_retry_delays: Sequence[float] = PUSH_RETRY_DELAYS,
 ) -> BuildResult:
-    """Runs a build; progress goes to `sink`. `deadline` (to be connected) is on the loop's clock.
+    """Runs a build; progress goes to `sink`. `deadline` for connecting is in seconds on the loop's clock.
 
-    Raises a subclass of ClientError. Cancelled, it ends what runs on the nodes; no tag and no archive comes that was
-    not in its place by then.
+    Raises a subclass of ClientError. When cancelled, it ends the solves on the nodes and writes no further tag or
+    archive.
     """
     check_request(request)
-    tools.commit_steps(request, 1)  # a wrong destination is told before anything is reached
+    tools.commit_steps(request, 1)  # A wrong destination is reported before anything is connected.
     nodes = tools.nodes(output)
     key = request.routing_key or tools.routing_key(request)
     async with contextlib.AsyncExitStack() as stack:
-        # Tunnels open while the context is looked at.
+        # Connect while the context is being checked.
         prepared, placed = await _context_first(
             _prepare(tools, request, stack), place(nodes, request.platforms, key, deadline, stack)
         )
@@ -110,13 +109,13 @@ async def build(
 
 
 async def _prepare(tools: Tools, request: BuildRequest, stack: contextlib.AsyncExitStack) -> Prepared:
-    """The inputs, looked at in a thread; `stack` removes what was written down for them."""
+    """Returns the inputs, checked in a thread; `stack` removes their temporary files."""
     stopped = threading.Event()
     manager = tools.prepare(request, stopped.is_set)
     entering = asyncio.ensure_future(asyncio.to_thread(manager.__enter__))
 
     async def leave() -> None:
-        # Also where the build was cancelled while the thread still looked.
+        # Also if the build was cancelled while the thread was still running.
         stopped.set()
         with contextlib.suppress(Exception):
             await entering
@@ -131,9 +130,9 @@ async def _prepare(tools: Tools, request: BuildRequest, stack: contextlib.AsyncE
 async def _context_first(
     preparing: Coroutine[Any, Any, Prepared], placing: Coroutine[Any, Any, list[Placed]]
 ) -> tuple[Prepared, list[Placed]]:
-    """Both at once; what is wrong with the context is said first, since it is the caller's.
+    """Runs both at once. An error of the context comes first, since it is the caller's.
 
-    A builder that is not reached is not kept back for a context that is still coming.
+    An unreachable builder is reported without waiting for a context that is still being read.
     """
     tasks = asyncio.ensure_future(preparing), asyncio.ensure_future(placing)
     try:
@@ -163,7 +162,7 @@ class _Build(NamedTuple):
     placed: Sequence[Placed]
 
     async def solve_all(self) -> list[NodeResult]:
-        """Every node's share at the same time; the first failure ends the others."""
+        """Solves on all nodes at the same time; the first failure ends the others."""
         ref = secrets.token_hex(13)
         return await gather_all(self._solve(number, one, ref) for number, one in enumerate(self.placed))
 
@@ -181,7 +180,7 @@ class _Build(NamedTuple):
         )
         told: EventSink = (lambda event: self.sink(event._replace(node=name))) if several else self.sink
         asked, response = await self._pushed(number, placed.control, asked, told)
-        # Of a merged image its digest alone is told.
+        # For a merged image the metadata holds the digest alone.
         if request.metadata_provenance and not (several and pushes(request.outputs)):
             recorded = await _provenance(placed.control, asked.ref, request.metadata_provenance, self.sink)
             response = {**response, **recorded}
@@ -190,7 +189,7 @@ class _Build(NamedTuple):
     async def _pushed(
         self, number: int, control: Control, asked: SolveRequest, told: EventSink
     ) -> tuple[SolveRequest, Mapping[str, str]]:
-        """The solve that succeeded and its response; a push that another node's push spoilt is done again."""
+        """Returns the solve that succeeded and its response; retries a push that another node's push broke."""
         only_pushes = len(self.placed) > 1 and all(output.push for output in self.request.outputs)
         delays = list(self.push_retry_delays) if only_pushes else []
         while True:
@@ -200,12 +199,12 @@ class _Build(NamedTuple):
                 if not delays or not push_raced(str(error)):
                     raise
                 _LOG.debug("solve %s: push again in %.1f s: %s", asked.ref, delays[0], error)
-            # All is built by now; just the push is done again.
+            # Everything is built by now, so only the push is repeated.
             await asyncio.sleep(delays.pop(0))
             asked = asked._replace(ref=secrets.token_hex(13))
 
     def _services(self, number: int) -> list[Service]:
-        """What a node's session serves: each part of the build hands out its own."""
+        """Returns the services of a node's session: those of the inputs, of the results and of the tools."""
         of_steps = [service for step in self.steps for service in step.services(number)]
         return [*self.shared, *self.prepared.services(), *of_steps]
 

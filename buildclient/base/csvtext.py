@@ -1,6 +1,6 @@
-"""Go's CSV for one line: the syntax of `--output`, `--cache-from`, `--attest` and their kin.
+"""Go's CSV for one line: the syntax of `--output`, `--cache-from`, `--attest` and similar flags.
 
-It differs from Python's `csv` in what it refuses (encoding/csv), and users see its messages.
+It refuses what Go's encoding/csv refuses, with the same messages; Python's `csv` accepts more.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ __all__ = ["CsvError", "csv_fields", "csv_line"]
 
 
 class CsvError(ValueError):
-    """A line that is not CSV; the text is encoding/csv's own."""
+    """A line is not valid CSV; the message is that of encoding/csv."""
 
 
 def csv_fields(line: str) -> list[str]:
-    """The fields of one line. Raises CsvError for a quote inside a bare field and one that does not end."""
+    """Returns the fields of one line. Raises CsvError for a bare quote in a field or a missing closing quote."""
     fields: list[str] = []
     at = 0
     while True:
@@ -34,7 +34,7 @@ def csv_fields(line: str) -> list[str]:
 
 
 def csv_line(pairs: list[tuple[str, str]]) -> str:
-    """`key=value` pairs as one line; those with a comma or a quote are quoted."""
+    """Returns `key=value` pairs as one line; quotes those that contain a comma or a quote."""
     return ",".join(_field(f"{key}={value}") for key, value in pairs)
 
 
@@ -45,7 +45,7 @@ def _field(text: str) -> str:
 
 
 def _quoted(line: str, at: int) -> tuple[str, int]:
-    """The field whose opening quote stands before `at`, and where it ends."""
+    """Returns the quoted field that starts at `at`, after its opening quote, and where it ends."""
     parts: list[str] = []
     while True:
         end = line.find('"', at)

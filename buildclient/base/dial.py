@@ -1,4 +1,4 @@
-"""A socket to a host through a proxy, blocking: CONNECT in plain HTTP or inside TLS, or SOCKS5."""
+"""Opens a blocking socket to a host through a proxy: HTTP CONNECT, with or without TLS, or SOCKS5."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 __all__ = ["dial"]
 
 _MAX_HEAD = 64 << 10
-"""Bytes of an answer to CONNECT."""
+"""Maximum bytes of a response to CONNECT."""
 
 
 def dial(proxy: str, host: str, port: int, timeout: float, ssl_context: SSLContext | None = None) -> socket.socket:
-    """A connection to `host:port`; `ssl_context` is for TLS with the proxy.
+    """Returns a socket connected to `host:port`; `ssl_context` is for TLS with the proxy.
 
-    `timeout`, in seconds, is for each wait. Raises OSError, whose text names the proxy without its password.
+    `timeout` is in seconds, for each wait. Raises OSError, whose text names the proxy without its password.
     """
     place = read_proxy(proxy)
     sock: socket.socket | None = None
@@ -51,7 +51,7 @@ def _connect(sock: socket.socket, proxy: str, address: str) -> None:
     lines += [f"{name}: {value}" for name, value in proxy_headers(proxy).items()]
     sock.sendall("\r\n".join([*lines, "", ""]).encode())
     head = b""
-    # No byte further: what follows is the server's.
+    # Read no byte further: the rest belongs to the server.
     while not head.endswith(b"\r\n\r\n"):
         head += _exactly(sock, 1)
         if len(head) > _MAX_HEAD:

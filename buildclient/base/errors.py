@@ -25,16 +25,16 @@ __all__ = [
 ]
 
 ExceptionTable = Sequence[tuple[type[Exception], Callable[[Any], Exception]]]
-"""Types of exceptions, subclasses first, and what makes the client's exception of one."""
+"""Exception types, subclasses first, each with a function that makes the client's exception from one."""
 
 
 class ClientError(Exception):
-    """The root of all errors that users see; `str(error)` is the text for them, its hint included."""
+    """Base class of all errors that users see; `str(error)` is the message with its hint."""
 
     exit_status = 1
     of_build = False
-    """Whether the build failed, rather than the command: `buildclient build` then prints docker buildx's
-    `failed to build: ` before the message."""
+    """Whether the build failed, not the command: `buildclient build` then prints `failed to build: ` before it, as
+    docker buildx does."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -48,39 +48,39 @@ class ClientError(Exception):
 
 
 class UsageError(ClientError):
-    """The caller's fault: a flag, a file or a value that cannot be used."""
+    """The caller's fault: a wrong flag, file or value."""
 
     exit_status = 2
 
     def __init__(self, message: str, *, flag: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.flag = flag
-        """The flag at fault, such as `--tag`, where the message itself (docker buildx's words) does not name it."""
+        """The flag at fault, such as `--tag`, if the message (docker buildx's own) does not name it."""
 
 
 class InvalidBuild(UsageError):
-    """The caller's fault, too, but found in the build that is asked for; the message is docker buildx's."""
+    """The caller's fault, found while checking the whole build; the message is docker buildx's."""
 
     of_build = True
 
 
 class UnreachableError(ClientError):
-    """The builder was not reached: no output, no cluster, no ready pod, no connection.
+    """The builder cannot be reached: no builder output, no cluster, no ready pod, or no connection.
 
-    The message names context, namespace, pod and container as far as they are known.
+    The message names kubeconfig context, namespace, pod and container as far as they are known.
     """
 
     exit_status = 125
 
 
 class ConfigurationError(UnreachableError):
-    """A builder that no retry would reach: a missing context, builder or right."""
+    """The builder cannot be reached and a retry would not help: the context, the builder or a permission is missing."""
 
     exit_status = 2
 
 
 class BuildFailed(ClientError):
-    """The build itself failed; the message is the daemon's own text, as docker buildx prints it."""
+    """The build itself failed; the message is the daemon's, as docker buildx prints it."""
 
     def __init__(self, message: str, *, sources: tuple[str, ...] = (), vertex: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -91,26 +91,26 @@ class BuildFailed(ClientError):
 
 
 class InternalFailure(BuildFailed):
-    """The daemon failed inside (gRPC INTERNAL)."""
+    """The daemon had an internal error (gRPC INTERNAL)."""
 
     exit_status = 100
 
 
 class ResourceExhausted(BuildFailed):
-    """The daemon ran out of something (gRPC RESOURCE_EXHAUSTED)."""
+    """The daemon ran out of a resource (gRPC RESOURCE_EXHAUSTED)."""
 
     exit_status = 102
 
 
 class Cancelled(ClientError):
-    """The user, or the deadline, ended the build."""
+    """The user or the deadline ended the build."""
 
     exit_status = 130
 
 
 @contextlib.contextmanager
 def map_exceptions(table: ExceptionTable) -> Iterator[None]:
-    """Translates a library's exceptions raised in the block: the first row whose type fits makes the new one."""
+    """Translates exceptions of a library raised in the block, by the first row whose type matches."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""How a result is put into its file: beside and renamed, so that readers see all of it or what was there before."""
+"""Writes a result beside its file and renames it, so that readers see the old content or all of the new one."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["Place", "about", "give_name", "nameless", "replace_whole", "replacea
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _STREAMS = ("/dev/", "/proc/")
-"""Where names lead to streams, even if a shell has opened a regular file for one."""
+"""Folders whose names are streams, even if a shell opened a regular file for one."""
 
 
 @contextlib.contextmanager
 def about(path: str) -> Iterator[None]:
-    """What the system refuses is about this path, whichever handle or name beside it was at hand."""
+    """Raises OSErrors of the block with this path, whichever handle or temporary name failed."""
     try:
         yield
     except OSError as error:
@@ -26,7 +26,7 @@ def about(path: str) -> Iterator[None]:
 
 
 def replaceable(path: str) -> bool:
-    """Whether a path is a file of its own, or nothing yet; a device or a pipe can only be written into."""
+    """Returns whether a path is a regular file or does not exist; a device or a pipe can only be written into."""
     if os.path.abspath(path).startswith(_STREAMS):
         return False
     try:
@@ -84,7 +84,7 @@ def replace_whole(folder: int, name: str, data: bytes, mode: int = 0o666) -> Non
     try:
         handle = nameless(folder, mode)
     except OSError:
-        # In a folder that others may write into, a name that can be guessed could be a link of theirs.
+        # In a shared folder, someone could have put a symlink at a name that can be guessed.
         beside = f".buildclient-{secrets.token_hex(8)}"
         handle = os.open(beside, _CREATE, mode, dir_fd=folder)
     else:
@@ -115,14 +115,14 @@ def _unlink(name: str, folder: int) -> None:
 
 
 class Place:
-    """Where a small file is to be written once its text is known.
+    """The place of a small file that is written once its text is known.
 
-    A link stays, and what it leads to is replaced: the one that was there in the beginning, and in the folder that it
-    led to then. What a build exports meanwhile may have put another in its place.
+    A symlink stays and its target is replaced. The target is resolved at the start, since the build may export another
+    link to the same path.
     """
 
     def __init__(self, path: str) -> None:
-        """Raises OSError where there is no folder for it."""
+        """Raises OSError if its folder does not exist."""
         self._path = path
         self._folder = -1
         if replaceable(path):
@@ -131,7 +131,7 @@ class Place:
             self._folder = os.open(os.path.dirname(target), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def write(self, text: str) -> None:
-        """Writes it beside and renames it, or into what is a device or a pipe. Raises OSError."""
+        """Writes a temporary file and renames it, or writes into a device or a pipe. Raises OSError."""
         if self._folder < 0:
             with open(self._path, "w", encoding="utf-8") as file:
                 file.write(text)
@@ -139,7 +139,7 @@ class Place:
         replace_whole(self._folder, self._name, text.encode())
 
     def close(self) -> None:
-        """Lets go of the folder; may be called twice."""
+        """Closes the folder; may be called twice."""
         folder, self._folder = self._folder, -1
         if folder >= 0:
             os.close(folder)

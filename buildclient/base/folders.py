@@ -1,7 +1,7 @@
-"""Goes down below one folder by handles, so that no link leads out of it: neither one that was there nor a new one.
+"""Opens folders below a root by file descriptors, so that no symlink, old or new, leads out of the root.
 
-A path name is looked up anew at each use, and whoever may write into the folder (a build's own output, for one) may
-have put a link into its middle since it was checked. A handle stays what it was.
+A path is resolved anew at each use, so anyone who may write into the folder (a build's own output, for one) could put
+a symlink into it after a check. A descriptor stays what it was.
 """
 
 from __future__ import annotations
@@ -12,42 +12,42 @@ import os
 __all__ = ["DIRECTORY", "Folders"]
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-"""Flags that open a folder that is not a link."""
+"""Flags that open a folder and refuse a symlink."""
 _MAX_HANDLES = 64
-"""Handles kept open on the way down; trees may be deeper than a process may have handles."""
+"""Descriptors kept open on the way down; a tree may be deeper than the limit of open files."""
 
 
 class Folders:
-    """A folder's handle, and those on the way to the folder that was looked up last. Not for several threads."""
+    """A root folder's descriptor, and those down to the last folder looked up. Not thread-safe."""
 
     def __init__(self, root: int, name: bytes) -> None:
-        """Takes the handle over; `name` is the folder's path, for messages alone."""
+        """Owns the descriptor from here on; `name` is the folder's path, for messages only."""
         self.name = name
         self._open: list[tuple[bytes, int]] = [(b"", root)]
 
     @classmethod
     def of(cls, path: str | bytes) -> Folders:
-        """Of a path, whose own links are followed. Raises OSError."""
+        """Opens the folder of a path, following symlinks in the path itself. Raises OSError."""
         return cls(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), os.path.realpath(os.fsencode(path)))
 
     @property
     def root(self) -> int:
-        """The folder's own handle."""
+        """The root folder's descriptor."""
         return self._open[0][1]
 
     def path(self, path: bytes) -> str:
-        """The full path of one below, for messages."""
+        """Returns the full path of a relative one, for messages."""
         return os.fsdecode(os.path.join(self.name, path))
 
     def at(self, path: bytes) -> int:
-        """The handle of a folder below, open until the next call; `path` is relative and clean, empty for the root.
+        """Returns the descriptor of a folder, open until the next call; `path` is relative, empty for the root.
 
-        Raises OSError: NotADirectoryError where a part is a link or a file, or `..`.
+        Raises OSError: NotADirectoryError if a part is a symlink, a file or `..`.
         """
         way = self._open
         while way[-1][0] != path:
             here, handle = way[-1]
-            # The root's path is empty, and above all.
+            # The root's path is empty, and it is above every other.
             if here and not path.startswith(here + b"/"):
                 os.close(way.pop()[1])
                 continue
@@ -62,6 +62,6 @@ class Folders:
         return way[-1][1]
 
     def close(self) -> None:
-        """Lets go of all handles; may be called twice."""
+        """Closes all descriptors; may be called twice."""
         while self._open:
             os.close(self._open.pop()[1])

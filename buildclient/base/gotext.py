@@ -12,29 +12,29 @@ _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _SHORT = {'"': '\\"', "\\": "\\\\"}
 _SHORT |= {sign: f"\\{name}" for sign, name in zip("\a\b\f\n\r\t\v", "abfnrtv", strict=True)}
 _RAW = 0xDC00
-"""What Python adds to a byte that is not UTF-8 (`surrogateescape`)."""
+"""Offset of the code points that stand for bytes that are not UTF-8 (`surrogateescape`)."""
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Also what turns the direction of writing, and what no encoding has."""
+"""Control characters but tab and line feed, bidirectional controls and surrogates."""
 _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 
 
 def parse_bool(text: str, default: bool = False) -> bool:
-    """Go's ParseBool; `default` for a text that is not a boolean."""
+    """Parses as Go's ParseBool does; returns `default` for a text that is not a boolean."""
     return True if text in _TRUE else False if text in _FALSE else default
 
 
 def is_bool(text: str) -> bool:
-    """Whether Go's ParseBool takes it."""
+    """Returns whether Go's ParseBool accepts the text."""
     return text in _TRUE or text in _FALSE
 
 
 def go_quoted(text: str) -> str:
-    """A text as Go's `%q` writes it; bytes that are not UTF-8 come in as surrogate escapes."""
+    """Quotes a text as Go's `%q` does; bytes that are not UTF-8 are given as surrogate escapes."""
     return '"' + "".join(_SHORT.get(sign) or _visible(sign) for sign in text) + '"'
 
 
 def printable(text: str) -> str:
-    """A text of several lines that does nothing else to a terminal: all other control characters are escaped."""
+    """Escapes all control characters but line breaks, so that the text is safe to print on a terminal."""
     return _CONTROL.sub(lambda match: _visible(match[0]), text.replace("\r\n", "\n"))
 
 
@@ -50,7 +50,7 @@ def _visible(sign: str) -> str:
 
 
 def go_json(value: Any, *, indent: int | None = None) -> str:
-    """JSON text as Go's encoder writes it: compact unless indented, `<`, `>`, `&`, U+2028 and U+2029 escaped."""
+    """Encodes JSON as Go does: compact unless indented, with `<`, `>`, `&`, U+2028 and U+2029 escaped."""
     separators = (",", ":") if indent is None else None
     text = json.dumps(value, indent=indent, separators=separators, ensure_ascii=False)
     for sign in "<>&\u2028\u2029":

@@ -1,4 +1,4 @@
-"""JSON that others wrote."""
+"""Parses JSON from untrusted sources."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["read_json"]
 
 
 def read_json(text: str | bytes) -> Any:
-    """The value of a JSON text. Raises ValueError for what is none, or nested deeper than Python's calls go."""
+    """Returns the value of a JSON text. Raises ValueError for invalid JSON and for JSON nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError:

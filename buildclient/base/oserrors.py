@@ -1,4 +1,4 @@
-"""The system's errors in the words of messages."""
+"""The text of OSErrors for messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["reason"]
 
 
 def reason(error: OSError | UnicodeError) -> str:
-    """Why a file or a socket failed: the system's words in lower case, as Go writes them, without number and name."""
+    """Returns why a file or a socket failed: the system's text in lower case, as in Go, without errno and path."""
     if isinstance(error, UnicodeError):
         return "not text"
     return (error.strerror or str(error)).lower()

@@ -1,4 +1,4 @@
-"""SOCKS5 (RFC 1928), with user and password (RFC 1929): the way through a proxy to a host and port, without I/O."""
+"""SOCKS5 (RFC 1928), with user and password (RFC 1929): connects to a host and port; pure, without I/O."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Generator
 __all__ = ["SocksRefused", "Steps", "socks5"]
 
 Steps = Generator[tuple[bytes, int], bytes, None]
-"""Gives what to send and how many bytes to read then; takes these bytes."""
+"""Yields what to send and how many bytes to read; is sent these bytes."""
 
 _VERSION, _LOGIN_VERSION = 5, 1
 _NO_LOGIN, _LOGIN = 0, 2
 _CONNECT = 1
 _V4, _NAME, _V6 = 1, 3, 4
 _LONGEST = 255
-"""Bytes of a name, a user or a password."""
+"""Maximum bytes of a host name, a user or a password."""
 _REPLIES = {
     1: "it failed",
     2: "it does not allow this",
@@ -28,11 +28,11 @@ _REPLIES = {
 
 
 class SocksRefused(Exception):
-    """The proxy gives no way, or speaks no SOCKS5; the message says why."""
+    """The proxy refuses the connection or does not speak SOCKS5; the message says why."""
 
 
 def socks5(host: str, port: int, username: str = "", password: str = "") -> Steps:
-    """The steps to `host:port`, which the proxy looks up itself, as with Go. Raises SocksRefused."""
+    """Yields the steps to `host:port`; the proxy resolves the name, as with Go. Raises SocksRefused."""
     login = bool(username or password)
     methods = bytes((_NO_LOGIN, _LOGIN) if login else (_NO_LOGIN,))
     version, method = yield bytes((_VERSION, len(methods))) + methods, 2
@@ -52,7 +52,7 @@ def socks5(host: str, port: int, username: str = "", password: str = "") -> Step
         raise SocksRefused("it speaks no SOCKS5")
     if reply:
         raise SocksRefused(_REPLIES.get(reply, f"it answers {reply}"))
-    # Where the proxy's own end is, which says nothing to anybody.
+    # The proxy's own address, which is of no use.
     size = {_V4: 4, _V6: 16}.get(kind, 0)
     if kind == _NAME:
         (size,) = yield b"", 1

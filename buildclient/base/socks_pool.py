@@ -1,4 +1,4 @@
-"""urllib3's connections through a SOCKS5 proxy; its own support wants a further library."""
+"""urllib3's connections through a SOCKS5 proxy; its own support needs PySocks."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from buildclient.base.dial import dial
 __all__ = ["socks_pool"]
 
 _TIMEOUT = 15.0
-"""Seconds of each wait, where the settings name none."""
+"""Timeout of each wait in seconds, if the settings give none."""
 
 
 def socks_pool(proxy: str, **settings: Any) -> urllib3.PoolManager:
-    """Connections through this proxy, with settings of urllib3's PoolManager."""
+    """Returns a PoolManager through this proxy; `settings` are those of urllib3's PoolManager."""
 
     def connect(connection: HTTPConnection) -> socket.socket:
         seconds = connection.timeout if isinstance(connection.timeout, int | float) else _TIMEOUT
@@ -43,6 +43,6 @@ def socks_pool(proxy: str, **settings: Any) -> urllib3.PoolManager:
         ConnectionCls = Secure
 
     manager = urllib3.PoolManager(**settings)
-    # urllib3's own SOCKS support works by the same two hooks.
+    # urllib3's own SOCKS support uses the same two hooks.
     manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
     return manager

@@ -1,4 +1,4 @@
-"""Protocols of the byte stream to a daemon: a pod's exec, a TCP address or a Unix socket all serve it.
+"""Protocols of the byte stream to a daemon: a pod's exec, TCP or a Unix socket.
 
 Deadlines are absolute, on `asyncio`'s loop clock (seconds). A stream that ends without its end marker is an error.
 """
@@ -15,27 +15,27 @@ class Connection(Protocol):
 
     @property
     def answers(self) -> bool | None:
-        """Whether what lies between here and the daemon has answered lately; None where that is not known."""
+        """Whether the path to the daemon (such as the API server) answered lately; None if unknown."""
 
     async def read(self) -> bytes:
-        """The next bytes; empty at the end. Raises UnreachableError when it breaks."""
+        """Returns the next bytes; empty at the end. Raises UnreachableError when the connection breaks."""
 
     async def write(self, data: bytes | memoryview) -> None:
         """Sends bytes; waits while too much is in flight."""
 
     async def close_write(self) -> None:
-        """Says that no more will be written."""
+        """Signals that no more will be written."""
 
     async def close(self) -> None:
-        """Ends both directions; may be called twice."""
+        """Closes both directions; may be called twice."""
 
 
 class Endpoint(Protocol):
-    """Where one daemon is reached: an exec into a pod, a TCP address, a Unix socket."""
+    """How to reach one daemon: an exec into a pod, a TCP address or a Unix socket."""
 
     @property
     def description(self) -> str:
         """For messages: context, namespace, pod and container, or the address."""
 
     async def connect(self, deadline: float) -> Connection:
-        """A new connection. Raises UnreachableError."""
+        """Opens a new connection. Raises UnreachableError."""

@@ -1,4 +1,4 @@
-"""Several coroutines at once, none of which outlives the others' failure."""
+"""Runs several coroutines at once and cancels the rest when one fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 
 
 async def gather_all(work: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
-    """Runs all at once; the first failure cancels the rest, waits for their end, and is raised."""
+    """Runs all at once. The first failure cancels the rest, waits for them to end, and is raised."""
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
         return await asyncio.gather(*tasks)

@@ -1,7 +1,7 @@
-"""Blocking calls in threads that nobody waits for at the end.
+"""Runs blocking calls in threads that the process does not wait for at its end.
 
-`asyncio.to_thread` keeps an interrupted command from ending until the call returns; a registry that hangs would hold
-it for minutes.
+With `asyncio.to_thread` an interrupted command would end only when the call returns: minutes, for a registry that
+hangs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 
 
 async def in_thread(work: Callable[[], _T]) -> _T:
-    """What `work` returns or raises. Cancelled, it is left to itself and its result is dropped."""
+    """Returns or raises what `work` does. When cancelled, leaves the thread running and drops its result."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[_T] = loop.create_future()
 
@@ -36,7 +36,7 @@ async def in_thread(work: Callable[[], _T]) -> _T:
             result = work()
         except BaseException as problem:
             error = problem
-        # The loop may be closed by now.
+        # The loop may already be closed.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, result, error)
 

@@ -1,4 +1,4 @@
-"""`--annotation`: `[type[[platform]][,type…]:]key=value`, and the exporter's attributes that it becomes.
+"""`--annotation`: `[type[[platform]][,type…]:]key=value`, and its exporter attributes.
 
 Reference: ParseAnnotations of buildx 0.38 and exptypes.AnnotationKey of BuildKit.
 """
@@ -21,24 +21,29 @@ _PREFIX = "parse annotations: "
 
 
 class Annotation(NamedTuple):
-    """An annotation of the image that is exported."""
+    """An annotation of the exported image."""
 
     key: str
     value: str
     type: str = ""
-    """`index`, `index-descriptor`, `manifest` or `manifest-descriptor`; empty is every manifest."""
+    """`index`, `index-descriptor`, `manifest` or `manifest-descriptor`; empty means every manifest."""
     platform: Platform | None = None
-    """The one platform whose manifest is meant."""
+    """The platform whose manifest is annotated; None means every platform."""
 
     @property
     def attr(self) -> str:
-        """The exporter's attribute, such as `annotation-manifest[linux/arm64].key`."""
+        """The exporter attribute, such as `annotation-manifest[linux/arm64].key`."""
         place = f"-{self.type}" if self.type else ""
         return f"annotation{place}{f'[{self.platform}]' if self.platform else ''}.{self.key}"
 
 
 def parse_annotations(texts: Iterable[str]) -> tuple[Annotation, ...]:
-    """Annotations from texts, one for each type that a text names; empty texts are left out. Raises InvalidBuild."""
+    """Parses `--annotation` texts into one Annotation for each type that a text names; skips empty texts.
+
+        parse_annotations(["index,manifest:org.example.team=build"])
+
+    Raises InvalidBuild.
+    """
     found = []
     for text in filter(None, texts):
         left, equals, value = text.partition("=")
@@ -53,7 +58,7 @@ def parse_annotations(texts: Iterable[str]) -> tuple[Annotation, ...]:
 
 
 def annotation_attrs(annotations: Iterable[Annotation]) -> dict[str, str]:
-    """The exporter's attributes and their values; the last of equal ones wins."""
+    """Returns the exporter attributes with their values; the last of equal names wins."""
     return {annotation.attr: annotation.value for annotation in annotations}
 
 

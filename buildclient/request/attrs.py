@@ -1,6 +1,6 @@
-"""From a request to the solve of one node: exactly the attributes that docker buildx 0.38 would send.
+"""Turns a request into the solve of one node, with exactly the attributes that docker buildx 0.38 sends.
 
-Pure; what lies on disk (context, Dockerfile, Git) was looked at before and comes in as attributes.
+Pure: what was read from disk (context, Dockerfile, Git) comes in as attributes.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def solve_request(
     shared_key: str = "",
     several_nodes: bool = False,
 ) -> SolveRequest:
-    """One node's share of a build.
+    """Returns one node's share of a build.
 
-    `context_attrs` say what the context and the Dockerfile are. With `several_nodes` each node makes an index and
-    pushes by digest, without tags. Raises UsageError.
+    `context_attrs` describe the context and the Dockerfile. With `several_nodes` each node makes an index and pushes it
+    by digest, without tags. Raises UsageError.
     """
     frontend, attrs = "dockerfile.v0", dict(context_attrs)
     syntax = request.build_args.get("BUILDKIT_SYNTAX")
@@ -112,7 +112,7 @@ def _exporters(request: BuildRequest, *, several_nodes: bool) -> tuple[Exporter,
         if "BUILDKIT_INLINE_BUILDINFO_ATTRS" in request.build_args and output.type in _NAMED:
             attrs["buildinfo-attrs"] = request.build_args["BUILDKIT_INLINE_BUILDINFO_ATTRS"]
         if several_nodes and output.push and not pushed:
-            # Tag and digest cannot both be pushed: the tags are put on the merged index alone.
+            # One push is either by tag or by digest: only the merged index gets the tags.
             attrs["name"] = ",".join(_repositories(attrs.get("name", "").split(",")))
             attrs["push-by-digest"] = "true"
             pushed = True
@@ -128,19 +128,19 @@ def _repositories(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def with_proxies(request: BuildRequest, proxies: Mapping[str, str]) -> BuildRequest:
-    """The request with build arguments for these proxies, except for those it has in any case of letters."""
+    """Returns the request with build arguments for these proxies, unless it has them, in any case of letters."""
     given = {name.upper() for name in request.build_args}
     missing = {name: value for name, value in proxies.items() if name not in given}
     return request._replace(build_args={**request.build_args, **missing}) if missing else request
 
 
 def pushes(outputs: Sequence[Output]) -> bool:
-    """Whether any output goes to a registry."""
+    """Returns whether any output is pushed to a registry."""
     return any(output.push for output in outputs)
 
 
 def image_names(request: BuildRequest) -> tuple[str, ...]:
-    """The names under which the build's image is pushed: the tags, else the output's `name`. Raises UsageError."""
+    """Returns the names that the image is pushed under: the tags, else the output's `name`. Raises UsageError."""
     output = next(output for output in request.outputs if output.push)
     names: tuple[str, ...] = request.tags or tuple(name for name in output.attrs.get("name", "").split(",") if name)
     if not names:
@@ -149,7 +149,7 @@ def image_names(request: BuildRequest) -> tuple[str, ...]:
 
 
 def insecure_registries(request: BuildRequest) -> tuple[str, ...]:
-    """Hosts that the pushing output takes as insecure (its attribute `registry.insecure`)."""
+    """Returns the registry hosts that an output marks as insecure (its attribute `registry.insecure`)."""
     insecure = any(output.push and parse_bool(output.attrs.get("registry.insecure", "")) for output in request.outputs)
     names = image_names(request) if insecure else ()
     return tuple(registry_host(parse_reference(name).domain) for name in names)

@@ -1,7 +1,7 @@
-"""What can be told of a request without a builder, in the words of docker buildx.
+"""Checks of a whole request that need no builder, with docker buildx's messages.
 
-Whatever is wrong with one value is said where it is read (`buildclient.request.make`); here is what is wrong with
-several together, and with the kinds of values in a request that a program made by hand.
+Single values are checked where they are parsed (`buildclient.request.make`). Here are the checks across fields, and
+the type checks of a BuildRequest that a program constructed itself.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ _KINDS: Mapping[str, tuple[type[Any], str]] = {
     "no_cache_filter": (str, "names of stages"),
     "allow": (str, "names of entitlements"),
 }
-"""Fields that are tuples, and what they are tuples of."""
+"""Fields that are tuples, and the types of their elements."""
 
 
 def check_request(request: BuildRequest) -> None:
-    """Raises UsageError for a request that a program made by hand and no builder could build."""
+    """Checks the types in a BuildRequest that a program constructed itself. Raises UsageError."""
     _check_kinds(request)
     for flag, check in _CHECKS:
         with flagged(flag):
@@ -80,13 +80,13 @@ def _check_dest(output: Output) -> None:
 
 
 def check_no_cache(request: BuildRequest) -> None:
-    """All or some stages without the cache, not both. Raises InvalidBuild."""
+    """Refuses `--no-cache` together with `--no-cache-filter`. Raises InvalidBuild."""
     if request.no_cache and request.no_cache_filter:
         raise InvalidBuild("--no-cache and --no-cache-filter cannot currently be used together")
 
 
 def check_syntax(request: BuildRequest) -> None:
-    """A build argument BUILDKIT_SYNTAX names a frontend. Raises InvalidBuild."""
+    """Checks that a build argument BUILDKIT_SYNTAX names a frontend image. Raises InvalidBuild."""
     if not request.build_args.get("BUILDKIT_SYNTAX", "some").strip():
         raise InvalidBuild(
             "empty BUILDKIT_SYNTAX build-arg is invalid, "
@@ -95,19 +95,19 @@ def check_syntax(request: BuildRequest) -> None:
 
 
 def check_tagged(request: BuildRequest) -> None:
-    """What is pushed has a name. Raises InvalidBuild."""
+    """Checks that an image to be pushed has a name. Raises InvalidBuild."""
     if not request.tags and any(output.push and not output.attrs.get("name") for output in request.outputs):
         raise InvalidBuild("tag is needed when pushing to registry")
 
 
 def check_network(request: BuildRequest) -> None:
-    """BuildKit knows the mode. Raises InvalidBuild."""
+    """Checks that BuildKit knows the network mode. Raises InvalidBuild."""
     if request.network not in ("", "default", "host", "none"):
         raise InvalidBuild(f"network mode {go_quoted(request.network)} not supported by buildkit: use host or none")
 
 
 def check_outputs(request: BuildRequest) -> None:
-    """The exporters can hold what is built. Raises InvalidBuild."""
+    """Checks that the exporters support the platforms and attestations of the build. Raises InvalidBuild."""
     if any(output.type == "docker" for output in request.outputs) and (
         len(request.platforms) > 1 or any(value is not None for value in request.attests.values())
     ):

@@ -1,6 +1,10 @@
-"""Where an output's result goes on the client: to a file, to standard output, into a folder; None is nowhere here.
+"""Where an output is written on the client: a file, standard output or a folder; None means that nothing is written.
 
-Each has its class in `buildclient.results`, chosen by `buildclient.results.exports`.
+    Output("oci", dest=ToFile("image.tar"))
+    Output("local", dest=ToFolder("out"))
+    Output("tar", dest=ToStdout())
+
+`buildclient.results.exports` chooses the class that writes each.
 """
 
 from __future__ import annotations
@@ -11,19 +15,19 @@ __all__ = ["Destination", "ToFile", "ToFolder", "ToStdout"]
 
 
 class ToFile(NamedTuple):
-    """An archive into a file, which is replaced; into a device or a pipe it is written as it comes."""
+    """Writes an archive to a file, which is replaced once the archive is complete; a device or a pipe is written to."""
 
     path: str
 
 
 class ToFolder(NamedTuple):
-    """A tree of files into a folder, which is made if need be; what else is in it stays."""
+    """Writes files into a folder, which is created if missing; other files in it stay."""
 
     path: str
 
 
 class ToStdout(NamedTuple):
-    """An archive to standard output."""
+    """Writes an archive to standard output."""
 
 
 Destination = ToFile | ToFolder | ToStdout | None

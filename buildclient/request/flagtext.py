@@ -1,4 +1,4 @@
-"""Small values of the command line, read as Go reads them."""
+"""Parses small flag values as docker buildx does."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 @contextlib.contextmanager
 def flagged(flag: str) -> Iterator[None]:
-    """Puts the flag's name on a UsageError that the body raises."""
+    """Adds the flag's name to a UsageError that the body raises."""
     try:
         yield
     except UsageError as error:
@@ -33,7 +33,7 @@ def flagged(flag: str) -> Iterator[None]:
 
 
 def key_values(items: Iterable[str], flag: str, environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """`K=V` items; with an environment, `K` alone takes its value, or nothing where there is none.
+    """Parses `K=V` items. With an environment, `K` alone takes its value from there and is skipped if unset.
 
     Raises UsageError for an empty key.
     """
@@ -52,9 +52,9 @@ def key_values(items: Iterable[str], flag: str, environment: Mapping[str, str] |
 
 
 def parse_attests(items: Sequence[str], provenance: str = "", sbom: str = "") -> dict[str, str | None]:
-    """`--attest`, `--provenance` and `--sbom`: type -> parameters as BuildKit takes them, None for off.
+    """Parses `--attest`, `--provenance` and `--sbom` into {type: parameters as BuildKit takes them, or None for off}.
 
-    The first of a type wins, as in buildx. Raises UsageError.
+    The first of a type wins, as in docker buildx. Raises UsageError.
     """
     texts = [*items]
     for kind, value in (("provenance", provenance), ("sbom", sbom)):
@@ -90,10 +90,10 @@ def parse_attests(items: Sequence[str], provenance: str = "", sbom: str = "") ->
 
 
 def parse_cache(items: Sequence[str], environment: Mapping[str, str]) -> tuple[CacheEntry, ...]:
-    """`--cache-from`, `--cache-to`: references, or `type=…,key=value`.
+    """Parses `--cache-from` and `--cache-to`: references, or `type=…,key=value`.
 
-    GitHub's cache takes address and token from the environment, and is left out where there is none, as in docker
-    buildx. Raises UsageError.
+    `type=gha` takes its URL and token from the environment and is skipped without them, as in docker buildx. Raises
+    UsageError.
     """
     found: list[CacheEntry] = []
     for text in filter(None, items):
@@ -132,7 +132,7 @@ def _github(entry: Mapping[str, str], environment: Mapping[str, str]) -> dict[st
 
 
 def parse_context_names(items: Sequence[str]) -> dict[str, str]:
-    """`--build-context NAME=PATH`; a name is an image's name. Raises UsageError."""
+    """Parses `--build-context NAME=PATH`; the name is an image name. Raises UsageError."""
     found = {}
     for item in filter(None, items):
         name, equals, path = item.partition("=")
@@ -147,7 +147,10 @@ def parse_context_names(items: Sequence[str]) -> dict[str, str]:
 
 
 def parse_tags(items: Sequence[str]) -> tuple[ImageTag, ...]:
-    """`--tag`: names of images. Raises InvalidBuild."""
+    """Parses `--tag` texts, image names with or without a tag. Raises InvalidBuild.
+
+    parse_tags(["registry.example/app:1"])
+    """
     found = []
     for item in items:
         try:
@@ -158,7 +161,7 @@ def parse_tags(items: Sequence[str]) -> tuple[ImageTag, ...]:
 
 
 def parse_list(items: Sequence[str]) -> tuple[str, ...]:
-    """A flag that takes lists in CSV and may be given several times. Raises UsageError."""
+    """Parses a flag that takes CSV lists and may be given several times. Raises UsageError."""
     return tuple(field for item in items for field in _fields(item))
 
 

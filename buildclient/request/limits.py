@@ -1,4 +1,4 @@
-"""Limits of the RUN instructions: sizes, ulimits, hosts and entitlements, read and worded as docker buildx does.
+"""Limits of the RUN instructions: sizes, ulimits, hosts and entitlements, parsed with docker buildx's messages.
 
 Reference: github.com/docker/go-units, build/utils.go of buildx 0.38 and util/entitlements of BuildKit.
 """
@@ -38,7 +38,7 @@ _LOCAL_DELETE = "buildx.local.delete"
 
 
 class Ulimit(NamedTuple):
-    """A limit of the RUN instructions, such as `nofile`; -1 is unlimited."""
+    """A ulimit of the RUN instructions, such as `nofile`; -1 means unlimited."""
 
     name: str
     soft: int
@@ -50,7 +50,7 @@ class Ulimit(NamedTuple):
 
 
 class HostEntry(NamedTuple):
-    """A line of the RUN instructions' hosts file."""
+    """A line of /etc/hosts for the RUN instructions."""
 
     host: str
     address: str
@@ -61,7 +61,7 @@ class HostEntry(NamedTuple):
 
 
 def parse_size(text: str, flag: str) -> int:
-    """`64m`, `1.5gb`, `1024`: bytes, in units of 1024. Raises UsageError."""
+    """Parses a size such as `64m`, `1.5gb` or `1024` into bytes (`k` is 1024 bytes). Raises UsageError."""
     start = f"invalid argument {go_quoted(text)} for {go_quoted(flag)} flag: "
     match = _SIZE.fullmatch(text)
     if match is None or not match.group(1).strip("."):
@@ -77,7 +77,10 @@ def parse_size(text: str, flag: str) -> int:
 
 
 def parse_ulimits(texts: Iterable[str]) -> tuple[Ulimit, ...]:
-    """`nofile=1024[:2048]`, sorted by name; the last of a name wins. Raises UsageError."""
+    """Parses `NAME=SOFT[:HARD]` texts; sorts by name, and the last of a name wins. Raises UsageError.
+
+    parse_ulimits(["nofile=1024:2048"])
+    """
     found: dict[str, Ulimit] = {}
     for text in texts:
         start = f'invalid argument {go_quoted(text)} for "--ulimit" flag: '
@@ -91,7 +94,7 @@ def parse_ulimits(texts: Iterable[str]) -> tuple[Ulimit, ...]:
             raise UsageError(
                 f"{start}too many limit value arguments - {values}, can only have up to two, `soft[:hard]`"
             )
-        # The hard limit is read first; so is what is wrong with it.
+        # docker buildx parses the hard limit first, and so reports it first.
         hard, soft = (_integer(limit, start) for limit in (limits[-1], limits[0]))
         if hard != -1 and (soft == -1 or soft > hard):
             said = f"soft: -1 (unlimited), hard: {hard}" if soft == -1 else f"{soft} > {hard}"
@@ -101,12 +104,15 @@ def parse_ulimits(texts: Iterable[str]) -> tuple[Ulimit, ...]:
 
 
 def parse_hosts(texts: Iterable[str]) -> tuple[HostEntry, ...]:
-    """Several of what `parse_host` reads. Raises UsageError."""
+    """Parses `HOST=IP[,IP…]` or `HOST:IP` texts into one entry for each address. Raises UsageError.
+
+    parse_hosts(["db.example=10.0.0.5"])
+    """
     return tuple(entry for text in texts for entry in parse_host(text))
 
 
 def parse_host(text: str) -> tuple[HostEntry, ...]:
-    """`host=ip[,ip]` or `host:ip`: an entry for each address. Raises UsageError."""
+    """Parses one `HOST=IP[,IP…]` or `HOST:IP` into an entry for each address. Raises UsageError."""
     host, found, addresses = text.partition("=") if "=" in text else text.partition(":")
     wrong = InvalidBuild(f"invalid host {text}")
     if not found or not host or not addresses:
@@ -129,7 +135,7 @@ def parse_host(text: str) -> tuple[HostEntry, ...]:
 
 
 def parse_entitlements(texts: Iterable[str]) -> tuple[str, ...]:
-    """`--allow`, without empty texts. Raises UsageError for what BuildKit does not know."""
+    """Parses `--allow`; skips empty texts. Raises UsageError for an entitlement that BuildKit does not know."""
     found = tuple(filter(None, texts))
     for text in found:
         _check_entitlement(text)
@@ -147,7 +153,7 @@ def _check_entitlement(text: str) -> None:
 def _integer(text: str, start: str) -> int:
     if not _INTEGER.fullmatch(text):
         raise UsageError(f"{start}strconv.ParseInt: parsing {go_quoted(text)}: invalid syntax")
-    # Python reads no number of thousands of digits.
+    # Python's `int` refuses numbers of thousands of digits.
     value = int(text) if len(text) <= _MAX_DIGITS else _MAX_INTEGER
     if not -_MAX_INTEGER <= value < _MAX_INTEGER:
         raise UsageError(f"{start}strconv.ParseInt: parsing {go_quoted(text)}: value out of range")

@@ -1,6 +1,6 @@
-"""A request from texts, as flags, files and programs write them: each is read once, here.
+"""Parses texts from flags, files and programs into a BuildRequest, each text once.
 
-What is wrong is said in the order and the words of docker buildx.
+Errors come in docker buildx's order, with its messages.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["Pairs", "Texts", "build_request"]
 
 Texts = Iterable[str]
 Pairs = Mapping[str, str] | Iterable[str]
-"""Keys and values, or texts `KEY=VALUE`."""
+"""A mapping, or texts `KEY=VALUE`."""
 _T = TypeVar("_T")
 
 
@@ -68,13 +68,14 @@ def build_request(
     environ: Mapping[str, str] | None = None,
     machine: str = "",
 ) -> BuildRequest:
-    """A checked request from the values of docker buildx's flags, each as its flag takes it.
+    """Returns a checked request; each argument takes what the docker buildx flag of its name takes.
 
         build_request("app", tags=["registry.example/app:1"], platforms=["linux/amd64", "linux/arm64"], push=True)
 
-    With `environ` the variables that docker buildx heeds are heeded (SOURCE_DATE_EPOCH, DOCKER_DEFAULT_PLATFORM,
-    BUILDX_NO_DEFAULT_ATTESTATIONS, …), and a build argument without a value takes it from there. `machine` is what
-    the platform `local` means, such as `linux/amd64`. Raises UsageError for what can be told without a builder.
+    `environ` supplies the variables that docker buildx reads (SOURCE_DATE_EPOCH, DOCKER_DEFAULT_PLATFORM,
+    BUILDX_NO_DEFAULT_ATTESTATIONS, …) and the values of build arguments given without one; by default none are read.
+    `shm_size` is a text such as `64m`. `machine` is the platform that `local` stands for, such as `linux/amd64`.
+    Raises UsageError, or its subclass InvalidBuild, for everything that can be checked without a builder.
     """
     variables = environ or {}
     texts = _texts(
@@ -119,7 +120,7 @@ def build_request(
 
 
 def _checked(request: BuildRequest, texts: Mapping[str, tuple[str, ...]]) -> BuildRequest:
-    """Reads what docker buildx reads last, between its checks of the whole."""
+    """Parses the flags that docker buildx parses last, between its checks of the whole request."""
     steps: tuple[tuple[str, Callable[[BuildRequest], BuildRequest | None]], ...] = (
         ("--ulimit", lambda request: request._replace(ulimits=parse_ulimits(texts["ulimits"]))),
         ("--allow", lambda request: request._replace(allow=parse_entitlements(texts["allow"]))),
@@ -148,7 +149,7 @@ def _texts(**given: Texts) -> dict[str, tuple[str, ...]]:
 
 
 def _several(name: str, given: Iterable[Any], *kinds: type) -> tuple[Any, ...]:
-    """What was given for a field of several values, each a text or of one of the kinds."""
+    """Returns the values of a field that takes several, each a text or of one of the given types."""
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise UsageError(f"{name} of a request must be a list, not {given!r}")
     values = tuple(given)
@@ -163,7 +164,7 @@ def _pairs(name: str, given: Pairs, flag: str, environ: Mapping[str, str] | None
 
 
 def _items(name: str, given: Pairs) -> tuple[str, ...]:
-    """Keys and values as texts `KEY=VALUE`."""
+    """Returns pairs as texts `KEY=VALUE`."""
     if not isinstance(given, Mapping):
         return _several(name, given)
     _several(name, [*given, *given.values()])
@@ -188,9 +189,9 @@ def _attests(items: Texts, provenance: str, sbom: str, environ: Mapping[str, str
 
 
 def without_artifacts(outputs: Iterable[Output], value: str | None) -> tuple[Output, ...]:
-    """Outputs as BUILDX_NO_DEFAULT_OCI_ARTIFACT wants attestations: not as OCI artifacts, which old registries refuse.
+    """Applies BUILDX_NO_DEFAULT_OCI_ARTIFACT: no attestations as OCI artifacts, which old registries refuse.
 
-    Raises InvalidBuild.
+    Raises InvalidBuild for a value that is not a boolean.
     """
     if not _switch("BUILDX_NO_DEFAULT_OCI_ARTIFACT", value):
         return tuple(outputs)

@@ -1,4 +1,4 @@
-"""`-o`, `--push` and `--load`: texts to outputs, with the rules and the messages of docker buildx.
+"""`-o`, `--push` and `--load`: parsed with docker buildx's rules and messages.
 
 Reference: util/buildflags/export.go and CreateExports of buildx 0.38.
 """
@@ -22,7 +22,7 @@ _LOAD = (
 
 
 def parse_output(text: str) -> Output:
-    """One `-o`: a folder's name, `-` for a tar on standard output, or `type=…,dest=…,key=value`. Raises UsageError."""
+    """Parses one `-o`: a folder, `-` for a tar on standard output, or `type=…,dest=…,key=value`. Raises UsageError."""
     try:
         fields = csv_fields(text)
     except CsvError as error:
@@ -48,14 +48,17 @@ def parse_output(text: str) -> Output:
 
 
 def parse_outputs(*texts: str, push: bool = False) -> tuple[Output, ...]:
-    """Several `-o` and perhaps `--push`, as a request takes them. Raises UsageError."""
+    """Parses `-o` texts, with or without `--push`, into a request's outputs. Raises UsageError.
+
+    parse_outputs(["type=oci,dest=image.tar"])
+    """
     return build_outputs([parse_output(text) for text in texts], push=push)
 
 
 def build_outputs(given: Sequence[Output], *, push: bool = False, load: bool = False) -> tuple[Output, ...]:
-    """Outputs as exporters take them, with `--push` and `--load` put in. Raises UsageError.
+    """Returns the outputs with `--push` and `--load` applied. Raises UsageError.
 
-    What is at a destination is looked at where it is written (`buildclient.results`).
+    Whether a destination can be written is checked in `buildclient.results`.
     """
     if load:
         raise UsageError(_LOAD, flag="--load")
@@ -73,7 +76,7 @@ def build_outputs(given: Sequence[Output], *, push: bool = False, load: bool = F
 
 
 def check_default_load(default_load: bool, outputs: Sequence[Output], environ: Mapping[str, str]) -> None:
-    """Refuses a build without output on a builder that is to load into Docker. Raises UsageError."""
+    """Refuses a build without output on a builder whose default is to load into Docker. Raises UsageError."""
     if default_load and not outputs and not parse_bool(environ.get("BUILDX_NO_DEFAULT_LOAD", "")):
         raise UsageError(
             "the builder's option default-load wants the image in a Docker daemon, and there is none here: "
@@ -82,14 +85,14 @@ def check_default_load(default_load: bool, outputs: Sequence[Output], environ: M
 
 
 def is_archive(output: Output) -> bool:
-    """Whether an output comes back as one stream of bytes."""
+    """Returns whether an output comes back as one stream of bytes."""
     return output.type == "tar" or (
         output.type in ("oci", "docker") and parse_bool(output.attrs.get("tar", "true"), True)
     )
 
 
 def _destination(output: Output, text: str) -> Destination:
-    """What `dest=` means to this exporter."""
+    """Returns the destination that `dest=` means for this exporter."""
     if not text:
         return None
     if text == "-":
@@ -113,5 +116,5 @@ def _exporter(output: Output) -> Output:
         if isinstance(dest, ToStdout):
             raise InvalidBuild(f"dest cannot be stdout for {kind} exporter")
         return Output(kind, attrs, dest)
-    # Nothing comes back from the others, whatever `dest` says; as in docker buildx.
+    # The other exporters return nothing, whatever `dest` says, as in docker buildx.
     return Output(kind, attrs)

@@ -16,9 +16,9 @@ _OS = re.compile(r"([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+
 
 
 def read_platforms(texts: Iterable[str | Platform], machine: str) -> tuple[Platform, ...]:
-    """Platforms from texts, each perhaps a comma-separated list; the first of equal ones stays.
+    """Parses platforms, each text possibly a comma-separated list; drops duplicates.
 
-    `machine` is this machine's platform, for the word `local`. Raises UsageError.
+    `machine` is the platform that `local` stands for. Raises UsageError.
     """
     found: dict[Platform, None] = {}
     for text in texts:
@@ -43,7 +43,7 @@ def _read(text: str) -> Platform:
 def _problem(text: str) -> str:
     if "*" in text:
         return f"{go_quoted(text)}: wildcards not yet supported"
-    # At most four parts, as there.
+    # At most four parts, as in containerd's Parse.
     for number, part in enumerate(text.split("/", 3)):
         if number == 0 and not _OS.fullmatch(part):
             return (

@@ -1,4 +1,4 @@
-"""The solve that one node is asked for, as plain values (`moby.buildkit.v1.SolveRequest`)."""
+"""The solve request for one node, as plain values (`moby.buildkit.v1.SolveRequest`)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CacheEntry(NamedTuple):
 
 
 class SolveRequest(NamedTuple):
-    """What `Control.Solve` is called with."""
+    """The arguments of `Control.Solve`."""
 
     ref: str
     """Unique id of the build on the daemon; `Status` and history use it."""
@@ -34,13 +34,13 @@ class SolveRequest(NamedTuple):
     cache_imports: tuple[CacheEntry, ...] = ()
     entitlements: tuple[str, ...] = ()
     shared_key: str = ""
-    """Session's shared key: equal keys make context uploads incremental."""
+    """The session's shared key; equal keys make context uploads incremental."""
 
 
 def push_raced(message: str) -> bool:
-    """Whether a push may have failed because another node pushed the same layer at that very moment.
+    """Returns whether a push may have failed because another node pushed the same layer at the same moment.
 
-    A registry that keeps its state in files writes a layer's link anew for everyone who uploads that layer; who puts a
-    manifest meanwhile finds the link empty, and is told that the layer is unknown.
+    A file-backed registry rewrites the layer link on each upload; a manifest PUT in that window fails with
+    BLOB_UNKNOWN.
     """
     return "failed to push" in message and "blob unknown to registry" in message

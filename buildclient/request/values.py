@@ -1,6 +1,6 @@
-"""A build as a value: what was asked for, and what came of it.
+"""The values of a build: its request and its result.
 
-Values are parsed already: texts become them in `buildclient.request.make`, once. Field names follow the flags of
+They hold parsed values; `buildclient.request.make` parses texts into them. Field names follow the flags of
 `docker buildx build`.
 """
 
@@ -20,14 +20,18 @@ __all__ = ["BuildRequest", "BuildResult", "NodeResult", "Output"]
 
 
 class Output(NamedTuple):
-    """One `-o`: an exporter and where its result goes."""
+    """One `-o`: an exporter and where its result goes.
+
+    Output("local", dest=ToFolder("out"))
+    Output("image", {"push": "true"})
+    """
 
     type: str
     """`image`, `oci`, `docker`, `tar`, `local` or `cacheonly` (`registry` is `image` with `push=true`)."""
     attrs: Mapping[str, str] = {}
     """The exporter's attributes as BuildKit takes them, without `type` and `dest`."""
     dest: Destination = None
-    """`ToFile`, `ToStdout` (archives) or `ToFolder` (trees); None where nothing comes back."""
+    """`ToFile` or `ToStdout` for an archive, `ToFolder` for a tree of files; None if nothing is written here."""
 
     @property
     def push(self) -> bool:
@@ -36,16 +40,16 @@ class Output(NamedTuple):
 
 
 class BuildRequest(NamedTuple):
-    """One build, for one or several platforms; `build_request` makes one from texts."""
+    """One build, for one or several platforms. `build_request` makes one from texts and checks it."""
 
     context: str = "."
     """A folder, a Git or HTTP URL, or `-` for standard input."""
     dockerfile: str = ""
-    """`-f` as given: a path (relative to the working directory), `-` for standard input, empty for the default."""
+    """As `-f`: a path relative to the working directory, `-` for standard input, empty for the default."""
     target: str = ""
     tags: tuple[ImageTag, ...] = ()
     platforms: tuple[Platform, ...] = ()
-    """Empty: the native platform of the node that is chosen."""
+    """If empty, the native platform of the chosen node."""
     outputs: tuple[Output, ...] = ()
     build_args: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
@@ -60,21 +64,21 @@ class BuildRequest(NamedTuple):
     add_hosts: tuple[HostEntry, ...] = ()
     network: str = ""
     shm_size: int = 0
-    """Bytes; 0 is the daemon's default."""
+    """In bytes; 0 means the daemon's default."""
     ulimits: tuple[Ulimit, ...] = ()
     cgroup_parent: str = ""
     cache_from: tuple[CacheEntry, ...] = ()
     cache_to: tuple[CacheEntry, ...] = ()
     routing_key: str = ""
-    """Overrides the key of sticky pod choice."""
+    """Overrides the key for the sticky choice of a pod."""
     source_date_epoch: str = ""
-    """SOURCE_DATE_EPOCH of the environment; becomes a build argument unless one is given."""
+    """SOURCE_DATE_EPOCH of the environment; becomes a build argument unless the request has one."""
     metadata_provenance: str = ""
-    """`min` or `max`: the result's metadata says what the build came from. Empty leaves that out."""
+    """`min` or `max`: how much provenance the result's metadata holds; empty for none."""
 
 
 class NodeResult(NamedTuple):
-    """What one node answered."""
+    """The result of one node."""
 
     node: str
     ref: str
@@ -85,12 +89,12 @@ class NodeResult(NamedTuple):
 
 
 class BuildResult(NamedTuple):
-    """What a build made."""
+    """The result of a build."""
 
     digest: str
-    """Digest of the image or the merged index; empty when no image was exported."""
+    """Digest of the image or of the merged index; empty if no image was exported."""
     image_id: str
-    """What `--iidfile` and `--quiet` give: the config's digest of a single image, else the digest."""
+    """What `--iidfile` and `--quiet` write: the config digest of a single image, else `digest`."""
     nodes: tuple[NodeResult, ...]
     metadata: Mapping[str, Any]
     """The object that `--metadata-file` writes."""
