@@ -107,7 +107,7 @@ def check_network(request: BuildRequest) -> None:
 
 
 def check_outputs(request: BuildRequest) -> None:
-    """Checks that the exporters support the platforms and attestations of the build. Raises InvalidBuild."""
+    """Refuses the docker exporter for several platforms or with attestations. Raises InvalidBuild."""
     if any(output.type == "docker" for output in request.outputs) and (
         len(request.platforms) > 1 or any(value is not None for value in request.attests.values())
     ):

@@ -147,9 +147,11 @@ def parse_context_names(items: Sequence[str]) -> dict[str, str]:
 
 
 def parse_tags(items: Sequence[str]) -> tuple[ImageTag, ...]:
-    """Parses `--tag` texts, image names with or without a tag. Raises InvalidBuild.
+    """Parses `--tag` texts, image names with or without a tag.
 
-    parse_tags(["registry.example/app:1"])
+        parse_tags(["registry.example/app:1"])
+
+    Raises InvalidBuild.
     """
     found = []
     for item in items:

@@ -77,9 +77,11 @@ def parse_size(text: str, flag: str) -> int:
 
 
 def parse_ulimits(texts: Iterable[str]) -> tuple[Ulimit, ...]:
-    """Parses `NAME=SOFT[:HARD]` texts; sorts by name, and the last of a name wins. Raises UsageError.
+    """Parses `NAME=SOFT[:HARD]` texts; sorts by name, and the last of a name wins.
 
-    parse_ulimits(["nofile=1024:2048"])
+        parse_ulimits(["nofile=1024:2048"])
+
+    Raises UsageError.
     """
     found: dict[str, Ulimit] = {}
     for text in texts:
@@ -104,9 +106,11 @@ def parse_ulimits(texts: Iterable[str]) -> tuple[Ulimit, ...]:
 
 
 def parse_hosts(texts: Iterable[str]) -> tuple[HostEntry, ...]:
-    """Parses `HOST=IP[,IP…]` or `HOST:IP` texts into one entry for each address. Raises UsageError.
+    """Parses `HOST=IP[,IP…]` or `HOST:IP` texts into one entry for each address.
 
-    parse_hosts(["db.example=10.0.0.5"])
+        parse_hosts(["db.example=10.0.0.5"])
+
+    Raises InvalidBuild.
     """
     return tuple(entry for text in texts for entry in parse_host(text))
 

@@ -48,9 +48,11 @@ def parse_output(text: str) -> Output:
 
 
 def parse_outputs(*texts: str, push: bool = False) -> tuple[Output, ...]:
-    """Parses `-o` texts, with or without `--push`, into a request's outputs. Raises UsageError.
+    """Parses `-o` texts, with or without `--push`, into a request's outputs.
 
-    parse_outputs(["type=oci,dest=image.tar"])
+        parse_outputs(["type=oci,dest=image.tar"])
+
+    Raises UsageError.
     """
     return build_outputs([parse_output(text) for text in texts], push=push)
 
