@@ -1,8 +1,8 @@
-"""Which cluster a builder stands in.
+"""Identifies the cluster of a builder.
 
-A URL is where a cluster is looked for, not what it is: one cluster has a public name, a VPN address, a tunnel, and an
-address from within; and one address, such as 127.0.0.1:6443, leads to many clusters over time. What is the cluster's
-own is the uid of its namespace kube-system, and, where that may not be read, its certificate authority.
+A URL does not identify a cluster: one cluster may have a public name, a VPN address, a tunnel and an internal address,
+and one address, such as 127.0.0.1:6443, may lead to many clusters over time. The uid of its namespace kube-system
+does; without permission to read that, its certificate authority serves.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Cluster(NamedTuple):
     """What is known of a cluster; any field may be empty."""
 
     context: str = ""
-    """The kubeconfig's context, if the builder's config names one."""
+    """The kubeconfig context, if the builder's config names one."""
     server: str = ""
-    """The API server's URL as the kubeconfig had it."""
+    """The API server's URL as in the kubeconfig."""
     uid: str = ""
     """The uid of namespace kube-system."""
     ca: str = ""
@@ -38,7 +38,7 @@ class Cluster(NamedTuple):
 
 
 def same_cluster(one: Cluster, other: Cluster) -> bool | None:
-    """Whether two are the same cluster; None where what is known of them does not tell.
+    """Return whether two are the same cluster; None if that cannot be told.
 
     uids decide. Without them an equal certificate authority, or an equal server without two different authorities,
     means the same cluster; all else is unknown, since a cluster may have several addresses and renew its authority.
@@ -51,12 +51,12 @@ def same_cluster(one: Cluster, other: Cluster) -> bool | None:
 
 
 def same_server(one: str, other: str) -> bool:
-    """Whether two URLs are the same address; an empty one is the same as none."""
+    """Return whether two URLs are the same address; an empty one equals no other."""
     return bool(one) and _normalised(one) == _normalised(other)
 
 
 def ca_fingerprint(pem: bytes) -> str:
-    """`sha256:` and the hash over the certificates of a PEM bundle in any order; empty where there are none."""
+    """Return `sha256:…` over the certificates of a PEM bundle, in any order; empty if it has none."""
     certificates = []
     for body in _CERTIFICATE.findall(pem):
         try:

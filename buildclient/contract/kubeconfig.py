@@ -1,6 +1,6 @@
-"""The entries of kubeconfig files, merged: one reading for the builder's side and the client.
+"""Merges kubeconfig entries, for both the builder's side and the client.
 
-Documents, already parsed, go in; entries by name come out. Rules: kubectl, "Organizing Cluster Access Using kubeconfig
+Parsed documents go in; entries by name come out. Rules: kubectl, "Organizing Cluster Access Using kubeconfig
 Files": of several files the first that names a thing wins.
 """
 
@@ -13,29 +13,29 @@ __all__ = ["Entries", "KubeconfigError", "merge", "read_entries"]
 
 
 class KubeconfigError(ValueError):
-    """A document that is no kubeconfig; the message says which field is wrong, without naming the file."""
+    """A document is not a kubeconfig; the message says which field is wrong, without naming the file."""
 
 
 class Entries(NamedTuple):
-    """What a kubeconfig names; each entry is as it was written."""
+    """The named entries of a kubeconfig, each as written."""
 
     contexts: Mapping[str, Mapping[str, Any]] = {}
     clusters: Mapping[str, Mapping[str, Any]] = {}
     users: Mapping[str, Mapping[str, Any]] = {}
     current: str = ""
-    """The name of the current context; empty if none is."""
+    """The name of the current context; empty if there is none."""
 
     def server(self, context: str) -> str:
-        """The API server of a context; empty if it leads nowhere."""
+        """Return the API server of a context; empty if the context or its cluster is missing."""
         cluster = self.clusters.get(str(self.contexts.get(context, {}).get("cluster") or ""), {})
         return str(cluster.get("server") or "")
 
 
 def read_entries(document: object) -> Entries:
-    """The entries of one file's document; None, an empty file, has none.
+    """Return the entries of one file's document; None stands for an empty file.
 
-    Entries without a name are left out, as nothing can refer to them; an empty one is an empty mapping. Raises
-    KubeconfigError for a document, list or entry of another shape, which kubectl refuses as well.
+    Entries without a name are skipped, since nothing can refer to them; an empty entry is an empty mapping. Raises
+    KubeconfigError for a document, list or entry of another shape, as kubectl does.
     """
     if document is None:
         return Entries()
@@ -50,7 +50,7 @@ def read_entries(document: object) -> Entries:
 
 
 def merge(files: Iterable[Entries]) -> Entries:
-    """The entries of several files: of each name the first, and the first current context."""
+    """Merge the entries of several files: the first of each name wins, and the first current context."""
     read = list(files)
     return Entries(
         contexts=_first(entries.contexts for entries in read),

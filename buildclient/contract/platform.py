@@ -44,11 +44,11 @@ _ARM_DESCENT = ("v8", "v7", "v6", "v5")
 
 
 class PlatformError(ValueError):
-    """A platform text that cannot be read; the message names the text and what is expected."""
+    """A platform text is invalid; the message names the text and what is expected."""
 
 
 class Platform(NamedTuple):
-    """One normalised platform; compare and sort it as a tuple."""
+    """A normalised platform; compares and sorts as a tuple."""
 
     os: str
     """The operating system; version and features, which only a daemon reads, follow in brackets."""
@@ -60,14 +60,14 @@ class Platform(NamedTuple):
 
     @property
     def known(self) -> bool:
-        """Whether operating system and architecture are ones that Go, and so BuildKit, is built for."""
+        """Whether Go, and so BuildKit, knows the operating system and the architecture."""
         return self.os in _KNOWN_OS and self.architecture in _KNOWN_ARCH
 
     def runs(self, wanted: Platform, *, strict: bool = False) -> bool:
-        """Whether a machine of this platform executes `wanted` without emulation.
+        """Return whether a machine of this platform runs `wanted` without emulation.
 
-        With `strict` only the same platform counts; otherwise older variants of the architecture and the
-        32-bit sibling do too (an arm64 machine runs arm/v7, amd64/v3 runs amd64 and 386). Versions of the operating
+        With `strict` only the same platform counts; otherwise also older variants of the architecture and its
+        32-bit counterpart (an arm64 machine runs arm/v7, amd64/v3 runs amd64 and 386). Versions of the operating
         system are left to the daemon, as in containerd.
         """
         here, wanted = (one._replace(os=one.os.partition("(")[0]) for one in (self, wanted))
@@ -91,7 +91,7 @@ class Platform(NamedTuple):
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Platform:
-        """The `platform` object of an OCI descriptor, or an image's config, as it is spelled; it may lack fields."""
+        """Read the `platform` object of an OCI descriptor or image config as it is spelled; fields may be missing."""
         return cls(*(str(value.get(part) or "") for part in cls._fields))
 
     def to_json(self) -> dict[str, str]:
@@ -128,7 +128,12 @@ def parse_platform(text: str) -> Platform:
 
 
 def parse_platforms(texts: Iterable[str]) -> tuple[Platform, ...]:
-    """Read several texts, each perhaps a comma-separated list; the first of equal platforms stays."""
+    """Parse several texts, each possibly a comma-separated list; drops duplicates.
+
+        parse_platforms(["linux/amd64,linux/arm64"])
+
+    Raises PlatformError.
+    """
     found: dict[Platform, None] = {}
     for text in texts:
         for one in text.split(","):

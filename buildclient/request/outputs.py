@@ -50,7 +50,7 @@ def parse_output(text: str) -> Output:
 def parse_outputs(*texts: str, push: bool = False) -> tuple[Output, ...]:
     """Parses `-o` texts, with or without `--push`, into a request's outputs.
 
-        parse_outputs(["type=oci,dest=image.tar"])
+        parse_outputs("out", "type=oci,dest=image.tar")
 
     Raises UsageError.
     """

@@ -22,8 +22,10 @@ __all__ = ["BuildRequest", "BuildResult", "NodeResult", "Output"]
 class Output(NamedTuple):
     """One `-o`: an exporter and where its result goes.
 
-    Output("local", dest=ToFolder("out"))
-    Output("image", {"push": "true"})
+        Output("local", dest=ToFolder("out"))
+        Output("image", {"push": "true"})
+
+    `parse_outputs` makes outputs from texts and checks them.
     """
 
     type: str
