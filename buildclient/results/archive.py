@@ -1,4 +1,4 @@
-"""Merges the archives of several nodes: OCI layouts into one with one index, plain tars one after the other."""
+"""Merges the archives of several nodes: OCI layouts into one layout with one index, tars into one tar."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHUNK = 1 << 20
 
 
 def merge_tars(parts: Sequence[BinaryIO], out: BinaryIO) -> None:
-    """Writes the entries of several tars as one. Raises BuildFailed for what is no tar."""
+    """Writes the entries of several tars as one. Raises BuildFailed for an invalid tar."""
     for part in parts:
         try:
             with tarfile.open(fileobj=part, mode="r:") as archive:
@@ -33,9 +33,9 @@ def merge_tars(parts: Sequence[BinaryIO], out: BinaryIO) -> None:
 
 
 def merge_oci(parts: Sequence[BinaryIO], out: BinaryIO) -> None:
-    """Writes the OCI layouts of several nodes as one: blobs once, one index over all manifests.
+    """Writes the OCI layouts of several nodes as one: each blob once, one index over all manifests.
 
-    Raises BuildFailed for an archive that is no OCI layout.
+    Raises BuildFailed for an archive that is not an OCI layout.
     """
     layouts = [_Layout(part) for part in parts]
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as merged:
@@ -67,7 +67,7 @@ class _Layout:
         try:
             self.archive = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115
             self.top: dict[str, Any] = json.loads(self._read("index.json"))["manifests"][0]
-            """What its one name leads to."""
+            """The descriptor of its only image."""
             self.index = self._read("blobs/" + self.top["digest"].replace(":", "/"))
             self.members = [
                 member

@@ -1,4 +1,4 @@
-"""A build's outputs on their way to this machine: which destination each has, and all of them as one commit step."""
+"""Chooses the export of each output, and runs all exports as one commit step."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from buildclient.session.call import Service
 __all__ = ["Exports", "export_of"]
 
 Choose = Callable[[Output, int], Export | None]
-"""The export of an output that comes from this many nodes."""
+"""Makes the export of an output that comes from this many nodes."""
 
 
 class Exports:
-    """The outputs of one build over one or several nodes; fulfils CommitStep.
+    """The outputs of one build on one or several nodes; implements CommitStep.
 
-    No file is put in its place before every output is whole. Folders and streams take what comes as it comes.
+    No file appears before every output is complete. Folders and streams are written as data arrives.
     """
 
     def __init__(self, outputs: Sequence[Output], nodes: int, choose: Choose | None = None) -> None:
-        """Checks every destination; `choose` makes the export of an output (`export_of`). Raises UsageError."""
+        """Checks every destination; `choose` makes the export of an output (see `export_of`). Raises UsageError."""
         choose = choose or export_of
         self._exports: dict[int, Export] = {}
-        # The daemon counts the exporters that it was asked for.
+        # The daemon numbers the exporters of the request.
         asked = [output for output in outputs if output.type != "cacheonly"]
         for number, output in enumerate(asked):
             if (export := choose(output, nodes)) is not None:
@@ -42,24 +42,24 @@ class Exports:
             raise InvalidBuild("docker exporter does not support several nodes, use the oci exporter instead")
 
     def services(self, node: int) -> Sequence[Service]:
-        """What takes each exporter's result from a node (0, 1, …), by the exporter's position."""
+        """Returns the receivers of a node (0, 1, …), by the exporter's position."""
         return (filesend({number: export.receiver(node) for number, export in self._exports.items()}),)
 
     async def stage(self, results: Sequence[NodeResult]) -> None:
-        """Merges what came of several nodes. Raises BuildFailed for what did not come or cannot be read, OSError."""
+        """Merges the results of several nodes. Raises BuildFailed for a missing or invalid result, and OSError."""
         await self._each(lambda export: export.stage())
 
     async def commit(self) -> None:
-        """Puts every file in its place. Raises OSError, and Cancelled after `abort`."""
+        """Renames every file into place. Raises OSError, and Cancelled after `abort`."""
         await self._each(lambda export: export.commit())
 
     def abort(self) -> None:
-        """Takes away what is not in its place."""
+        """Removes files that are not in place yet."""
         for export in reversed(self._exports.values()):
             export.abort()
 
     async def _each(self, work: Callable[[Export], None]) -> None:
-        """In a thread; cancelled, it aborts, and waits for the thread: what it was at must not come afterwards."""
+        """Runs in a thread. When cancelled, aborts and waits for the thread, so that no file appears afterwards."""
 
         def run() -> None:
             for export in self._exports.values():
@@ -77,9 +77,9 @@ class Exports:
 
 
 def export_of(output: Output, nodes: int) -> Export | None:
-    """The way of one output to its destination; None where nothing comes back.
+    """Returns the export of one output; None if nothing comes back.
 
-    Raises UsageError for a destination that is the wrong kind of thing.
+    Raises UsageError for a destination of the wrong kind, such as a folder instead of a file.
     """
     dest = output.dest
     if dest is None:
@@ -120,7 +120,7 @@ def _merged(type_: str, into: ArchiveExport, folder: str | None) -> Export:
 
 
 def _is_folder(path: str, kind: str) -> bool | None:
-    """Whether a path is a folder; None where there is nothing. Raises UsageError where that cannot be told."""
+    """Returns whether a path is a folder; None if it does not exist. Raises UsageError if it cannot be checked."""
     try:
         return st.S_ISDIR(os.stat(path).st_mode)
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""moby.filesync.v1.FileSend: takes what the daemon exports, as one stream of bytes or as a tree of files.
+"""moby.filesync.v1.FileSend: receives what the daemon exports, as one stream of bytes or as a tree of files.
 
-Reference: session/filesync/filesync.go of BuildKit. Which exporter speaks is in `buildkit-attachable-exporter-id`,
-its position in the solve; daemons before 0.13 know one exporter alone and send no id.
+Reference: session/filesync/filesync.go of BuildKit. `buildkit-attachable-exporter-id` is the
+exporter's position in the solve; daemons before 0.13 know only one exporter and send no id.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from buildclient.session.wire import WireError, read_bytes_message
 __all__ = ["CLOSE_TIMEOUT", "filesend"]
 
 CLOSE_TIMEOUT = 2.0
-"""Seconds that a tree has to be let go of; a disk that hangs would hold an interrupted build."""
+"""Seconds to wait for a tree to close: a disk that hangs must not block an interrupted build."""
 
 Receivers = Mapping[int, ArchiveReceiver | TreeReceiver]
 
 
 def filesend(receivers: Receivers, close_timeout: float = CLOSE_TIMEOUT) -> Service:
-    """The service for these exporters, by position; `close_timeout` is in seconds."""
+    """Returns the service for these receivers, by the exporter's position; `close_timeout` is in seconds."""
 
     async def diff_copy(call: Call) -> None:
         given = call.metadata.get("buildkit-attachable-exporter-id", ("0",))[0]
@@ -48,7 +48,7 @@ def filesend(receivers: Receivers, close_timeout: float = CLOSE_TIMEOUT) -> Serv
         except (diffcopy.DiffCopyError, WireError) as error:
             raise Status(Code.UNKNOWN, str(error)) from None
         finally:
-            # Not waited for: a pipe that nobody reads would hold an interrupted build.
+            # Not awaited: a pipe that nobody reads would block an interrupted build.
             disk.shutdown(wait=False)
 
     return {"/moby.filesync.v1.FileSend/DiffCopy": diff_copy}
@@ -72,7 +72,7 @@ async def _tree(call: Call, receiver: TreeReceiver, disk: ThreadPoolExecutor, cl
         raise
     finally:
         if writer is not None:
-            # In the thread that writes, behind what it may still be writing.
+            # In the writing thread, after whatever it is still writing.
             closing = loop.run_in_executor(disk, writer.close)
             await asyncio.wait([closing], timeout=close_timeout)
             if closing.done():
@@ -86,13 +86,13 @@ async def _received(call: Call, transfer: _Transfer, disk: ThreadPoolExecutor) -
         if answers:
             await call.write_batch(answers)
         if transfer.done:
-            # The daemon's FIN is the end: fsutil never half-closes.
+            # The daemon's FIN ends the stream: fsutil never half-closes.
             return
     raise Status(Code.CANCELLED, "the export ended before its end")
 
 
 async def _refuse(call: Call, reason: str, timeout: float) -> None:
-    """Tells the daemon why, and waits until it has heard it: it says `EOF` of a call that ends under its hands."""
+    """Sends the daemon the reason and waits until it has read it; otherwise its error would be just `EOF`."""
     with contextlib.suppress(Status, TimeoutError):
         async with asyncio.timeout(timeout):
             await call.write(diffcopy.encode_error(reason))
@@ -117,7 +117,7 @@ class _Transfer:
         self.done = False
 
     def feed(self, messages: Sequence[bytes]) -> list[bytes]:
-        """Takes packets; gives those to send back."""
+        """Takes packets; returns those to send back."""
         answers: list[bytes] = []
         for message in messages:
             packet = diffcopy.decode(message)
@@ -132,7 +132,7 @@ class _Transfer:
             elif packet.type == diffcopy.DATA:
                 self._data(packet)
             elif packet.type == diffcopy.ERR:
-                # Its own fault: it need not be told.
+                # The daemon sent the error itself.
                 raise Status(Code.UNKNOWN, packet.data.decode(errors="replace"))
             elif packet.type == diffcopy.FIN_TYPE:
                 self.done = True

@@ -1,4 +1,4 @@
-"""A tree of files into a folder: each file is put in its place once it is complete."""
+"""Exports a tree of files into a folder; each file appears once it is complete."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["FolderExport"]
 
 
 class FolderExport:
-    """Trees of all nodes, merged into the folder as they come; what was put there stays."""
+    """Merges the trees of all nodes into the folder as they arrive; files that were written stay."""
 
     def __init__(self, type_: str, path: str) -> None:
         self._type = type_
@@ -17,20 +17,20 @@ class FolderExport:
         self._trees: dict[int, Tree] = {}
 
     def receiver(self, node: int) -> Tree:
-        """A node's tree. Raises OSError."""
+        """Returns the receiver of a node's tree. Raises OSError."""
         if node not in self._trees:
             self._trees[node] = Tree(self._path)
         return self._trees[node]
 
     def stage(self) -> None:
-        """Raises BuildFailed for a tree that never came."""
+        """Raises BuildFailed if a tree never arrived."""
         if not all(tree.complete for tree in self._trees.values()):
             raise BuildFailed(f"the daemon sent no result for output {self._type}")
 
     def commit(self) -> None:
-        """Nothing: all of it is there."""
+        """Does nothing: everything is in place."""
 
     def abort(self) -> None:
-        """Lets go of the folder; what came is whole."""
+        """Closes the folder; the files in it are complete."""
         for tree in self._trees.values():
             tree.close()

@@ -1,4 +1,4 @@
-"""The protocols of a build's results: what takes them, and how they are put in place after the solves."""
+"""Protocols of a build's results: receivers, exports, and the commit steps that follow the solves."""
 
 from __future__ import annotations
 
@@ -15,79 +15,79 @@ __all__ = ["ArchiveExport", "ArchiveReceiver", "CommitStep", "Export", "TreeRece
 
 
 class CommitStep(Protocol):
-    """A part of the result that is put in place once every node has answered: exports, tags, a cache's index.
+    """A part of the result that is written once every node has answered: exports, tags, a cache's index.
 
-    All steps are staged in their order, and then committed in their order. At the end of the build each is aborted,
-    in reverse order, also after it was committed, when there is nothing left to take away.
+    All steps are staged in order, then committed in order. At the end of the build each is aborted, in reverse order;
+    after a commit that does nothing.
     """
 
     def services(self, node: int) -> Sequence[Service]:
-        """What a node's session serves for this step; asked for once a solve. Nodes count from 0."""
+        """Returns the session services of a node (0, 1, …) for this step; called once per solve."""
 
     async def stage(self, results: Sequence[NodeResult]) -> None:
-        """Does all that can fail and be taken back, such as writing beside a file's place. Raises ClientError."""
+        """Does everything that can fail and be undone, such as writing a temporary file. Raises ClientError."""
 
     async def commit(self) -> None:
-        """Puts in place what was staged, and does little else: steps before this one are in place by now.
+        """Publishes what was staged and does little else: the steps before this one are committed already.
 
         Raises ClientError.
         """
 
     def abort(self) -> None:
-        """Takes away what came and is not in its place; also while `stage` or `commit` is at it, which end soon."""
+        """Removes what is not committed; may be called during `stage` or `commit`, which then end soon."""
 
 
 class ArchiveReceiver(Protocol):
-    """Takes one stream of bytes (oci, docker, tar); called in a thread."""
+    """Receives one stream of bytes (oci, docker, tar); called in a thread."""
 
     def write(self, pieces: Sequence[bytes | memoryview]) -> None:
-        """The next bytes. Raises OSError."""
+        """Writes the next bytes. Raises OSError."""
 
     def finish(self) -> None:
-        """All of it came."""
+        """Ends the stream: everything has arrived."""
 
 
 class TreeReceiver(Protocol):
-    """Takes a tree of files (local); called in a thread."""
+    """Receives a tree of files (local); called in a thread."""
 
     def open(self) -> TreeWriter:
-        """A writer for one stream; several platforms may come at once."""
+        """Returns a writer for one stream; several platforms may arrive at once."""
 
 
 class TreeWriter(Protocol):
     """Writes one stream's entries."""
 
     def entry(self, stat: Stat) -> bool:
-        """Makes an entry; whether its content is wanted. Raises OSError, DiffCopyError for a path that must not be."""
+        """Makes an entry; returns whether it needs content. Raises OSError, DiffCopyError for a forbidden path."""
 
     def data(self, file: int, data: bytes) -> None:
-        """Content of the entry of that position, empty at its end. Raises OSError."""
+        """Writes content of the entry at that position; empty data ends it. Raises OSError."""
 
     def finish(self) -> None:
-        """Every content came: sets the folders' times."""
+        """Ends the stream: all content has arrived, so sets the folders' times."""
 
     def close(self) -> None:
-        """Takes away what is incomplete; may be called twice."""
+        """Removes what is incomplete; may be called twice."""
 
 
 class Export(Protocol):
-    """One output on its way to its destination; `stage` and `commit` are called in a thread, `abort` in any."""
+    """Writes one output to its destination. `stage` and `commit` run in a thread, `abort` in any."""
 
     def receiver(self, node: int) -> ArchiveReceiver | TreeReceiver:
-        """What takes this output from a node (0, 1, …); the same one if asked again. Raises Cancelled, OSError."""
+        """Returns the receiver for a node (0, 1, …), the same one each time. Raises Cancelled, OSError."""
 
     def stage(self) -> None:
-        """All of it came: whatever can fail is done now. Raises BuildFailed, OSError, and Cancelled after `abort`."""
+        """Does what can fail, once all has arrived. Raises BuildFailed, OSError, and Cancelled after `abort`."""
 
     def commit(self) -> None:
-        """Puts it in its place. Raises OSError, and Cancelled after `abort`."""
+        """Puts the result in place. Raises OSError, and Cancelled after `abort`."""
 
     def abort(self) -> None:
-        """Takes away what is not in its place."""
+        """Removes what is not in place yet."""
 
 
 class ArchiveExport(Export, Protocol):
     """An export of one stream of bytes."""
 
     def receiver(self, node: int) -> ArchiveReceiver:
-        """What takes the archive from a node."""
+        """Returns the receiver of a node's archive."""

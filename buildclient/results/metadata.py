@@ -1,4 +1,4 @@
-"""What a build made, from the nodes' answers: digests, and the object of `--metadata-file`.
+"""Makes the result of a build from the nodes' answers: digests, and the object of `--metadata-file`.
 
 Reference: decodeExporterResponse and getImageID of buildx 0.38.
 """
@@ -21,10 +21,10 @@ _CONFIG = "containerimage.config.digest"
 
 
 def build_result(builder: str, results: Sequence[NodeResult], merged_digest: str) -> BuildResult:
-    """The result of a build on one or several nodes; `merged_digest` is that of the index put together here, if any.
+    """Returns the result of a build; `merged_digest` is the digest of the merged index, if there is one.
 
-    As in docker buildx, a merged image leaves its digest alone in the metadata, and several nodes without one leave
-    the first node's answer.
+    As in docker buildx, the metadata of a merged image is its digest alone, and that of several nodes without a merged
+    image is the first node's.
     """
     first = results[0]
     response = dict(first.response)
@@ -38,12 +38,12 @@ def build_result(builder: str, results: Sequence[NodeResult], merged_digest: str
 
 
 def decode_response(response: Mapping[str, str]) -> dict[str, Any]:
-    """An exporter's response with values that are JSON in base64 (or JSON, for `result.json`) as what they say."""
+    """Decodes the values of an exporter's response that are JSON in base64 (or plain JSON, for `result.json`)."""
     return {key: _decoded(key, value) for key, value in sorted(response.items())}
 
 
 def metadata_text(metadata: Mapping[str, Any]) -> str:
-    """The text of a metadata file: sorted, and indented and escaped as Go does it."""
+    """Returns the text of a metadata file: sorted keys, indented and escaped as in Go."""
     return go_json(dict(sorted(metadata.items())), indent=2)
 
 

@@ -1,4 +1,4 @@
-"""Takes away what stands where a result goes, as docker buildx does; through no link, and not on another mount."""
+"""Removes what is in the way of a result, as docker buildx does; follows no symlink and crosses no mount."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["remove"]
 
 
 def remove(parent: int, name: bytes) -> None:
-    """Removes a name of a folder (by its handle), a folder with all that is in it; nothing, if nothing is there.
+    """Removes an entry of the folder with this descriptor, a folder with all its content; a missing one is fine.
 
-    Raises OSError with the path from there as `filename`: EBUSY for a mount point in it, before anything is removed.
+    Raises OSError with the path below the folder as `filename`: EBUSY for a mount point, before anything is removed.
     """
     try:
         os.unlink(name, dir_fd=parent)
@@ -31,7 +31,7 @@ def remove(parent: int, name: bytes) -> None:
 
 
 def _tree(folders: Folders, name: bytes) -> list[bytes]:
-    """A folder and all folders below it, each before those in it. Raises OSError."""
+    """Yields a folder and all folders below it, parents first. Raises OSError."""
     mount = _mount(folders.root)
     found, waiting = [], [name]
     while waiting:
@@ -48,7 +48,7 @@ def _tree(folders: Folders, name: bytes) -> list[bytes]:
 
 
 def _empty(folders: Folders, path: bytes) -> None:
-    """Removes a folder whose own folders are gone, and the files in it."""
+    """Removes a folder that contains only files, and the files."""
     handle = _at(folders, path)
     for name in os.listdir(handle):
         try:
@@ -72,7 +72,7 @@ def _at(folders: Folders, path: bytes) -> int:
 
 
 def _mount(handle: int) -> bytes:
-    """What tells one mount from another, also of one file system."""
+    """Returns an id of the mount, which differs even between two mounts of one file system."""
     try:
         with open(f"/proc/self/fdinfo/{handle}", "rb") as lines:
             for line in lines:

@@ -1,11 +1,11 @@
 """Writes an exported tree into a folder, and never outside of it, whatever the daemon sends.
 
-Every step down goes by a folder's handle and follows no link, so neither `..` nor a link that was there before, or
-came a moment ago, leads out. A file is written beside its place and renamed into it once it is complete: a build
-that fails leaves each file as it was, or new and whole. Hard links come last, since what they name may come late.
+Every step down uses a folder's descriptor and follows no symlink, so neither `..` nor a link, old or new, leads out.
+A file is written beside its place and renamed once it is complete: after a failed build each file is either the old one
+or complete. Hard links are made last, since their targets may arrive late.
 
-As from docker buildx, an entry takes the place of whatever stands there, a folder with all that is in it too, unless
-another file system is mounted in it.
+As with docker buildx, an entry replaces whatever has its name, even a folder with all its content, unless another file
+system is mounted in it.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Tree:
-    """A destination folder; what is in it already stays unless an entry of the same name comes."""
+    """A destination folder; files in it stay unless an entry of the same name arrives."""
 
     def __init__(self, folder: str) -> None:
-        """Holds the folder, or the nearest one above that is there; no result that comes meanwhile leads it elsewhere.
+        """Opens the folder, or its nearest existing parent, so that nothing exported meanwhile redirects it.
 
         Raises OSError.
         """
         self.folder = folder
         self.complete = False
-        """Whether a stream has come to its end."""
+        """Whether a stream has ended."""
         self._missing: list[str] = []
         self._base = -1
         here = folder
@@ -60,7 +60,7 @@ class Tree:
                 self._missing.insert(0, name)
 
     def open(self) -> _Writer:
-        """A writer for one stream. Raises OSError when the folder cannot be made."""
+        """Returns a writer for one stream. Raises OSError if the folder cannot be made."""
         folders = Folders(os.dup(self._base), os.fsencode(self.folder))
         try:
             for depth, name in enumerate(self._missing):
@@ -74,7 +74,7 @@ class Tree:
         return _Writer(self, Folders(root, os.fsencode(self.folder)))
 
     def close(self) -> None:
-        """Lets go of the folder; may be called twice."""
+        """Closes the folder; may be called twice."""
         base, self._base = self._base, -1
         if base >= 0:
             os.close(base)
@@ -90,10 +90,10 @@ class _Writer:
         self._files: dict[int, int] = {}
         self._links: list[Stat] = []
         self._made: list[tuple[Stat, int]] = []
-        """Folders, and the mode that each gets if the rest does not come."""
+        """Folders, and the mode that each gets if the stream breaks off."""
 
     def entry(self, stat: Stat) -> bool:
-        """Makes one entry, or remembers it; whether its content is wanted."""
+        """Makes one entry, or notes it for later; returns whether it needs its content."""
         self._position += 1
         kind = stat.mode & GO_TYPE
         if kind == GO_DIR:
@@ -105,14 +105,14 @@ class _Writer:
         elif stat.linkname:
             self._links.append(stat)
         else:
-            # A path that cannot be is refused before its content is asked for.
+            # Refuse an invalid path before asking for its content.
             with self._placing(stat.path):
                 self._wanted[self._position] = stat
             return True
         return False
 
     def data(self, file: int, data: bytes) -> None:
-        """Writes content; empty data ends the file and puts it in its place."""
+        """Writes content; empty data ends the file and renames it into place."""
         stat = self._wanted[file]
         with self._placing(stat.path) as (parent, name):
             if file not in self._files:
@@ -133,10 +133,10 @@ class _Writer:
             del self._wanted[file]
 
     def finish(self) -> None:
-        """Makes hard links, sets the folders' modes and times, which writing into them changed, and lets go."""
+        """Makes hard links, sets the folders' modes and times, which writing into them changed, and closes all."""
         for stat in self._links:
             with self._placing(stat.linkname) as (parent, source_name):
-                # The next look-up may close the handle.
+                # The next look-up may close this descriptor.
                 source = os.dup(parent)
             try:
                 with self._placing(stat.path) as (parent, name):
@@ -153,7 +153,7 @@ class _Writer:
         self._tree.complete = True
 
     def close(self) -> None:
-        """Takes away what is incomplete and lets go of everything; may be called twice."""
+        """Removes what is incomplete and closes everything; may be called twice."""
         for file, handle in self._files.items():
             os.close(handle)
             with contextlib.suppress(OSError, DiffCopyError):
@@ -169,9 +169,9 @@ class _Writer:
         return f".buildclient-{self._mark}-{file}"
 
     def _parent(self, path: bytes) -> tuple[int, bytes]:
-        """A handle of the folder that holds a path, good until the next call, and the last name.
+        """Returns the descriptor of a path's parent folder, valid until the next call, and the path's last name.
 
-        Raises DiffCopyError for a path that is not clean, or whose folders are none.
+        Raises DiffCopyError for a path that is not clean, or whose parent is not a folder.
         """
         folder, _, name = path.rpartition(b"/")
         parts = folder.split(b"/") if folder else []
@@ -181,17 +181,17 @@ class _Writer:
             return self._folders.at(folder), name
         except (NotADirectoryError, FileNotFoundError) as error:
             shown = self._folders.path(path)
-            raise DiffCopyError(f"write {shown}: {os.fsdecode(folder)} is no folder ({reason(error)})") from None
+            raise DiffCopyError(f"write {shown}: {os.fsdecode(folder)} is not a folder ({reason(error)})") from None
 
     @contextlib.contextmanager
     def _placing(self, path: bytes) -> Iterator[tuple[int, bytes]]:
-        """Where a path's entry goes, as from `_parent`; what the system refuses there is told with the whole path."""
+        """As `_parent`; an OSError raised in the block gets the whole path."""
         parent, name = self._parent(path)
         try:
             yield parent, name
         except OSError as error:
             above = path[: len(path) - len(name)]
-            # `remove` says how far it came.
+            # `remove` reports which path failed.
             below = error.filename if isinstance(error.filename, bytes) and error.filename.startswith(name) else name
             raise OSError(error.errno, error.strerror, self._folders.path(above + below)) from None
 
@@ -207,8 +207,8 @@ def _opened(folders: Folders, path: bytes) -> Iterator[int]:
 
 
 def _make_folder(parent: int, name: bytes, mode: int) -> int:
-    """Makes a folder, or one that is there writable for as long as it is written into; gives the mode that it has in
-    the end if the rest of the result does not come: its own, or `mode` for a new one.
+    """Makes a folder, or makes an existing one writable while the stream lasts. Returns the mode to set if the stream
+    breaks off: the folder's own, or `mode` for a new one.
     """
     try:
         os.mkdir(name, 0o700, dir_fd=parent)
@@ -224,7 +224,7 @@ def _make_folder(parent: int, name: bytes, mode: int) -> int:
 
 
 def _make_special(parent: int, name: bytes, stat: Stat) -> None:
-    """A link, a device or a pipe. Raises DiffCopyError for a kind that is none of these."""
+    """Makes a symlink, a device or a pipe. Raises DiffCopyError for any other type."""
     kind = stat.mode & GO_TYPE
     if kind not in (GO_SYMLINK, GO_FIFO, GO_DEVICE, GO_DEVICE | GO_CHAR):
         raise DiffCopyError(f"the daemon sent {stat.path!r} of a kind that cannot be written ({kind:#x})")
@@ -240,7 +240,7 @@ def _make_special(parent: int, name: bytes, stat: Stat) -> None:
 
 
 def _set_mode(parent: int, name: bytes, type_: int, mode: int) -> None:
-    """Sets the mode of what was just made, and of nothing that another stream has put in its place since: no link."""
+    """Sets the mode of an entry just made; follows no symlink that another stream may have put in its place."""
     handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
         if st.S_IFMT(os.fstat(handle).st_mode) == type_:
@@ -258,7 +258,7 @@ def _apply_metadata(handle: int, stat: Stat) -> None:
 
 def _set_xattrs(place: int | bytes, stat: Stat) -> None:
     for key, value in stat.xattrs.items():
-        # Not every file system or user may set every one; fsutil does without, too.
+        # Not every file system and user may set them; fsutil ignores that too.
         with contextlib.suppress(OSError):
             if isinstance(place, int):
                 os.setxattr(place, key, value)

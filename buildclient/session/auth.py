@@ -1,8 +1,7 @@
 """moby.filesync.v1.Auth: registry credentials for the daemon, which asks for them as it pulls and pushes.
 
-Passwords stay here where they can: the daemon asks for tokens, and knows that they come from the same client by a
-key that is derived from a secret seed (GetTokenAuthority, VerifyTokenAuthority). Reference:
-session/auth/authprovider of BuildKit.
+Passwords stay on the client where possible: the daemon asks for tokens, and recognises the client by a key derived from
+a secret seed (GetTokenAuthority, VerifyTokenAuthority). Reference: session/auth/authprovider of BuildKit.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["FetchToken", "auth"]
 
 FetchToken = Callable[[str, str, Sequence[str], Credentials], tuple[str, int, int]]
-"""(realm, service, scopes, credentials) -> token, its life in seconds, when it was issued; blocking."""
+"""(realm, service, scopes, credentials) -> token, lifetime in seconds, time of issue; blocking."""
 _PREFIX = "/moby.filesync.v1.Auth/"
 
 
 def auth(source: CredentialSource, fetch_token: FetchToken, seed: Callable[[str], bytes]) -> Service:
-    """The service. `seed` gives a host's secret random bytes, the same ones every time."""
+    """Returns the service. `seed` returns the secret random bytes of a host, the same ones every time."""
     service = _Auth(source, fetch_token, seed)
     return {
         f"{_PREFIX}Credentials": service.credentials,
@@ -80,7 +79,7 @@ class _Auth:
 
         request = pb.VerifyTokenAuthorityRequest.FromString(await _request(call))
         key = await self._key(request.host, request.salt)
-        # As NaCl's `sign`: the signature, then what was signed.
+        # As NaCl's `sign`: the signature, then the message.
         signed = key.sign(request.payload) + request.payload
         await call.write(pb.VerifyTokenAuthorityResponse(signed=signed).SerializeToString())
 
@@ -93,7 +92,7 @@ class _Auth:
     async def _key(self, host: str, salt: bytes) -> Ed25519PrivateKey:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-        # Without credentials every client is the same anonymous one, so that its tokens can be shared.
+        # Without credentials every client is anonymous, so clients may share tokens.
         found = await self._get(host)
         secret = found.secret or found.identity_token
         message = await asyncio.to_thread(self._seed, host) if secret else b""

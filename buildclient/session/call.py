@@ -1,4 +1,4 @@
-"""One gRPC call that the daemon makes on the session, as a service's handler sees it.
+"""One gRPC call from the daemon on the session, as a service's handler sees it.
 
 A service is one file with a function that returns a table `{"/package.Service/Method": handler}`. Inputs, results
 and credentials hand out the services that a build needs of them; all of them are served and advertised
@@ -51,13 +51,13 @@ class Call(Protocol):
         """Request headers by lower-case name, every value in order; `-bin` values are not decoded."""
 
     async def read(self) -> bytes | None:
-        """The next message, or None once the daemon half-closed. Raises Status(CANCELLED) if the call is gone."""
+        """Returns the next message, or None once the daemon half-closed. Raises Status(CANCELLED) if the call ended."""
 
     async def read_batch(self) -> list[bytes]:
-        """All messages that have come, waiting for at least one; empty once the daemon half-closed."""
+        """Waits for at least one message and returns all received; empty once the daemon half-closed."""
 
     async def write(self, *parts: bytes | memoryview) -> None:
-        """Sends one message made of `parts`; waits while too much is in flight."""
+        """Sends one message, the concatenation of `parts`; waits while too much is in flight."""
 
     async def write_batch(self, messages: Iterable[bytes]) -> None:
         """Sends many small messages, packed together."""
@@ -69,7 +69,7 @@ Service = Mapping[str, Handler]
 
 
 def methods_of(services: Iterable[Service]) -> dict[str, Handler]:
-    """The methods of several services. Raises ValueError where two claim the same one: only one would be served."""
+    """Merges the methods of several services. Raises ValueError if two services have the same method."""
     methods: dict[str, Handler] = {}
     for service in services:
         if claimed := methods.keys() & service.keys():

@@ -1,7 +1,7 @@
-"""fsutil's packets, coded by hand: a STAT is a message, and a context has tens of thousands of them.
+"""Encodes and decodes fsutil's packets by hand, for speed: a context has tens of thousands of STATs.
 
 Reference: types/{stat,wire}.proto of github.com/tonistiigi/fsutil; `path` and `linkname` are bytes here, since
-Go does not check them for UTF-8. Zero values vanish: the empty message ends the STATs.
+Go does not check them for UTF-8. proto3 omits zero values, so an empty STAT packet marks the end.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ _SPECIAL = ((st.S_ISUID, GO_SETUID), (st.S_ISGID, GO_SETGID), (st.S_ISVTX, GO_ST
 
 
 class DiffCopyError(Exception):
-    """A packet that cannot be read."""
+    """An invalid packet."""
 
 
 class Stat(NamedTuple):
-    """One entry of a tree."""
+    """One entry of a tree, such as a file or a folder."""
 
     path: bytes
     mode: int
@@ -69,7 +69,7 @@ class Stat(NamedTuple):
 
 
 class Packet(NamedTuple):
-    """One message of the protocol, either way."""
+    """One message of the protocol, in either direction."""
 
     type: int
     stat: Stat | None = None
@@ -78,7 +78,7 @@ class Packet(NamedTuple):
 
 
 def go_mode(mode: int) -> int:
-    """st_mode as os.FileMode."""
+    """Converts st_mode to Go's os.FileMode."""
     value = mode & 0o777 | _TYPES.get(st.S_IFMT(mode), 0)
     if mode & 0o7000:
         for unix, go in _SPECIAL:
@@ -88,7 +88,7 @@ def go_mode(mode: int) -> int:
 
 
 def unix_mode(mode: int) -> int:
-    """The permission bits of an os.FileMode as chmod takes them."""
+    """Converts the permission bits of an os.FileMode to those of chmod."""
     value = mode & 0o777
     for unix, go in _SPECIAL:
         if mode & go:
@@ -105,7 +105,7 @@ def encode_stat(
     device: tuple[int, int] = (0, 0),
     xattrs: Mapping[bytes, bytes] | None = None,
 ) -> bytes:
-    """A STAT packet of user and group 0 (os.FileMode, bytes, nanoseconds, (major, minor))."""
+    """Encodes a STAT packet of user and group 0 (os.FileMode, bytes, nanoseconds, (major, minor))."""
     parts = [b"\x0a", encode_varint(len(path)), path]
     if mode:
         parts += (b"\x10", encode_varint(mode))
@@ -127,29 +127,29 @@ def encode_stat(
 
 
 def data_head(file: int, length: int) -> bytes:
-    """What stands before `length` bytes of a file in a DATA packet."""
+    """Encodes the head of a DATA packet with `length` bytes of a file."""
     head = b"\x08\x02" + (b"\x18" + encode_varint(file) if file else b"")
     return head + b"\x22" + encode_varint(length)
 
 
 def encode_data_end(file: int) -> bytes:
-    """The empty DATA that ends a file."""
+    """Encodes the empty DATA packet that ends a file."""
     return b"\x08\x02" + (b"\x18" + encode_varint(file) if file else b"")
 
 
 def encode_request(file: int) -> bytes:
-    """A REQ for a file's content."""
+    """Encodes a REQ packet, which asks for a file's content."""
     return b"\x08\x01" + (b"\x18" + encode_varint(file) if file else b"")
 
 
 def encode_error(text: str) -> bytes:
-    """An ERR with its text."""
+    """Encodes an ERR packet with its text."""
     data = text.encode("utf-8", "surrogateescape")
     return b"\x08\x04\x22" + encode_varint(len(data)) + data
 
 
 def decode(message: bytes) -> Packet:
-    """Reads any packet. Raises DiffCopyError."""
+    """Decodes any packet. Raises DiffCopyError."""
     try:
         return _packet(message)
     except VarintError as error:

@@ -11,7 +11,7 @@ _SERVING = b"\x08\x01"
 
 
 def health() -> Service:
-    """The service that says SERVING."""
+    """Returns the service, which always answers SERVING."""
     return {"/grpc.health.v1.Health/Check": _check}
 
 

@@ -2,7 +2,7 @@
 
 The daemon is the HTTP/2 client inside that stream, we are the server (h2, sans I/O). Rules:
 
-* One loop, no threads: `receive` takes what came, one writer task sends what is due.
+* One loop, no threads: `receive` takes what arrived, one writer task sends what is due.
 * Many small messages leave in one DATA frame and one piece of at most `_PIECE` bytes, and streams take turns,
   so that an answer to Health never waits behind more than one piece.
 * What handlers write is bounded (`_HIGH`), and so is what the daemon may send unread (the windows).
@@ -31,11 +31,11 @@ _LOG = logging.getLogger("buildclient.session")
 _WINDOW = 4 << 20
 """Bytes that the daemon may send on one stream, and on the connection, before they are read."""
 _HEADERS_SIZE = 4 << 20
-"""Bytes of one call's headers: each pattern of a .dockerignore is one, and some have thousands (Go takes 16 MiB)."""
+"""Bytes of one call's headers: each .dockerignore pattern is one, perhaps thousands (Go allows 16 MiB)."""
 _HIGH = 1 << 20
 """Bytes of one call's answers that may wait to be sent."""
 _PIECE = 128 << 10
-"""Bytes handed to the transport at a time."""
+"""Bytes passed to the transport at a time."""
 
 _HEALTH = "/grpc.health.v1.Health/"
 """Called every five seconds, too often for the log."""
@@ -44,7 +44,7 @@ Send = Callable[[bytes], Awaitable[None]]
 
 
 class _Call:
-    """One stream of the session; fulfils `buildclient.session.call.Call`."""
+    """One stream of the session; implements `buildclient.session.call.Call`."""
 
     def __init__(
         self, server: SessionServer, stream: int, method: str, metadata: Mapping[str, tuple[str, ...]]
@@ -76,7 +76,7 @@ class _Call:
         self._arrived.set()
 
     def end(self) -> None:
-        """The stream is gone: whoever waits on it must hear of it."""
+        """Marks the stream as ended and wakes everyone who waits on it."""
         self.gone = True
         self._arrived.set()
         self._room.set()
@@ -101,7 +101,7 @@ class _Call:
         await self._put(frames(list(messages)))
 
     def taken(self, size: int) -> None:
-        """Forgets `size` bytes that were sent."""
+        """Drops `size` bytes that were sent."""
         del self.out[:size]
         if len(self.out) < _HIGH:
             self._room.set()
@@ -150,23 +150,23 @@ class SessionServer:
         )
         self._h2 = h2.connection.H2Connection(config)
         self._h2.initiate_connection()
-        # Changed before the preface was queued, the window would never reach the peer.
+        # Set before the preface is queued, the window would never reach the peer.
         codes = h2.settings.SettingCodes
         self._h2.update_settings({codes.INITIAL_WINDOW_SIZE: _WINDOW, codes.MAX_HEADER_LIST_SIZE: _HEADERS_SIZE})
         self._h2.increment_flow_control_window(_WINDOW)
 
     def wake(self) -> None:
-        """Says that there is something to send."""
+        """Wakes the writer: there is something to send."""
         self._wake.set()
 
     def acknowledge(self, stream: int, size: int) -> None:
-        """Gives the daemon room for as many bytes as a handler has read."""
+        """Opens the daemon's window by as many bytes as a handler has read."""
         with contextlib.suppress(h2.exceptions.ProtocolError, KeyError):
             self._h2.acknowledge_received_data(size, stream)
         self.wake()
 
     def receive(self, data: bytes) -> None:
-        """Takes bytes from the daemon. Raises WireError for what is no HTTP/2."""
+        """Takes bytes from the daemon. Raises WireError for invalid HTTP/2."""
         try:
             events = self._h2.receive_data(data)
         except h2.exceptions.ProtocolError as error:
@@ -184,7 +184,7 @@ class SessionServer:
             self._wake.clear()
             while piece := self._collect():
                 await self._send(piece)
-                # A transport with room does not wait; handlers must have their turn all the same.
+                # `send` returns at once while the transport has room; let the handlers run too.
                 await asyncio.sleep(0)
 
     async def close(self) -> None:
@@ -196,10 +196,10 @@ class SessionServer:
             await asyncio.wait(tasks, timeout=5)
 
     def _collect(self) -> bytes:
-        """The next piece: control frames, then each stream's share, in turns."""
+        """Returns the next piece: control frames, then each stream's share, in turn."""
         connection = self._h2
         budget = _PIECE
-        # Whoever has least to say goes first: Health before a context.
+        # Shortest queue first, so that Health is not stuck behind a context.
         for call in sorted(self._calls.values(), key=lambda call: len(call.out)):
             if call.gone:
                 continue
@@ -258,7 +258,7 @@ class SessionServer:
         call = self._calls.get(event.stream_id or 0)
         flow = event.flow_controlled_length or 0
         if call is None:
-            # The handler has ended; what still comes must not eat the connection's window.
+            # The handler has ended; late data must not use up the connection's window.
             self._h2.acknowledge_received_data(flow, event.stream_id or 0)
             return
         call.feed(event.data or b"", flow)

@@ -1,4 +1,4 @@
-"""Protobuf's base-128 numbers, coded by hand where every byte of a context passes.
+"""Protobuf's base-128 varints, coded by hand for speed.
 
 Reference: https://protobuf.dev/programming-guides/encoding/#varints
 """
@@ -11,11 +11,11 @@ _SMALL = tuple(bytes((n,)) for n in range(0x80))
 
 
 class VarintError(ValueError):
-    """Bytes that end inside a number, or a number of more than ten bytes."""
+    """The bytes end inside a varint, or the varint has more than ten bytes."""
 
 
 def encode_varint(value: int) -> bytes:
-    """The bytes of a number; negative ones as 64-bit two's complement."""
+    """Encodes a number; negative ones as 64-bit two's complement."""
     if 0 <= value < 0x80:
         return _SMALL[value]
     value &= (1 << 64) - 1
@@ -28,7 +28,7 @@ def encode_varint(value: int) -> bytes:
 
 
 def decode_varint(data: bytes, at: int) -> tuple[int, int]:
-    """The number at an offset, and the offset behind it. Raises VarintError."""
+    """Returns the number at an offset, and the offset after it. Raises VarintError."""
     value = shift = 0
     while at < len(data) and shift < 70:
         byte = data[at]

@@ -1,6 +1,6 @@
 """The two framings around a session's messages: gRPC's five-byte prefix and BuildKit's BytesMessage.
 
-Both are coded by hand since every byte of a context passes through them.
+Both are coded by hand for speed: every byte of a context passes through them.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ __all__ = ["MessageReader", "WireError", "bytes_message", "frame", "frames", "pe
 
 _PREFIX = struct.Struct(">BI")
 _MAX_MESSAGE = 64 << 20
-"""Bytes; no message of a session comes near it, so a longer one is a broken stream."""
+"""Maximum bytes of a message; no valid message of a session comes near it."""
 
 
 class WireError(Exception):
-    """Bytes that are no gRPC message or no BytesMessage."""
+    """Bytes that are not a gRPC message or not a BytesMessage."""
 
 
 def frame(*parts: bytes | memoryview) -> bytes:
-    """One message with gRPC's prefix (uncompressed, length in bytes)."""
+    """Returns one message with gRPC's prefix (uncompressed, length in bytes)."""
     return b"".join((_PREFIX.pack(0, sum(map(len, parts))), *parts))
 
 
 def frames(messages: list[bytes]) -> bytes:
-    """Many messages, each with its prefix."""
+    """Returns many messages, each with its prefix."""
     pack = _PREFIX.pack
     return b"".join([part for message in messages for part in (pack(0, len(message)), message)])
 
 
 class MessageReader:
-    """Cuts a stream of bytes into gRPC messages."""
+    """Splits a stream of bytes into gRPC messages."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The messages that are complete with `data`. Raises WireError."""
+        """Returns the messages that `data` completes. Raises WireError."""
         buffer = self._buffer
         buffer += data
         at = 0
@@ -58,7 +58,7 @@ class MessageReader:
 
     @property
     def partial(self) -> bool:
-        """Whether the stream stands in the middle of a message."""
+        """Whether the stream is in the middle of a message."""
         return bool(self._buffer)
 
 
@@ -68,7 +68,7 @@ def bytes_message(data: bytes | memoryview) -> bytes:
 
 
 def read_bytes_message(message: bytes) -> bytes | memoryview:
-    """The data of a BytesMessage. Raises WireError."""
+    """Decodes the data of a BytesMessage. Raises WireError."""
     if not message:
         return b""
     if message[0] != 0x0A:
@@ -83,5 +83,5 @@ def read_bytes_message(message: bytes) -> bytes | memoryview:
 
 
 def percent_encode(text: str) -> str:
-    """`grpc-message` as the gRPC over HTTP/2 specification writes it."""
+    """Encodes `grpc-message` as in the gRPC over HTTP/2 specification."""
     return quote(text.encode(errors="replace"), safe=" !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~")
