@@ -14,7 +14,7 @@ from buildkit_builders.node import BuilderNode
 from buildkit_builders.objects import kubernetes_object
 from buildkit_builders.plain import plain_args
 from buildkit_builders.provider import Way, given_provider, late_way_to, way_to
-from buildkit_builders.recorded import BUILDER_TYPE
+from buildkit_builders.recorded import BUILDER_TYPE, read_short_names
 from buildkit_builders.results import CLUSTER
 from buildkit_builders.spec import BuilderSpec, check_builder, check_cluster
 
@@ -59,13 +59,15 @@ class Builder(pulumi.ComponentResource):
         children = pulumi.ResourceOptions(parent=self, provider=provider)
         moving = destination.moving
         namespaces = [kubernetes_object(name, child, children, moving=moving) for child in manifests.namespaces(spec)]
+        short = read_short_names(name, [node.name for node in spec.nodes])
         self.nodes = [
             BuilderNode(
-                node.name,
+                f"{name}-{node.name}",
                 node,
                 pulumi.ResourceOptions(parent=self, providers=[provider]),
                 after=namespaces,
                 moving=moving,
+                formerly=node.name if node.name in short else "",
             )
             for node in spec.nodes
         ]

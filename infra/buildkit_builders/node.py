@@ -12,6 +12,7 @@ from buildkit_builders.args import NodeArgs
 from buildkit_builders.errors import reported
 from buildkit_builders.objects import kubernetes_object
 from buildkit_builders.plain import plain_args
+from buildkit_builders.recorded import NODE_TYPE
 from buildkit_builders.spec import NodeSpec, check_node
 
 __all__ = ["BuilderNode"]
@@ -40,18 +41,23 @@ class BuilderNode(pulumi.ComponentResource):
         *,
         after: Sequence[pulumi.Resource] = (),
         moving: bool = False,
+        formerly: str = "",
     ) -> None:
         """Register the node and its children.
 
         Without a namespace in `args` the node goes to `default`. `after` are resources, such as the namespace, that
-        its objects need; with `moving` they are made in another cluster before the old ones are deleted. Raises
-        ConfigError, before anything is registered, with every problem of `args`.
+        its objects need; with `moving` they are made in another cluster before the old ones are deleted. `formerly`
+        is a name that the node and its children may have in the state. Raises ConfigError, before anything is
+        registered, with every problem of `args`.
         """
         spec = args if isinstance(args, NodeSpec) else _checked(name, args)
-        super().__init__("builder:index:BuilderNode", name, {}, opts)
+        aliases = [pulumi.Alias(name=formerly)] if formerly else []
+        opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(aliases=aliases))
+        super().__init__(NODE_TYPE, name, {}, opts)
         made = list(after)
         for child in manifests.node_objects(spec):
-            options = pulumi.ResourceOptions(parent=self)
+            aliases = [pulumi.Alias(name=f"{formerly}-{child.role}")] if formerly else []
+            options = pulumi.ResourceOptions(parent=self, aliases=aliases)
             made.append(kubernetes_object(name, child, options, depends_on=made, moving=moving))
         self.workload = cast(pulumi.CustomResource, made[-1])
         self.name = pulumi.Output.from_input(spec.workload)

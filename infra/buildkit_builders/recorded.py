@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pulumi
@@ -10,12 +10,30 @@ import pulumi
 from buildclient.contract.cluster import Cluster
 from buildclient.contract.output import BuilderOutput, OutputError
 
-__all__ = ["BUILDER_TYPE", "PROVIDER_TYPE", "Recorded", "only_mocks", "read_recorded", "recorded_in"]
+__all__ = [
+    "BUILDER_TYPE",
+    "NODE_TYPE",
+    "PROVIDER_TYPE",
+    "Recorded",
+    "Resource",
+    "only_mocks",
+    "read_recorded",
+    "read_short_names",
+    "recorded_in",
+    "short_names_in",
+]
 
 BUILDER_TYPE = "builder:index:Builder"
+NODE_TYPE = "builder:index:BuilderNode"
 PROVIDER_TYPE = "pulumi:providers:kubernetes"
 _FUNCTION = "pulumi:pulumi:readStackResourceOutputs"
 """A function of Pulumi's engine: the outputs of all resources in a stack's last checkpoint, by URN."""
+
+Resource = tuple[str, str, Mapping[str, Any]]
+"""URN, type and outputs of a resource in a state."""
+
+_states: dict[Any, tuple[Resource, ...] | None] = {}
+"""By the engine's connection, since a script may run one program after another."""
 
 
 class Recorded(NamedTuple):
@@ -34,8 +52,72 @@ class Recorded(NamedTuple):
 
 def read_recorded(name: str) -> Recorded | None:
     """What is recorded of Builder `name` in the stack that runs; None where there is nothing, or only mocks run."""
+    return dict(recorded_in(_read() or ())).get(name)
+
+
+def read_short_names(name: str, nodes: Iterable[str]) -> frozenset[str]:
+    """Which `nodes` of Builder `name` may be recorded without the builder's name before theirs (see `short_names_in`).
+
+    All of them where the state cannot be read.
+    """
+    resources = _read()
+    return frozenset(nodes) if resources is None else short_names_in(resources, name, nodes)
+
+
+def short_names_in(resources: Iterable[Resource], name: str, nodes: Iterable[str]) -> frozenset[str]:
+    """The `nodes` of Builder `name` whose resources a state holds as `<node>` and `<node>-…`, not `<builder>-<node>…`.
+
+    Such a name is no builder's own: of several, the one whose output lists the node has it.
+    """
+    listed: set[str] | None = None
+    taken: set[str] = set()
+    names: set[str] = set()
+    for urn, kind, outputs in resources:
+        last = urn.rpartition("::")[2]
+        if kind == BUILDER_TYPE and last == name:
+            listed = set(_listed_nodes(outputs))
+        elif kind == BUILDER_TYPE:
+            taken |= set(_listed_nodes(outputs))
+        elif f"{BUILDER_TYPE}${NODE_TYPE}" in urn:
+            # a child is <node>-<kind>, and may be left alone by an update that was interrupted
+            names.add(last if kind == NODE_TYPE else f"{last} {kind.rpartition(':')[2].lower()}")
+    if listed is None:
+        return frozenset()
+
+    def is_short(node: str) -> bool:
+        kinds = {one.partition(" ")[2] for one in names} - {""}
+        pairs = [(node, f"{name}-{node}"), *((f"{node}-{k} {k}", f"{name}-{node}-{k} {k}") for k in kinds)]
+        return any(short in names and long not in names for short, long in pairs)
+
+    mine = listed or set(nodes) - taken  # an update that failed may have left no output
+    return frozenset(node for node in nodes if node in mine and is_short(node))
+
+
+def _listed_nodes(outputs: Mapping[str, Any]) -> Iterator[str]:
+    output = outputs.get("output")
+    nodes = output.get("nodes") if isinstance(output, Mapping) else None
+    for node in nodes if isinstance(nodes, list | tuple) else ():
+        if isinstance(node, Mapping) and isinstance(node.get("name"), str):
+            yield node["name"]
+
+
+def _read() -> tuple[Resource, ...] | None:
+    """The resources of the stack that runs, as its last checkpoint has them; None where they cannot be read.
+
+    Read once a program.
+    """
+    from pulumi.runtime import settings
+
     if only_mocks():
         return None
+    monitor = settings.get_monitor()
+    if monitor not in _states:
+        _states.clear()
+        _states[monitor] = _asked()
+    return _states[monitor]
+
+
+def _asked() -> tuple[Resource, ...] | None:
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     try:
         answer = pulumi.runtime.invoke(_FUNCTION, {"stackName": stack}).value
@@ -43,12 +125,11 @@ def read_recorded(name: str) -> Recorded | None:
         pulumi.log.warn(f"the stack's state cannot be read, so its cluster is not compared with this one: {error}")
         return None
     outputs = answer.get("outputs") if isinstance(answer, Mapping) else None
-    resources = (
+    return tuple(
         (str(urn), str(one.get("type")), one.get("outputs") or {})
         for urn, one in (outputs or {}).items()
         if isinstance(one, Mapping)
     )
-    return dict(recorded_in(resources)).get(name)
 
 
 def only_mocks() -> bool:

@@ -58,7 +58,8 @@ def test_a_kubeconfig_from_a_secret_is_enough(project: PulumiProject, namespace:
         f"""
         late = pulumi.Config("other").require_secret("kubeconfig")
         options = {{"replicas": 0}}
-        builder = Builder("kube", {{"kubeconfig": late, "namespace": "{namespace}", "driver-opts": options}})
+        args = {{"kubeconfig": late, "namespace": "{namespace}", "driver-opts": options}}
+        builder = Builder("kube", args)
         pulumi.export("builder", builder.output)
         """,
     )
@@ -85,3 +86,29 @@ def test_an_output_where_a_name_is_needed_is_told_in_one_line(project: PulumiPro
     assert done.status != 0
     assert "nodes[0].driver-opts.replicas: give a plain value, not an Output" in done.output
     assert "Traceback" not in done.output
+
+
+def test_builders_with_nodes_of_one_name_live_side_by_side(project: PulumiProject, namespace: str) -> None:
+    """A state with the nodes' short names shows no change, and takes a second builder with such a node."""
+    twice = f"""
+        for name, more in (("kube", {{}}), ("other", {{"serviceaccount": "other"}}))[:COUNT]:
+            options = {{"replicas": 0, **more}}
+            nodes = [{{"name": "n", "namespace": f"{namespace}-{{name}}"}}]
+            Builder(name, {{"nodes": nodes, "createNamespace": True, "driver-opts": options}})
+        """
+    _program(project, twice.replace("COUNT", "1"))
+    project.up()
+    path = project.folder / "state.json"
+    assert project.pulumi("stack", "export", "--file", str(path)).status == 0
+    assert path.read_text().count("::kube-n") > 2
+    path.write_text(path.read_text().replace('::kube-n"', '::n"').replace("::kube-n-deployment", "::n-deployment"))
+    assert project.pulumi("stack", "import", "--file", str(path)).status == 0
+    assert not any(urn.endswith(("::kube-n", "::kube-n-deployment")) for urn in _urns(project))
+    done = project.pulumi("preview", "--expect-no-changes")
+    assert done.status == 0, done.output
+    _program(project, twice.replace("COUNT", "2"))
+    project.up()
+    urns = _urns(project)
+    assert {urn.rpartition("::")[2] for urn in urns} >= {"kube-n", "kube-n-deployment", "other-n", "other-n-deployment"}
+    done = project.pulumi("preview", "--refresh", "--expect-no-changes")
+    assert done.status == 0, done.output

@@ -114,14 +114,14 @@ def test_a_stack_from_a_function_goes_through_its_life(
     assert stack.drift().steps == ()
     preview = stack.preview()
     assert preview.changes["create"] == 6
-    assert "kube0-deployment" in {step.name for step in preview.steps}
+    assert "kube-kube0-deployment" in {step.name for step in preview.steps}
     with pytest.raises(StackError, match="bring it up first"):
         stack.builder()
     assert "replicas" in json.dumps(stack.up().outputs)
     assert stack.builder() == project.stack("one").up().builder
     assert dict(stack.preview(refresh=True).changes) == {}
     args["driver-opts"]["replicas"] = 2
-    (step, *_) = [step for step in stack.preview().steps if step.name == "kube0-deployment"]
+    (step, *_) = [step for step in stack.preview().steps if step.name == "kube-kube0-deployment"]
     assert (step.operation, step.paths) == ("update", ("spec.replicas",))
     assert asyncio.run(asyncio.to_thread(stack.up)).builder.nodes[0].replicas == 2
     subprocess.run(
@@ -132,7 +132,7 @@ def test_a_stack_from_a_function_goes_through_its_life(
     assert dict(stack.refresh().changes) == {"delete": 1}
     assert not stack.drift()
     stack.up()
-    assert {step.name for step in stack.preview_destroy().steps} >= {"kube0-deployment", "kube-output"}
+    assert {step.name for step in stack.preview_destroy().steps} >= {"kube-kube0-deployment", "kube-output"}
     assert stack.destroy().changes["delete"] == 6
     assert stack.outputs() == {}
 
@@ -179,7 +179,7 @@ def test_builders_makes_a_stack_that_has_a_config_file(project: PulumiProject, n
     assert project.run(builders, "drift", "--stack", "test").status == 1, "drift makes no stack"
     first = project.run(builders, "preview", "--stack", "test")
     assert first.status == 0, first.output
-    assert "would create kube0-deployment" in first.output
+    assert "would create kube-kube0-deployment" in first.output
     unknown = project.run(builders, "preview", "--stack", "tets")
     assert unknown.status == 1
     assert "there is no stack tets; there are: test; make it with --create" in unknown.output
@@ -222,7 +222,7 @@ def test_an_interrupted_update_leaves_no_lock(project: PulumiProject, namespace:
     assert (process.returncode, rest.splitlines()[-1]) == (130, "ERROR: interrupted"), seen + rest
     assert "Traceback" not in rest
     assert [path for path in (project.folder / "state" / ".pulumi" / "locks").rglob("*") if path.is_file()] == []
-    assert "kube0-deployment" in project.pulumi("stack", "export").output, "the state knows what was made"
+    assert "kube-kube0-deployment" in project.pulumi("stack", "export").output, "the state knows what was made"
     done = project.run(builders, "destroy", "--stack", "test", "--yes")
     assert done.status == 0, done.output
     assert project.objects(namespace) == set()

@@ -68,7 +68,7 @@ def running(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
     assert stack.project.run("pulumi", "stack", "init", "test", "--non-interactive").status == 0
     preview = stack.project.pulumi("preview")
     assert preview.status == 0, preview.output
-    assert "builder-arm64-deployment" in preview.output
+    assert "kube-builder-arm64-deployment" in preview.output
     assert stack.project.run("kubectl", "get", "namespace", namespace).status != 0, "a preview makes nothing"
     try:
         started = time.monotonic()
@@ -181,7 +181,7 @@ def test_a_node_taken_out_takes_its_pods_along(running: Running) -> None:
     running.project.configure(**{**running.config, "nodes": running.config["nodes"][:1]})
     try:
         preview = running.project.pulumi("preview")
-        assert "builder-arm64-deployment" in preview.output
+        assert "kube-builder-arm64-deployment" in preview.output
         assert "2 to delete" in preview.output, preview.output
         running.project.up()
         left = {name.rpartition("/")[2][:13] for name in running.project.objects(running.namespace, "deploy,rs,pods")}
@@ -200,7 +200,7 @@ def test_drift_is_found_and_repaired(running: Running) -> None:
     project.kubectl("-n", running.namespace, "delete", "configmap", "kube-builder")
     drift = project.run(builders, "drift", "--stack", "test")
     assert drift.status == 3, drift.output
-    assert "update builder-amd64-deployment" in drift.output
+    assert "update kube-builder-amd64-deployment" in drift.output
     assert "delete kube-output" in drift.output
     done = project.run(builders, "up", "--refresh", "--yes", "--stack", "test")
     assert done.status == 0, done.output

@@ -30,6 +30,6 @@ def test_a_clone_is_clean_after_a_preview_of_stack_local(cluster: dict[str, str]
     for name in ("bin", "lib", "pyvenv.cfg"):
         (clone / ".venv" / name).symlink_to(ROOT / ".venv" / name)
     config = write_stack_config(clone / "stacks")
-    assert "builder-arm64-deployment" in run("builders", "preview")
+    assert "kube-builder-arm64-deployment" in run("builders", "preview")
     assert "encryptionsalt" in config.read_text()
     assert run("git", "status", "--porcelain") == ""

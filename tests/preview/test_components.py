@@ -49,10 +49,10 @@ def test_types_names_and_parents_are_those_of_the_state(preview: bool) -> None:
         ("builder:index:Builder", "kube", "builder-test"),
         ("pulumi:providers:kubernetes", "kube-kubernetes", "kube"),
         ("kubernetes:core/v1:Namespace", "kube-namespace", "kube"),
-        ("builder:index:BuilderNode", "builder-amd64", "kube"),
-        ("builder:index:BuilderNode", "builder-arm64", "kube"),
-        ("kubernetes:apps/v1:Deployment", "builder-amd64-deployment", "builder-amd64"),
-        ("kubernetes:apps/v1:Deployment", "builder-arm64-deployment", "builder-arm64"),
+        ("builder:index:BuilderNode", "kube-builder-amd64", "kube"),
+        ("builder:index:BuilderNode", "kube-builder-arm64", "kube"),
+        ("kubernetes:apps/v1:Deployment", "kube-builder-amd64-deployment", "kube-builder-amd64"),
+        ("kubernetes:apps/v1:Deployment", "kube-builder-arm64-deployment", "kube-builder-arm64"),
         ("kubernetes:core/v1:ConfigMap", "kube-output", "kube"),
         ("kubernetes:core/v1:ServiceAccount", "kube-client-serviceaccount", "kube"),
         ("kubernetes:rbac.authorization.k8s.io/v1:Role", "kube-client-role", "kube"),
@@ -97,7 +97,7 @@ def test_a_callers_provider_is_used() -> None:
     registered, _ = run(program)
     names = by_name(registered)
     assert "kube-kubernetes" not in names
-    assert "::mine::" in names["kube0-deployment"].provider
+    assert "::mine::" in names["kube-kube0-deployment"].provider
 
 
 def test_of_a_callers_provider_no_cluster_is_guessed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -122,9 +122,9 @@ def test_pods_come_after_the_namespace_and_the_output_after_the_pods() -> None:
     """Clients read of nothing that is not there."""
     registered, _ = run(builder(nodes=NATIVE, createNamespace=True))
     names = by_name(registered)
-    assert [_tail(urn) for urn in names["builder-amd64-deployment"].depends_on] == ["kube-namespace"]
+    assert [_tail(urn) for urn in names["kube-builder-amd64-deployment"].depends_on] == ["kube-namespace"]
     assert {_tail(urn) for urn in names["kube-output"].depends_on} == {
-        "kube-namespace", "builder-amd64-deployment", "builder-arm64-deployment",
+        "kube-namespace", "kube-builder-amd64-deployment", "kube-builder-arm64-deployment",
     }  # fmt: skip
 
 
@@ -132,15 +132,15 @@ def test_the_timeout_option_is_how_long_pulumi_waits() -> None:
     """`timeout` becomes the custom timeouts of create and update."""
     registered, _ = run(builder(nodes=NATIVE))
     names = by_name(registered)
-    assert names["builder-amd64-deployment"].custom_timeouts == {"create": "90s", "update": "90s"}
-    assert names["builder-arm64-deployment"].custom_timeouts == {"create": "120s", "update": "120s"}
+    assert names["kube-builder-amd64-deployment"].custom_timeouts == {"create": "90s", "update": "90s"}
+    assert names["kube-builder-arm64-deployment"].custom_timeouts == {"create": "120s", "update": "120s"}
 
 
 @pytest.mark.parametrize(("option", "waited"), [("1.5s", "1.5s"), ("300h", "1080000s"), ("1ns", "0.001s")])
 def test_any_timeout_is_written_as_go_reads_it(option: str, waited: str) -> None:
     """Without exponents, however long or short."""
     registered, _ = run(builder(**{"driver-opts": f"timeout={option}"}))
-    assert by_name(registered)["kube0-deployment"].custom_timeouts == {"create": waited, "update": waited}
+    assert by_name(registered)["kube-kube0-deployment"].custom_timeouts == {"create": waited, "update": waited}
 
 
 def test_config_of_a_misspelt_namespace_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,9 +202,9 @@ def test_a_node_registers_whatever_objects_it_has(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(manifests, "node_objects", with_config)
     registered, _ = run(builder(createNamespace=True))
     names = by_name(registered)
-    assert [_tail(urn) for urn in names["kube0-config"].depends_on] == ["kube-namespace"]
-    assert {_tail(urn) for urn in names["kube0-deployment"].depends_on} == {"kube-namespace", "kube0-config"}
-    assert "kube0-deployment" in {_tail(urn) for urn in names["kube-output"].depends_on}
+    assert [_tail(urn) for urn in names["kube-kube0-config"].depends_on] == ["kube-namespace"]
+    assert {_tail(urn) for urn in names["kube-kube0-deployment"].depends_on} == {"kube-namespace", "kube-kube0-config"}
+    assert "kube-kube0-deployment" in {_tail(urn) for urn in names["kube-output"].depends_on}
 
 
 def test_what_is_wrong_with_a_node_alone_names_no_builder() -> None:
@@ -230,7 +230,7 @@ def test_bad_config_registers_nothing_and_lists_everything() -> None:
     with pytest.raises(ConfigError) as caught:
         run(program, seen=seen)
     names = {one.name for one in seen}
-    assert {"good", "good0-deployment"} <= names, "what is registered is seen"
+    assert {"good", "good-good0-deployment"} <= names, "what is registered is seen"
     assert not any(name.startswith("kube") for name in names)
     assert isinstance(caught.value, pulumi.RunError)
     assert [problem.option for problem in caught.value.problems] == [
@@ -274,7 +274,7 @@ def test_a_kubeconfig_that_is_an_output_is_what_the_provider_gets() -> None:
     assert inputs["kubeconfig"]["value"] == KUBECONFIG, "wrapped as a secret"
     assert "context" not in inputs
     assert "clusterIdentifier" not in inputs, "Pulumi's provider compares the kubeconfigs' clusters"
-    assert names["kube0-deployment"].inputs["metadata"]["namespace"] == "default"
+    assert names["kube-kube0-deployment"].inputs["metadata"]["namespace"] == "default"
     assert BuilderOutput.loads(names["kube-output"].inputs["data"][CONFIG_MAP_KEY]).cluster == Cluster()
     registered, _ = run(program(context="team"))
     names = by_name(registered)
@@ -348,6 +348,7 @@ def test_what_is_replaced_is_deleted_first_unless_it_moves() -> None:
 
     run(program)
     assert {name for name, is_first in first.items() if is_first} == {
-        "kube0-deployment", "kube-output", "kube-client-serviceaccount", "kube-client-role", "kube-client-rolebinding",
+        "kube-kube0-deployment", "kube-output",
+        "kube-client-serviceaccount", "kube-client-role", "kube-client-rolebinding",
     }  # fmt: skip
     assert first["moved-deployment"] is False

@@ -19,6 +19,7 @@ def components() -> None:
         "nodes": [{"name": "a", "platforms": ["linux/amd64"], "driver-opts": {"replicas": 2, "requests.cpu": "2"}}],
         "driver-opts": "rootless=true",
     }
+    args["kubeconfig"] = pulumi.Output.secret("…")
     builder = Builder("kube", args, pulumi.ResourceOptions(protect=True))
     assert_type(builder.nodes, list[BuilderNode])
     assert_type(builder.output, pulumi.Output[BuilderOutputDict])

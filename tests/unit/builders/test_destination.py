@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 from buildkit_builders.destination import Destination, Target, WrongCluster, decide
 from buildkit_builders.guard import check_clusters
-from buildkit_builders.recorded import PROVIDER_TYPE, Recorded, recorded_in
+from buildkit_builders.recorded import (
+    BUILDER_TYPE,
+    NODE_TYPE,
+    PROVIDER_TYPE,
+    Recorded,
+    Resource,
+    recorded_in,
+    short_names_in,
+)
 from buildkit_builders.results import StackError
 
 from buildclient.contract.cluster import Cluster
@@ -120,3 +128,37 @@ def test_a_destroy_by_a_context_of_the_same_name_that_leads_elsewhere_stops(tmp_
     state = {"resources": [{"urn": urn, "type": kind, "outputs": o} for urn, kind, o in _resources(context="here")]}
     with pytest.raises(StackError, match=r"is in cluster https://192\.0\.2\.1:6443"):
         check_clusters("dev", state, {"KUBECONFIG": str(config)})
+
+
+def _node(name: str, parents: str = f"{BUILDER_TYPE}$") -> list[Resource]:
+    kind = "kubernetes:apps/v1:Deployment"
+    return [
+        (f"{URN}{parents}{NODE_TYPE}::{name}", NODE_TYPE, {}),
+        (f"{URN}{parents}{NODE_TYPE}${kind}::{name}-deployment", kind, {}),
+    ]
+
+
+def _kept(name: str, *nodes: str) -> Resource:
+    output = {"nodes": [{"name": node} for node in nodes]} if nodes else "unreadable"
+    return f"{URN}{BUILDER_TYPE}::{name}", BUILDER_TYPE, {"output": output}
+
+
+SHORT: dict[str, tuple[list[Resource], set[str], set[str]]] = {
+    "a new stack": ([], set(), set()),
+    "recorded before": ([_kept("a", "n"), *_node("n")], {"n"}, set()),
+    "recorded since": ([_kept("a", "n"), *_node("a-n")], set(), set()),
+    "both since": ([_kept("a", "n"), _kept("b", "n"), *_node("a-n"), *_node("b-n")], set(), set()),
+    "one before, one since": ([_kept("a", "n"), _kept("b", "m"), *_node("a-n"), *_node("m")], set(), {"m"}),
+    "no output left": ([_kept("a"), _kept("b", "m"), *_node("n"), *_node("m")], {"n"}, {"m"}),
+    "an update that ended between": ([_kept("a", "n"), _node("a-n")[0], _node("n")[1]], {"n"}, set()),
+    "a node alone": ([_kept("a", "n"), *_node("n", "")], set(), set()),
+    "like both": ([_kept("a", "n"), _kept("b", "a-n"), *_node("a-n"), *_node("b-a-n")], set(), set()),
+}
+"""A state, and the short names that builders a and b have in it."""
+
+
+@pytest.mark.parametrize("case", SHORT)
+def test_a_short_name_in_a_state_is_one_builders(case: str) -> None:
+    """Pulumi ends where two resources claim one old name, so an alias goes to the builder that has it, and no other."""
+    resources, *wanted = SHORT[case]
+    assert [short_names_in(resources, name, ["n", "m", "a-n"]) for name in ("a", "b")] == wanted

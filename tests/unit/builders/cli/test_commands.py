@@ -14,7 +14,7 @@ from buildkit_builders import automation
 from buildkit_builders.cli.main import run
 from buildkit_builders.results import Drift, MissingStackError, Preview, StackError, Step, Update
 
-STEP = Step("update", "kubernetes:apps/v1:Deployment", "kube0-deployment", ("spec.replicas",))
+STEP = Step("update", "kubernetes:apps/v1:Deployment", "kube-kube0-deployment", ("spec.replicas",))
 BUILDER = {
     "name": "kube",
     "namespace": "buildkit",
@@ -322,7 +322,7 @@ def test_progress_that_nobody_reads_is_no_error(builders: Builders, monkeypatch:
     monkeypatch.setattr("sys.stderr", closed_pipe())
     assert builders("preview")[:2] == (
         0,
-        "would update kube0-deployment (kubernetes:apps/v1:Deployment)  [spec.replicas]\n",
+        "would update kube-kube0-deployment (kubernetes:apps/v1:Deployment)  [spec.replicas]\n",
     )
 
 
@@ -350,7 +350,7 @@ def test_each_flag_has_one_variable_for_all_commands(
         monkeypatch.setenv(f"BUILDERS_{name}", value)
     status, out, _ = builders("up")
     assert (status, json.loads(out)["stack"]) == (0, "prod")
-    assert builders("up", "-s", "dev", "-o", "text")[1].startswith("update kube0-deployment")
+    assert builders("up", "-s", "dev", "-o", "text")[1].startswith("update kube-kube0-deployment")
     assert done == ["stack prod in there", "up", "stack dev in there", "up"]
     monkeypatch.setenv("BUILDERS_YES", "maybe")
     assert builders("up")[0] == 2
@@ -373,7 +373,7 @@ def test_drift_ends_with_three_states(builders: Builders, monkeypatch: pytest.Mo
     monkeypatch.setattr(FakeStack, "drifted", (STEP,))
     status, out, _ = builders("drift")
     assert status == 3
-    assert out == "differs: update kube0-deployment (kubernetes:apps/v1:Deployment)  [spec.replicas]\n"
+    assert out == "differs: update kube-kube0-deployment (kubernetes:apps/v1:Deployment)  [spec.replicas]\n"
     monkeypatch.setattr(FakeStack, "error", "drift of stack dev: no cluster")
     assert builders("drift") == (1, "", "ERROR: drift of stack dev: no cluster\n")
 
@@ -387,7 +387,10 @@ def test_results_go_to_standard_output_and_progress_to_standard_error(builders: 
         "stack": "dev",
         "steps": [{"operation": "update", "type": STEP.type, "name": STEP.name, "paths": ["spec.replicas"]}],
     }
-    assert builders("preview")[1] == "would update kube0-deployment (kubernetes:apps/v1:Deployment)  [spec.replicas]\n"
+    assert (
+        builders("preview")[1]
+        == "would update kube-kube0-deployment (kubernetes:apps/v1:Deployment)  [spec.replicas]\n"
+    )
 
 
 def test_secret_outputs_are_masked(builders: Builders) -> None:
