@@ -15,11 +15,11 @@ __all__ = ["AddressEndpoint", "StreamConnection"]
 
 _LOG = logging.getLogger("buildclient.daemon")
 _CHUNK = 256 << 10
-"""Bytes read at once."""
+"""Bytes per read."""
 
 
 class StreamConnection:
-    """A connection over asyncio's streams."""
+    """A connection over asyncio streams."""
 
     answers = None
 
@@ -29,7 +29,7 @@ class StreamConnection:
         self._where = where
 
     async def read(self) -> bytes:
-        """The next bytes; empty at the end. Raises UnreachableError when it breaks."""
+        """Returns the next bytes; empty at the end. Raises UnreachableError when the connection breaks."""
         try:
             return await self._reader.read(_CHUNK)
         except OSError as error:
@@ -44,13 +44,13 @@ class StreamConnection:
             raise UnreachableError(f"lost the connection to {self._where}: {error}") from None
 
     async def close_write(self) -> None:
-        """Half-closes the connection, where the transport can."""
+        """Half-closes the connection if the transport can."""
         if self._writer.can_write_eof():
             with contextlib.suppress(OSError):
                 self._writer.write_eof()
 
     async def close(self) -> None:
-        """Ends both directions."""
+        """Closes both directions."""
         self._writer.close()
         with contextlib.suppress(OSError, asyncio.TimeoutError):
             await asyncio.wait_for(self._writer.wait_closed(), 2)
@@ -66,7 +66,7 @@ class AddressEndpoint:
         self._tls = tls or {}
 
     async def connect(self, deadline: float) -> StreamConnection:
-        """A new connection. Raises UnreachableError at the deadline or when it is refused."""
+        """Opens a new connection. Raises UnreachableError when refused or at the deadline."""
         timeout = max(0.1, deadline - asyncio.get_running_loop().time())
         what, began = f"cannot reach BuildKit at {self._address}", time.monotonic()
         _LOG.debug("connect to %s%s", self._address, " with TLS" if self._tls else "")

@@ -1,4 +1,4 @@
-"""BuildKit's Control service over one connection: workers, and a solve with its session and its progress.
+"""BuildKit's Control service over one connection: workers, solves with session and progress, provenance.
 
 Reference: api/services/control/control.proto; session headers in session/session.go of BuildKit.
 """
@@ -39,36 +39,36 @@ _T = TypeVar("_T")
 _LOG = logging.getLogger("buildclient.daemon")
 _SERVICE = "/moby.buildkit.v1.Control/"
 _OPTIONS = [
-    # An error's details may be larger than gRPC's default limits, and would be lost with the build error in them.
+    # An error's details may exceed gRPC's default limits, and the build error in them would be lost.
     ("grpc.max_metadata_size", 16 << 20),
     ("grpc.absolute_max_metadata_size", 16 << 20),
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.enable_retries", 0),
-    # The proxy variables of the environment are not meant for a private socket.
+    # Ignore proxy variables: the target is a private socket.
     ("grpc.enable_http_proxy", 0),
     ("grpc.default_authority", "localhost"),
 ]
 
 
 class Timeouts(NamedTuple):
-    """How long a call waits for its daemon, in seconds."""
+    """Time limits of calls to a daemon, in seconds."""
 
     idle: float = IDLE_TIMEOUT
-    """Until a daemon from which nothing comes is given up."""
+    """Without a byte from the daemon."""
     solve_end_grace: float = 5.0
     """For the solve to end by itself after its session broke."""
     status_idle: float = 5.0
-    """After the solve, without progress, until the rest of the progress is given up."""
+    """After the solve, without new progress, before the rest is dropped."""
     status_longest: float = 60.0
-    """After the solve, until the rest of the progress is given up in any case."""
+    """After the solve, before the rest of the progress is dropped in any case."""
 
 
 _TIMEOUTS = Timeouts()
 
 
 class GrpcControl:
-    """One daemon; fulfils `buildclient.daemon.interfaces.Control`. Made by `open`, ended by `close`."""
+    """One daemon; implements `buildclient.daemon.interfaces.Control`. `open` makes it, `close` ends it."""
 
     def __init__(
         self, endpoint: Endpoint, bridge: Bridge, channel: grpc.aio.Channel, timeouts: Timeouts = _TIMEOUTS
@@ -87,9 +87,9 @@ class GrpcControl:
         connection: Connection | None = None,
         timeouts: Timeouts = _TIMEOUTS,
     ) -> GrpcControl:
-        """Connects at once, so that a fault of the connection is raised here. Raises UnreachableError.
+        """Connects at once, so that connection errors are raised here. Raises UnreachableError.
 
-        `connection` is one that was opened ahead of time; without it the endpoint opens one.
+        `connection` is one opened earlier; without it the endpoint opens one.
         """
         bridge = Bridge(endpoint, connection or await endpoint.connect(deadline))
         target = await bridge.open()
@@ -102,7 +102,7 @@ class GrpcControl:
         await self._bridge.close()
 
     async def workers(self, deadline: float) -> Sequence[Worker]:
-        """The daemon's workers, with its version. Raises UnreachableError."""
+        """Returns the daemon's workers and version. Raises UnreachableError."""
         call = self._unary("ListWorkers", pb.ListWorkersRequest, pb.ListWorkersResponse)
         timeout = max(0.1, deadline - asyncio.get_running_loop().time())
         try:
@@ -113,8 +113,8 @@ class GrpcControl:
     async def solve(self, request: SolveRequest, services: Sequence[Service], sink: EventSink) -> dict[str, str]:
         """Runs one solve with a session that serves `services` and Health; progress goes to `sink`.
 
-        Returns the exporter's response. Raises BuildFailed or a subclass, or UnreachableError; ValueError where two
-        services claim one method.
+        Returns the exporter's response. Raises BuildFailed or a subclass, UnreachableError, and ValueError if two
+        services have the same method.
         """
         _LOG.debug("%s", _summary(request, self._endpoint.description))
         session = secrets.token_hex(13)
@@ -133,7 +133,7 @@ class GrpcControl:
             try:
                 await self._unless_silent(solving, broken)
                 if not solving.done():
-                    # The daemon's own error, if it has one for the end of its session, says more.
+                    # If the daemon reports why its session ended, its error says more.
                     _LOG.debug("solve %s: the session broke: %s", request.ref, broken.result())
                     await asyncio.wait([solving], timeout=self._timeouts.solve_end_grace)
                 if not solving.done():
@@ -155,7 +155,7 @@ class GrpcControl:
         return dict(response.exporter_response)
 
     async def provenance(self, ref: str, deadline: float) -> Mapping[str, Provenance]:
-        """The provenance recorded for a build that has ended, by platform; empty if the daemon keeps no records.
+        """Returns the provenance recorded for a finished build, by platform; empty if the daemon keeps no records.
 
         Raises BuildFailed or a subclass, or UnreachableError.
         """
@@ -170,7 +170,7 @@ class GrpcControl:
             raise self._failure(error) from None
 
     async def _answer(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """The result of `work`, a call. Raises UnreachableError once the daemon has been silent for too long."""
+        """Returns the result of the call `work`. Raises UnreachableError if the daemon is silent for too long."""
         task = asyncio.ensure_future(work)
         try:
             await self._unless_silent(task)
@@ -180,7 +180,7 @@ class GrpcControl:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _unless_silent(self, *waited: asyncio.Future[Any]) -> None:
-        """Returns once one of them is done. Raises UnreachableError once the daemon has been silent for too long."""
+        """Waits until one of them is done. Raises UnreachableError once the daemon has been silent for too long."""
         watch = asyncio.ensure_future(silent(lambda: self._bridge.heard, self._timeouts.idle))
         try:
             await asyncio.wait([*waited, watch], return_when=asyncio.FIRST_COMPLETED)
@@ -201,7 +201,7 @@ class GrpcControl:
             request_serializer=pb.StatusRequest.SerializeToString,
             response_deserializer=pb.StatusResponse.FromString,
         )(pb.StatusRequest(ref=ref))
-        # Solve reports what went wrong; Status may just end.
+        # Solve reports errors; Status may just end.
         with contextlib.suppress(grpc.aio.AioRpcError):
             async for response in call:
                 for event in events(response):
@@ -211,7 +211,7 @@ class GrpcControl:
     async def _session(
         self, session: str, shared_key: str, services: Sequence[Service]
     ) -> AsyncIterator[asyncio.Future[str]]:
-        """Serves a session; the future it yields is done, with the reason, if the session breaks."""
+        """Serves a session; yields a future that gets the reason if the session breaks."""
         methods = methods_of([health(), *services])
         metadata = [
             ("x-docker-expose-session-uuid", session),
@@ -259,7 +259,7 @@ class GrpcControl:
 
 
 def _summary(request: SolveRequest, where: str) -> str:
-    """A solve in one line; of the frontend's attributes only those that hold no secret."""
+    """Describes a solve in one line, with only those frontend attributes that hold no secret."""
     attrs = request.frontend_attrs
     named = [f"{name} {attrs[name]}" for name in ("platform", "target") if attrs.get(name)]
     exporters = ", ".join(exporter.type for exporter in request.exporters) or "none"
@@ -267,7 +267,7 @@ def _summary(request: SolveRequest, where: str) -> str:
 
 
 async def _finish(call: Any) -> Any:
-    """The response of a call; cancelled, it cancels the call."""
+    """Returns the response of a call; when cancelled, cancels the call."""
     try:
         return await call
     finally:
@@ -275,7 +275,7 @@ async def _finish(call: Any) -> Any:
 
 
 async def _drain(progress: asyncio.Future[None], last: Callable[[], float], timeouts: Timeouts) -> None:
-    """Waits for the rest of the progress, within bounds; `last` returns when some came last."""
+    """Waits for the rest of the progress, within limits; `last` returns the time of the latest event."""
     loop = asyncio.get_running_loop()
     ended = loop.time()
     while not progress.done():

@@ -1,4 +1,4 @@
-"""What a daemon has recorded of a finished build: the provenance of its results.
+"""Reads the provenance that a daemon recorded for a finished build.
 
 Reference: `ListenBuildHistory` of api/services/control/control.proto of BuildKit; containerd's content service.
 """
@@ -19,13 +19,13 @@ _IN_TOTO = "application/vnd.in-toto+json"
 _PREDICATE = "in-toto.io/predicate-type"
 _PROVENANCE = "https://slsa.dev/provenance/"
 _MAX = 64 << 20
-"""Bytes of one provenance; with all steps of a large build it is of some megabytes."""
+"""Maximum bytes of one provenance; that of a large build, with all steps, takes some megabytes."""
 
 
 async def read_provenance(channel: grpc.aio.Channel, ref: str, timeout: float) -> dict[str, Provenance]:
-    """The provenance of a build's results by platform, under an empty name for a result that names none.
+    """Returns the provenance of a build's results by platform; the key is empty for a result without a platform.
 
-    Empty where the daemon keeps none. Raises AioRpcError, BuildFailed.
+    Empty if the daemon keeps none. Raises AioRpcError, BuildFailed.
     """
     listen = _stream(channel, "/moby.buildkit.v1.Control/ListenBuildHistory", pb.BuildHistoryEvent)
     found: dict[str, Any] = {}
@@ -41,7 +41,7 @@ async def read_provenance(channel: grpc.aio.Channel, ref: str, timeout: float) -
 
 
 def _provenance(result: Any) -> Any:
-    """The descriptor of a result's provenance; None where there is none."""
+    """Returns the descriptor of a result's provenance, or None."""
     for one in result.attestations:
         if one.media_type == _IN_TOTO and one.annotations.get(_PREDICATE, "").startswith(_PROVENANCE):
             return one

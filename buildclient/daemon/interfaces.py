@@ -20,16 +20,16 @@ class Control(Protocol):
     """BuildKit's Control service over one connection."""
 
     async def workers(self, deadline: float) -> Sequence[Worker]:
-        """The daemon's workers and version."""
+        """Returns the daemon's workers and version."""
 
     async def solve(self, request: SolveRequest, services: Sequence[Service], sink: EventSink) -> Mapping[str, str]:
-        """Runs one solve: what the daemon is asked for, what its session is served, where progress goes.
+        """Runs one solve with a session that serves `services`; progress goes to `sink`.
 
         Returns the exporter's response. Raises BuildFailed or a subclass, or UnreachableError.
         """
 
     async def provenance(self, ref: str, deadline: float) -> Mapping[str, Provenance]:
-        """What was recorded of the build `ref`, by platform; empty where nothing was. Raises ClientError."""
+        """Returns the provenance recorded for build `ref`, by platform; may be empty. Raises ClientError."""
 
     async def close(self) -> None:
         """Ends the connection."""

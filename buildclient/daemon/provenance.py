@@ -1,7 +1,7 @@
-"""Where a build's result came from, as the metadata file tells it.
+"""Provenance for the metadata file.
 
-The daemon's record of a build holds a provenance for each platform, as SLSA 1 or 0.2; the metadata file has always
-told it as 0.2. Reference: build/provenance.go of buildx 0.38; solver/llbsolver/provenance/types of BuildKit.
+The daemon records a provenance for each platform, as SLSA 1 or 0.2; the metadata file holds SLSA 0.2, as docker
+buildx writes it. Reference: build/provenance.go of buildx 0.38; solver/llbsolver/provenance/types of BuildKit.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ __all__ = ["Provenance", "metadata_mode", "provenance_entries"]
 _KEY = "buildx.build.provenance"
 _SLSA_1 = "https://slsa.dev/provenance/v1"
 _BUILD_TYPE = "https://mobyproject.org/buildkit@v1"
-# Fields of SLSA 1's internal parameters that have a place of their own in 0.2; all others describe the environment.
+# Fields of SLSA 1's internal parameters with a field of their own in 0.2; all others go into its environment.
 _NOT_ENVIRONMENT = ("buildConfig", "builderPlatform", "targetPlatform")
 
 
 class Provenance(NamedTuple):
-    """A provenance as the daemon keeps it."""
+    """A provenance as stored by the daemon."""
 
     predicate_type: str
     data: bytes
 
 
 def metadata_mode(value: str) -> str:
-    """What BUILDX_METADATA_PROVENANCE asks for: `min` (by default), `max`, or empty for none."""
+    """Returns the mode in BUILDX_METADATA_PROVENANCE: `min` (the default), `max`, or empty for none."""
     if value == "disabled" or (is_bool(value) and not parse_bool(value)):
         return ""
     return "max" if value == "max" else "min"
 
 
 def provenance_entries(found: Mapping[str, Provenance], mode: str) -> dict[str, str]:
-    """Entries of an exporter's response; `found` is by platform, under an empty name for a result that names none.
+    """Returns entries of an exporter's response; `found` is by platform, with an empty key for a result without one.
 
     Raises BuildFailed for data that is not a provenance.
     """
@@ -64,7 +64,7 @@ def _encoded(provenance: Provenance, mode: str) -> str:
 
 
 def _older(value: Mapping[str, Any]) -> dict[str, Any]:
-    """SLSA 1 as 0.2, in the order in which Go writes it."""
+    """Converts SLSA 1 to 0.2, with the fields in Go's order."""
     definition, details = value.get("buildDefinition") or {}, value.get("runDetails") or {}
     outer, inner = definition.get("externalParameters") or {}, definition.get("internalParameters") or {}
     source = outer.get("configSource") or {}

@@ -1,4 +1,4 @@
-"""Notices a daemon that does not answer: one that is stopped, or whose connection loses what is sent."""
+"""Detects a daemon that does not answer because it is stopped or its connection is dead."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Callable
 __all__ = ["IDLE_TIMEOUT", "silent", "silent_text"]
 
 IDLE_TIMEOUT = 25.0
-"""Seconds without a byte after which a daemon with a session is given up.
+"""Seconds without a byte after which a daemon with a session counts as lost.
 
-It asks for the session's health every 5 s, and waits up to 15 s for an answer that is late before it asks again
-(monitorHealth in session/grpc.go of BuildKit): 20 s of silence are within its rules, and a step may be quiet for hours.
+It checks the session's health every 5 s and waits up to 15 s for a late answer before it asks again (monitorHealth in
+session/grpc.go of BuildKit), so 20 s of silence are normal; a step itself may print nothing for hours.
 """
 _STEP = 1.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 
 async def silent(heard: Callable[[], int], seconds: float) -> None:
-    """Returns once `heard`, a count of what has come, has not changed for so many seconds.
+    """Returns once `heard`, a count of what has arrived, has not changed for that many seconds.
 
-    Counts looks, not the clock: one look stands for one step, however late it is, so that neither the sleep of the
-    machine nor a stopped process nor a blocked loop is taken for the daemon's silence.
+    Counts checks instead of reading the clock, so that a machine that slept, a stopped process or a blocked loop is not
+    taken for a silent daemon.
     """
     step = min(_STEP, seconds / 5)
     count, quiet = heard(), 0.0
@@ -33,7 +33,7 @@ async def silent(heard: Callable[[], int], seconds: float) -> None:
 
 
 def silent_text(seconds: float, answers: bool | None) -> str:
-    """Says it, and whether the way to the daemon `answers` (None: not known)."""
+    """Returns the message; `answers` says whether the API server still answers (None: unknown)."""
     text = f"the daemon does not answer: nothing came from it for {seconds:.0f} s"
     if answers is None:
         return text

@@ -1,4 +1,4 @@
-"""A solve as BuildKit's own message."""
+"""Converts a solve to its protobuf message."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ __all__ = ["solve_message"]
 
 
 def solve_message(request: SolveRequest, session: str) -> pb.SolveRequest:
-    """The message for `Control.Solve`; `session` is the id of the session that serves it.
+    """Returns the message for `Control.Solve`; `session` is the id of its session.
 
-    Users' texts go as they are, also those that are not UTF-8 (surrogate escapes): what to make of them is the
-    daemon's decision.
+    Texts are passed on as they are, even if they are not UTF-8 (surrogate escapes): the daemon decides about them.
     """
     first = request.exporters[0] if request.exporters else None
     return pb.SolveRequest(
@@ -22,7 +21,7 @@ def solve_message(request: SolveRequest, session: str) -> pb.SolveRequest:
         session=session,
         frontend=request.frontend,
         frontend_attrs=_attrs(request.frontend_attrs),
-        # Daemons before 0.13 know the first exporter by these fields alone.
+        # Daemons before 0.13 read the first exporter from these fields only.
         exporter_deprecated=_raw(first.type) if first else b"",
         exporter_attrs_deprecated=_attrs(first.attrs) if first else [],
         exporters=[

@@ -1,4 +1,4 @@
-"""BuildKit's answers (protobuf) as the client's own values: progress events, workers, errors."""
+"""Converts BuildKit's protobuf responses to the client's values: progress events, workers, errors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _KINDS: dict[grpc.StatusCode, type[ClientError]] = {
 
 
 def events(response: pb.StatusResponse) -> Iterator[Event]:
-    """What one message of `Control.Status` tells, vertices first."""
+    """Returns the events in one message of `Control.Status`, vertices first."""
     for v in response.vertexes:
         group = v.progress_group
         yield Vertex(
@@ -79,19 +79,19 @@ def events(response: pb.StatusResponse) -> Iterator[Event]:
 
 
 def workers(response: pb.ListWorkersResponse) -> Sequence[Worker]:
-    """The workers of `Control.ListWorkers`."""
+    """Returns the workers in a response of `Control.ListWorkers`."""
     return tuple(_worker(record) for record in response.record)
 
 
 def failure(error: grpc.aio.AioRpcError, where: str) -> ClientError:
-    """A failed solve as docker buildx words it: the daemon's own text, with the lines of the Dockerfile it names.
+    """Converts a failed solve to an error with docker buildx's text: the daemon's, with the Dockerfile lines it names.
 
-    `where` describes the endpoint, for a connection that broke.
+    `where` describes the endpoint, in case the connection broke.
     """
     code, text = error.code(), error.details() or ""
     told = any(key == _DETAILS for key, _ in error.trailing_metadata() or ())
     if code == grpc.StatusCode.UNAVAILABLE and not told:
-        # The daemon's own errors carry details; this one was made on the way.
+        # The daemon's errors carry details; an error without them comes from the connection.
         return UnreachableError(f"lost the connection to {where}: {text}")
     if code == grpc.StatusCode.DEADLINE_EXCEEDED and not told:
         return UnreachableError(f"{where}: the daemon did not answer in time")
@@ -109,7 +109,7 @@ def failure(error: grpc.aio.AioRpcError, where: str) -> ClientError:
 
 
 def _name(code: grpc.StatusCode) -> str:
-    """A code as Go writes it, in the daemon's errors as users know them."""
+    """Returns a gRPC code as Go writes it, such as `InvalidArgument`."""
     if code == grpc.StatusCode.CANCELLED:
         return "Canceled"
     return "".join(word.capitalize() for word in code.name.split("_"))
@@ -137,14 +137,14 @@ def _worker(record: pb.WorkerRecord) -> Worker:
 
 
 def _platforms(record: pb.WorkerRecord) -> Iterator[Platform]:
-    """The platforms that a worker reports, without what is no platform's name: nobody could ask for it."""
+    """Returns the platforms that a worker reports; skips names that are not a platform, which nobody could request."""
     for one in record.platforms:
         with contextlib.suppress(PlatformError):
             yield parse_platform(str(Platform(one.os, one.architecture, one.variant)))
 
 
 def _details(error: grpc.aio.AioRpcError) -> tuple[tuple[str, ...], str]:
-    """Excerpts of the sources and the digest of the vertex in `grpc-status-details-bin` (JSON in google.rpc.Any)."""
+    """Returns source excerpts and vertex digest from `grpc-status-details-bin` (JSON in google.rpc.Any)."""
     sources: list[str] = []
     vertex = ""
     for key, value in error.trailing_metadata() or ():
@@ -181,7 +181,7 @@ def _source(body: dict[str, object]) -> str:
         ]
         return excerpt(str(info.get("filename", "")), base64.b64decode(info.get("data", "")), lines)
     except (ValueError, TypeError, AttributeError, OverflowError):
-        # The error itself is told all the same, without the lines of its source.
+        # Report the error anyway, without its source lines.
         return ""
 
 

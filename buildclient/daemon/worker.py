@@ -1,4 +1,4 @@
-"""What a daemon says of one of its workers."""
+"""One worker of a daemon."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Worker"]
 
 
 class Worker(NamedTuple):
-    """What a daemon says of itself (`Control.Info`, `ListWorkers`)."""
+    """A daemon's version and workers (`Control.Info`, `ListWorkers`)."""
 
     id: str
     labels: Mapping[str, str]

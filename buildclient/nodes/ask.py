@@ -1,4 +1,4 @@
-"""One question to the daemon of every pod of a builder, all at the same time."""
+"""Asks the daemon of every pod of a builder, all at the same time."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _T = TypeVar("_T")
 Ask = Callable[[Control, float], Awaitable[_T]]
 """Asks one daemon; the second argument is the deadline on the loop's clock. May raise ClientError."""
 ANSWER_GRACE = 1.0
-"""Seconds after the deadline in which a question may end by itself, with words of its own."""
+"""Seconds after the deadline in which a call may still end by itself, with a better message."""
 
 
 class PodAnswer(NamedTuple, Generic[_T]):
-    """What the daemon in one pod answered."""
+    """The answer of the daemon in one pod."""
 
     pod: Pod
     answer: _T | None = None
-    """None where it was not asked (the pod is not ready) or did not answer."""
+    """None if the daemon was not asked (the pod is not ready) or did not answer."""
     error: str = ""
     """Why it could not be asked."""
 
@@ -43,9 +43,9 @@ class NodeAnswers(NamedTuple, Generic[_T]):
 async def each_pod(
     nodes: Sequence[NodeClient], ask: Ask[_T], timeout: float, *, grace: float = ANSWER_GRACE
 ) -> tuple[NodeAnswers[_T], ...]:
-    """Asks every ready pod of the nodes; `timeout` is how many seconds each has, the connection included.
+    """Asks every ready pod of the nodes; each has `timeout` seconds, including the time to connect.
 
-    Raises nothing for what cannot be reached: that stands in the answers.
+    Unreachable pods raise nothing: their answers hold the error.
     """
     return tuple(await asyncio.gather(*(ask_pods(node, ask, timeout, grace=grace) for node in nodes)))
 

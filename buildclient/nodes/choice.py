@@ -1,7 +1,7 @@
-"""Which pod of a node takes a build.
+"""Chooses the pod of a node that takes a build.
 
-Sticky is rendezvous hashing: every pod gets a score from the routing key and its own name, the highest wins. So a
-pod that comes or goes moves only the builds that it wins or had won, and every client reckons alike.
+Sticky means rendezvous hashing: each pod gets a score from the routing key and its name, and the highest score wins.
+So adding or removing a pod moves only the builds of that pod, and all clients choose alike.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["choose_pod", "usable"]
 
 
 def usable(pods: Sequence[Pod]) -> list[Pod]:
-    """The pods that may take a build: ready and not terminating."""
+    """Returns the pods that may take a build: ready and not terminating."""
     return [pod for pod in pods if pod.ready and not pod.terminating]
 
 
@@ -26,7 +26,7 @@ def choose_pod(
     key: str,
     pick: Callable[[Sequence[Pod]], Pod] = random.choice,
 ) -> Pod | None:
-    """A usable pod: by `key` when `loadbalance` is `sticky`, else any; None when there is none."""
+    """Returns a usable pod, or None: by `key` if `loadbalance` is `sticky`, else a random one."""
     candidates = usable(pods)
     if not candidates:
         return None

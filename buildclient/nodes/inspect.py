@@ -1,4 +1,4 @@
-"""What `inspect` and `ls` ask of a builder's nodes."""
+"""Inspects a builder's nodes for `inspect` and `ls`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from buildclient.nodes.views import NodeView, PodView
 __all__ = ["INSPECT_TIMEOUT", "inspect_nodes"]
 
 INSPECT_TIMEOUT = 15.0
-"""Seconds that one pod's daemon has to say what it is."""
+"""Seconds for the daemon of one pod to answer."""
 
 
 async def inspect_nodes(
     nodes: Sequence[NodeClient], *, bootstrap: bool = False, timeout: float = INSPECT_TIMEOUT
 ) -> tuple[NodeView, ...]:
-    """The nodes as they stand; with `bootstrap`, once their pods are ready, or their own time is over."""
+    """Returns views of the nodes; with `bootstrap`, waits for ready pods up to each node's timeout."""
     return tuple(await asyncio.gather(*(_inspected(node, bootstrap, timeout) for node in nodes)))
 
 
@@ -37,7 +37,7 @@ async def _inspected(node: NodeClient, bootstrap: bool, timeout: float) -> NodeV
 
 
 async def _not_ready(node: NodeClient) -> str:
-    """Waits for as many pods as the workload was told to run; says why not all are ready."""
+    """Waits for as many ready pods as the workload's replicas; returns why not all are ready."""
     deadline = asyncio.get_running_loop().time() + node.node.timeout_seconds
     try:
         await node.wait_ready(deadline, max(1, node.node.replicas))

@@ -11,11 +11,11 @@ __all__ = ["Node"]
 
 
 class Node(Protocol):
-    """A node of the builder and the way to it."""
+    """A node of the builder, and how to connect to it."""
 
     @property
     def node(self) -> NodeOutput:
-        """What the builder's output says of it."""
+        """The node in the builder output."""
 
     async def open(self, key: str, deadline: float) -> Control:
-        """The daemon that takes the builds of this routing key. Raises UnreachableError."""
+        """Connects to the daemon that takes the builds of this routing key. Raises UnreachableError."""

@@ -1,4 +1,4 @@
-"""The way to one builder node: its pods, the choice among them, and the Control service of the one chosen."""
+"""Connects to one builder node: lists its pods, chooses one, and opens its Control service."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 __all__ = ["NodeClient", "Waiting"]
 
 Waiting = Callable[[str, Sequence[Pod]], None]
-"""Is told the node's name and its pods while none of them can take a build."""
+"""Called with the node's name and its pods while none of them can take a build."""
 _REASONS_PERIOD = 5.0
-"""Seconds between two questions why there are no pods."""
+"""Seconds between two queries why there are no pods."""
 _LOG = logging.getLogger("buildclient.nodes")
 _CONNECT_TIMEOUT = 25.0
-"""Seconds to connect to the daemon of a ready pod; as long as one may be silent later."""
+"""Seconds to connect to the daemon of a ready pod; the same limit as for later silence."""
 _MAX_FALLBACK_PODS = 2
-"""Pods tried after the first: one may go away between the list and the exec."""
+"""Further pods to try: a pod may go away between the list and the exec."""
 
 
 class NodeClient:
-    """One node of a builder, reached when it is needed."""
+    """One node of a builder; connects when needed."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class NodeClient:
         return self.node.name
 
     async def open(self, key: str, deadline: float) -> Control:
-        """The daemon that takes the build with routing key `key`. Raises UnreachableError."""
+        """Connects to the daemon that takes the build with routing key `key`. Raises UnreachableError."""
         if self.node.address:
             return await self._shared("", self._address, deadline)
         tried: set[str] = set()
@@ -71,21 +71,21 @@ class NodeClient:
                 _LOG.debug("%s: pod %s failed, fall back to another: %s", self.node.name, pod.name, error)
 
     async def connect_to(self, pod: Pod, deadline: float) -> Control:
-        """The daemon in one pod of the node, or at its address. Raises UnreachableError."""
+        """Connects to the daemon in one pod of the node, or at its address. Raises UnreachableError."""
         if self.node.address:
             return await self._shared("", self._address, deadline)
         source = self._source()
         return await self._shared(pod.name, lambda: source.endpoint(pod, self.node.container), deadline)
 
     async def list_pods(self) -> Sequence[Pod]:
-        """All pods of the node; none for an address. Raises UnreachableError."""
+        """Returns all pods of the node; none for an address. Raises UnreachableError."""
         if self.node.address:
             return ()
         _load_aside()
         return await self._source().list(self.node.namespace, self.node.selector)
 
     async def wait_ready(self, deadline: float, count: int = 1) -> Sequence[Pod]:
-        """The pods once `count` are ready; waits no longer than the node's own timeout. Raises UnreachableError."""
+        """Waits until `count` pods are ready, at most the node's timeout, and returns them. Raises UnreachableError."""
         if self.node.address:
             return ()
         _load_aside()
@@ -110,14 +110,14 @@ class NodeClient:
                 telling.cancel()
 
     async def reasons(self) -> Sequence[str]:
-        """Why the node has no ready pods, in the cluster's words; empty where it says nothing."""
+        """Returns why the node has no ready pods, in the cluster's words; may be empty."""
         workload = self.node.workload
         if workload is None or self._pods is None:
             return ()
         return await self._pods.reasons(self.node.namespace, workload.kind, workload.name)
 
     async def _tell_reasons(self, seen: Sequence[Pod]) -> None:
-        """While there is not even a pod, tells the workload's own reasons: a quota, a policy, an unknown account."""
+        """While no pod exists, reports the workload's reasons: a quota, a policy, an unknown account."""
         while True:
             await asyncio.sleep(_REASONS_PERIOD)
             workload = self.node.workload
@@ -145,7 +145,7 @@ class NodeClient:
         return AddressEndpoint(self.node.address, self.node.tls)
 
     async def _shared(self, pod: str, endpoint: Callable[[], Endpoint], deadline: float) -> Control:
-        """A connection of one's own, or the pool's."""
+        """Opens a connection, or takes it from the pool."""
         if self._pool is None:
             return await self._connect(endpoint(), deadline)
         return await self._pool.get(f"{self.node.name}/{pod}", lambda: self._connect(endpoint(), deadline))
@@ -168,7 +168,7 @@ class NodeClient:
 
 
 def _load_aside() -> None:
-    """Loads what a connection needs, the heaviest imports of all, in a thread while the cluster is still answering."""
+    """Imports what a connection needs, the slowest imports, in a thread while the cluster answers."""
     if "grpc" not in sys.modules:
         threading.Thread(target=_load, daemon=True).start()
 

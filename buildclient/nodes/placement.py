@@ -1,4 +1,4 @@
-"""Connects the nodes that a build needs: those of its shares, or all where only the daemons know their platforms."""
+"""Connects the nodes that a build needs, or all nodes if only their daemons know the platforms."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Placed(NamedTuple):
 async def place(
     nodes: Sequence[Node], platforms: Sequence[Platform], key: str, deadline: float, stack: contextlib.AsyncExitStack
 ) -> list[Placed]:
-    """Which node builds what; `stack` closes the connections.
+    """Returns which node builds what; `stack` closes the connections.
 
     Raises UsageError for a platform that no node builds, and UnreachableError.
     """
@@ -41,7 +41,7 @@ async def place(
 
     candidates = [Candidate(node.node.name, node.node.platforms) for node in nodes]
     if needs_reports(candidates, platforms):
-        # Some platform has to be emulated, or is native without being declared: the daemons know.
+        # No node declares some platform; the daemons know whether they run or emulate it.
         _LOG.debug("ask every node for its platforms: not all that are wanted are declared")
         await gather_all(reach(number) for number in range(len(nodes)))
         reports = await gather_all(_reported(opened[number], deadline) for number in range(len(nodes)))

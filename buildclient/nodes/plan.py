@@ -1,7 +1,7 @@
-"""Which node builds which platforms. Decides only; nothing is asked of a cluster here.
+"""Decides which node builds which platforms. Pure: asks no cluster.
 
-Rules, for each platform in turn: a node that declares it; else one that declares a platform whose machine also runs
-it; else one whose daemon reports it, natively or by emulation. Among equals the first node.
+Rules, for each platform: a node that declares it; else one that declares a platform whose machine also runs it; else
+one whose daemon reports it, native or emulated. Among equals, the first node.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ __all__ = ["Candidate", "Share", "needs_reports", "plan"]
 
 
 class Candidate(NamedTuple):
-    """A node as the plan sees it."""
+    """A node to choose from."""
 
     name: str
     declared: tuple[Platform, ...]
     reported: tuple[Platform, ...] | None = None
-    """What its daemon says it can run; None when it was not asked."""
+    """The platforms that its daemon reports; None if it was not asked."""
 
 
 class Share(NamedTuple):
-    """What one node builds."""
+    """The platforms that one node builds."""
 
     node: int
     """Its position among the candidates."""
     platforms: tuple[Platform, ...]
-    """In the order asked; empty means the node's native platform."""
+    """In the order requested; empty means the node's native platform."""
 
 
 def needs_reports(candidates: Sequence[Candidate], wanted: Sequence[Platform]) -> bool:
-    """Whether the daemons have to be asked, because some platform is declared by none of several nodes."""
+    """Returns whether the daemons have to be asked: there are several nodes, and some platform is declared by none."""
     return len(candidates) > 1 and any(_declaring(candidates, platform) is None for platform in wanted)
 
 
 def plan(candidates: Sequence[Candidate], wanted: Sequence[Platform]) -> tuple[Share, ...]:
-    """Shares in the order in which their first platforms were asked for."""
+    """Returns the shares, in the order in which their first platforms were requested."""
     if not wanted:
         return (Share(0, ()),)
     shares: dict[int, list[Platform]] = {}

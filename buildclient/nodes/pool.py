@@ -1,4 +1,4 @@
-"""Connections to daemons that several builds share."""
+"""A pool of connections to daemons, shared by several builds."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _T = TypeVar("_T")
 
 
 class ConnectionPool:
-    """Opens each daemon's connection once, lends it to whoever asks, and ends all of them in `close`.
+    """Opens one connection for each daemon, shares it, and closes all of them in `close`.
 
-    A connection that turns out to be lost is lent no more; those who have it keep it until `close`.
+    A lost connection is not given out again; those who have it keep it until `close`.
     """
 
     def __init__(self) -> None:
@@ -32,10 +32,10 @@ class ConnectionPool:
         self._lost: list[asyncio.Future[Control]] = []
 
     async def get(self, key: str, connect: Callable[[], Awaitable[Control]]) -> Control:
-        """The connection `key`, opened by `connect` for the first that asks. Raises what `connect` raises."""
+        """Returns the connection for `key`; the first call opens it by `connect`. Raises what `connect` raises."""
         opened = self._opened.get(key)
         if opened is None:
-            # A task of its own: whoever asked first may be cancelled while others wait for it.
+            # In its own task: the first caller may be cancelled while others wait.
             opened = self._opened[key] = asyncio.ensure_future(connect())
         try:
             control = await asyncio.shield(opened)
@@ -45,7 +45,7 @@ class ConnectionPool:
         return _Lent(control, lambda: self._forget(key, opened))
 
     async def close(self) -> None:
-        """Ends every connection, and those that are still being made."""
+        """Closes every connection, including those still being opened."""
         every = [*self._opened.values(), *self._lost]
         self._opened, self._lost = {}, []
         for one in every:
@@ -60,7 +60,7 @@ class ConnectionPool:
 
 
 class _Lent:
-    """A connection of the pool's: closing it leaves it open; fulfils `buildclient.daemon.interfaces.Control`."""
+    """A shared connection, which `close` leaves open; implements `buildclient.daemon.interfaces.Control`."""
 
     def __init__(self, control: Control, lost: Callable[[], None]) -> None:
         self._control = control

@@ -1,4 +1,4 @@
-"""What `ls` and `inspect` show, as text, from what was seen of a builder."""
+"""The output of `ls` and `inspect`: views of a builder, as tables and JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["BuilderView", "NodeView", "PodView", "inspect_lines", "ls_lines", "s
 
 
 class PodView(NamedTuple):
-    """A pod and what its daemon says of itself."""
+    """A pod, with its daemon's version and workers."""
 
     pod: Pod
     workers: tuple[Worker, ...] = ()
@@ -23,7 +23,7 @@ class PodView(NamedTuple):
 
 
 class NodeView(NamedTuple):
-    """A node of the builder as it stands."""
+    """The current state of a node of the builder."""
 
     node: NodeOutput
     pods: tuple[PodView, ...] = ()
@@ -37,15 +37,15 @@ class NodeView(NamedTuple):
 
 
 class BuilderView(NamedTuple):
-    """A builder as it stands."""
+    """The current state of a builder."""
 
     output: BuilderOutput
     kube_context: str = ""
-    """The kubeconfig's context that it is reached by; empty without Kubernetes."""
+    """The kubeconfig context used; empty without Kubernetes."""
     nodes: tuple[NodeView, ...] = ()
     error: str = ""
     current: bool = False
-    """Whether it is the one that a command takes which names none."""
+    """Whether it is the default builder."""
 
 
 _HEADER = ("NAME/NODE", "DRIVER/ENDPOINT", "STATUS", "BUILDKIT", "PLATFORMS", "PODS")
@@ -62,7 +62,7 @@ def status_of(view: NodeView) -> str:
 
 
 def ls_lines(views: Sequence[BuilderView]) -> list[str]:
-    """A table of builders and their nodes, and below it what is wrong with them."""
+    """Returns a table of builders and nodes, with their errors below it."""
     rows: list[tuple[str, ...]] = [_HEADER]
     problems = []
     for view in views:
@@ -78,7 +78,7 @@ def ls_lines(views: Sequence[BuilderView]) -> list[str]:
 
 
 def inspect_lines(view: BuilderView) -> list[str]:
-    """All that is known of a builder."""
+    """Returns the details of a builder, as text."""
     output = view.output
     lines = _aligned(
         {
@@ -98,7 +98,7 @@ def inspect_lines(view: BuilderView) -> list[str]:
 
 
 def to_json(view: BuilderView) -> dict[str, Any]:
-    """The same for programs."""
+    """Returns the same details as an object for JSON."""
     return {
         "name": view.output.name,
         "namespace": view.output.namespace,
@@ -148,7 +148,7 @@ def _endpoint(node: NodeOutput) -> str:
 
 
 def _platforms(declared: Sequence[Platform], workers: Sequence[Worker], *, few: bool = False) -> str:
-    """The declared ones with a star, then what the daemons report besides."""
+    """Returns the declared platforms with a star, then the others that the daemons report."""
     reported = dict.fromkeys(platform for worker in workers for platform in worker.platforms)
     others = [str(platform) for platform in reported if platform not in declared]
     if few and len(others) > 3:
@@ -183,7 +183,7 @@ def _node_lines(view: NodeView) -> list[str]:
 
 
 def _options(node: NodeOutput) -> str:
-    """The driver options that the builder's output tells, as docker buildx writes them."""
+    """Returns the driver options in the builder output, as docker buildx writes them."""
     seconds = node.timeout_seconds
     told = {
         "loadbalance": node.loadbalance,
