@@ -1,14 +1,20 @@
-"""Writes a result beside its file and renames it, so that readers see the old content or all of the new one."""
+"""Reads files within bounds. Writes a result beside its file and renames it: readers see the old content or all of
+the new one.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat as st
 from collections.abc import Iterator
 
-__all__ = ["Place", "about", "give_name", "nameless", "replace_whole", "replaceable"]
+__all__ = ["MAX_SIZE", "Place", "about", "give_name", "nameless", "read_bounded", "replace_whole", "replaceable"]
+
+MAX_SIZE = 16 << 20
+"""Bytes of a file that configures something."""
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -23,6 +29,18 @@ def about(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), path) from None
+
+
+def read_bounded(path: str, size: int = MAX_SIZE) -> bytes:
+    """A file's bytes. Raises OSError, for one with more than `size` bytes too: a device may have no end.
+
+    It blocks as long as a named pipe has no writer.
+    """
+    with open(path, "rb") as source:
+        data = source.read(size + 1)
+    if len(data) > size:
+        raise OSError(errno.EFBIG, f"it has more than {size} bytes", path)
+    return data
 
 
 def replaceable(path: str) -> bool:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
-__all__ = ["go_json", "go_quoted", "is_bool", "parse_bool", "printable"]
+__all__ = ["go_json", "go_quoted", "is_bool", "parse_bool"]
 
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _SHORT = {'"': '\\"', "\\": "\\\\"}
 _SHORT |= {sign: f"\\{name}" for sign, name in zip("\a\b\f\n\r\t\v", "abfnrtv", strict=True)}
 _RAW = 0xDC00
 """Offset of the code points that stand for bytes that are not UTF-8 (`surrogateescape`)."""
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters but tab and line feed, bidirectional controls and surrogates."""
 _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 
 
@@ -31,11 +28,6 @@ def is_bool(text: str) -> bool:
 def go_quoted(text: str) -> str:
     """Quotes a text as Go's `%q` does; bytes that are not UTF-8 are given as surrogate escapes."""
     return '"' + "".join(_SHORT.get(sign) or _visible(sign) for sign in text) + '"'
-
-
-def printable(text: str) -> str:
-    """Escapes all control characters but line breaks, so that the text is safe to print on a terminal."""
-    return _CONTROL.sub(lambda match: _visible(match[0]), text.replace("\r\n", "\n"))
 
 
 def _visible(sign: str) -> str:

@@ -154,7 +154,7 @@ def _matches(rule: str, host: str, port: int) -> bool:
         network = _network(rule)
         return address is not None and network is not None and address in network
     name, colon, number = rule.rpartition(":")
-    if colon and number.isdigit() and (":" not in name or name.startswith("[")):
+    if colon and number.isascii() and number.isdigit() and (":" not in name or name.startswith("[")):
         if int(number) != port:
             return False
         rule = name

@@ -21,8 +21,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from buildclient.base.errors import ConfigurationError, UnreachableError
-from buildclient.base.files import replace_whole
-from buildclient.base.jsontext import read_json
+from buildclient.base.files import read_bounded, replace_whole
+from buildclient.contract.jsontext import read_json
 
 __all__ = ["ProjectFolder"]
 
@@ -42,6 +42,8 @@ _CACHE_TTL = 60.0
 """Seconds that an answer of the CLI is kept."""
 _CLI_TIMEOUT = 60.0
 """Seconds; the backend may be far away."""
+_MAX_STATE = 256 << 20
+"""Bytes of a stack's state."""
 
 
 class ProjectFolder:
@@ -69,8 +71,7 @@ class ProjectFolder:
             for name in _FILES:
                 path = os.path.join(here, name)
                 if os.path.isfile(path):
-                    with open(path, encoding="utf-8", errors="replace") as source:
-                        return cls(path, source.read(), environ)
+                    return cls(path, read_bounded(path).decode(errors="replace"), environ)
             parent = os.path.dirname(here)
             if parent == here:
                 return None
@@ -187,8 +188,7 @@ class ProjectFolder:
         with contextlib.suppress(OSError, ValueError):
             made = os.stat(kept).st_mtime
             if state or (time.time() - made < _CACHE_TTL and made > os.stat(self._path).st_mtime):
-                with open(kept, encoding="utf-8") as source:
-                    answer = read_json(source.read())
+                answer = read_json(read_bounded(kept))
                 _LOG.debug("pulumi %s: kept answer of %.0f s ago", " ".join(arguments), time.time() - made)
                 return answer
         answer = self._run(arguments)
@@ -270,8 +270,7 @@ def _identity(path: str) -> tuple[str, ...]:
 def _object(path: str) -> Mapping[str, Any]:
     """A file's JSON object; empty where there is none."""
     try:
-        with open(path, encoding="utf-8") as source:
-            return _json(source.read())
+        return _json(read_bounded(path).decode())
     except (OSError, UnicodeDecodeError):
         return {}
 
@@ -290,10 +289,11 @@ def _state_output(path: str) -> Any:
     import zlib
 
     try:
-        with open(path, "rb") as source:
-            data = source.read()
+        data = read_bounded(path, _MAX_STATE)
         # gzip's header, whatever the name says; an empty state is a stack that was only made.
-        state = read_json(zlib.decompress(data, zlib.MAX_WBITS | 16) if data[:2] == b"\x1f\x8b" else data or b"{}")
+        if data[:2] == b"\x1f\x8b":
+            data = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data, _MAX_STATE + 1)
+        state = read_json(data or b"{}", size=_MAX_STATE)
         latest = (state.get("checkpoint") or {}).get("latest") or {}
         for resource in latest.get("resources") or ():
             if resource.get("type") == "pulumi:pulumi:Stack":

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from buildclient.api import Client
-from buildclient.base.errors import UsageError
+from buildclient.base.errors import ClientError, UsageError
 from buildclient.base.gotext import parse_bool
 from buildclient.base.oserrors import reason
+from buildclient.base.visible import one_line
 from buildclient.cli import debug
 from buildclient.cli.flags import FlagsCommand, build_flags, request_of
 from buildclient.cli.running import cancelled_build, run
 from buildclient.cli.where import client_of, complete_value, where_options
 from buildclient.progress.events import Event, Warned, distinct
 from buildclient.progress.terminal import choose_mode, open_display, shown
+from buildclient.request.destinations import ToStdout
 from buildclient.request.values import BuildRequest, BuildResult
 
 if TYPE_CHECKING:
@@ -52,14 +54,16 @@ def command(context: str, **flags: Any) -> int:
         raise UsageError(f"standard input cannot be both the builder and the {stdin[0]}")
     client = client_of(flags)
     request = request_of(context, flags, os.environ)
+    quiet = flags["quiet"] or flags["progress"] == "quiet"
+    _check_stdout(request, quiet)
     places = _prepare_files(request, flags)
     if not request.outputs and mode != "quiet":
         print(_NO_OUTPUT, file=sys.stderr)
     warnings: list[Warned] = []
     result = run(_built(client, request, mode, warnings), cancelled_build())
     _write(result, warnings, flags, places)
-    if flags["quiet"] or flags["progress"] == "quiet":
-        print(result.image_id)
+    if quiet:
+        _print_id(result.image_id)
     return 0
 
 
@@ -119,6 +123,21 @@ def _prepare_files(request: BuildRequest, flags: Mapping[str, Any]) -> dict[str,
         with _told(flag, path):
             places[flag] = Place(path)
     return places
+
+
+def _check_stdout(request: BuildRequest, quiet: bool) -> None:
+    """Says before the build that its result would be lost. (docker buildx ends with 0, as Go writes to /dev/null.)"""
+    wanted = quiet or any(isinstance(output.dest, ToStdout) for output in request.outputs)
+    if wanted and not sys.stdout.writable():
+        what = "the image ID" if quiet else "the result"
+        raise UsageError(f"standard output is closed, and {what} goes there")
+
+
+def _print_id(image_id: str) -> None:
+    try:
+        print(one_line(image_id), flush=True)
+    except OSError as error:
+        raise ClientError(f"cannot write the image ID to standard output: {reason(error)}") from None
 
 
 def _write(result: BuildResult, warnings: list[Warned], flags: Mapping[str, Any], places: Mapping[str, Place]) -> None:

@@ -15,6 +15,7 @@ import click
 
 from buildclient.base.clickflags import SpelledOption
 from buildclient.base.gotext import parse_bool
+from buildclient.base.visible import one_line
 
 if TYPE_CHECKING:
     import logging
@@ -103,7 +104,7 @@ def _line(record: logging.LogRecord) -> str:
     import time
 
     clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-    text = " ".join(record.getMessage().split())
+    text = one_line(" ".join(record.getMessage().split()))
     return f"{clock}.{int(record.msecs):03d} {record.name.removeprefix(f'{_ROOT}.')}: {text}\n"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from buildclient.base.visible import one_line
 from buildclient.cli.running import run
 from buildclient.cli.where import client_of, complete_value, format_option, where_options
 from buildclient.kube.pod import Pod
@@ -57,4 +58,4 @@ class _WaitLines:
             line = f"{node}: waiting for {pod.name}: {pod.reason or pod.phase}"
             if line not in self._said:
                 self._said.add(line)
-                print(line, file=sys.stderr)
+                print(one_line(line), file=sys.stderr)

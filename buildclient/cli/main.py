@@ -10,8 +10,10 @@ import gc
 
 gc.disable()
 
+import contextlib  # noqa: E402
 import errno  # noqa: E402
 import importlib  # noqa: E402
+import io  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
@@ -19,8 +21,8 @@ from collections.abc import Sequence  # noqa: E402
 import click  # noqa: E402
 
 from buildclient.base.errors import BuildFailed, ClientError, UsageError  # noqa: E402
-from buildclient.base.gotext import printable  # noqa: E402
 from buildclient.base.oserrors import reason  # noqa: E402
+from buildclient.base.visible import visible  # noqa: E402
 from buildclient.cli import debug  # noqa: E402
 from buildclient.version import VERSION  # noqa: E402
 
@@ -86,16 +88,20 @@ def main() -> None:
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and leaves the process."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        # None where it was closed when the process began.
+    # None where it was closed when the process began. What is written to a closed standard output would be lost, so
+    # it is opened for reading alone; progress and messages may go nowhere.
+    for name, mode in (("stdin", "r"), ("stdout", "r"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
     status = status_of(sys.argv[1:] if arguments is None else list(arguments))
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError:
+        except BrokenPipeError:
+            # Whoever reads has enough.
             status = status or 1
+        except OSError as error:
+            status = status or _say(f"ERROR: cannot write to standard output: {(error.strerror or '').lower()}", 1)
     os._exit(status)
 
 
@@ -149,6 +155,8 @@ def _words(error: Exception) -> tuple[str, int]:
         return f"{_above(error)}ERROR: {_OF_BUILD if error.of_build else ''}{error}", error.exit_status
     if isinstance(error, OSError) and error.filename is not None:
         return f"ERROR: {_OF_BUILD}{error.filename}: {reason(error)}", 1
+    if isinstance(error, io.UnsupportedOperation) and not sys.stdout.writable():
+        return "ERROR: cannot write to standard output: it is closed", 1
     if isinstance(error, OSError) and error.errno in _FULL:
         return f"ERROR: cannot write: {reason(error)}", 1
     return f"ERROR: {type(error).__name__}: {error} (a fault of buildclient; -D shows where)", 100
@@ -199,7 +207,8 @@ def _near(name: str, known: Sequence[str] | dict[str, tuple[str, str]]) -> str:
 
 def _say(text: str, status: int) -> int:
     # Texts of users, daemons, registries and clusters stand in it.
-    print(printable(text), file=sys.stderr)
+    with contextlib.suppress(OSError):
+        print(visible(text), file=sys.stderr)
     return status
 
 

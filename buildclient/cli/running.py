@@ -7,9 +7,12 @@ registry that hangs. The process leaves without taking itself apart (`buildclien
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import threading
 from collections.abc import Coroutine
+from types import FrameType
 from typing import Any, TypeVar
 
 from buildclient.base.errors import Cancelled
@@ -18,6 +21,8 @@ __all__ = ["cancelled_build", "run"]
 
 _T = TypeVar("_T")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_HELD_UP = 3.0
+"""Seconds that the loop may take to hear of a signal."""
 _GRACE = 1.0
 """Seconds that tasks have which the command left behind."""
 
@@ -36,24 +41,19 @@ def run(work: Coroutine[Any, Any, _T], cancelled: Cancelled | None = None) -> _T
     """
     loop = asyncio.new_event_loop()
     task = loop.create_task(work)
-    signals = 0
-
-    def stop() -> None:
-        nonlocal signals
-        signals += 1
-        if signals > 1:
-            os._exit(Cancelled.exit_status)
-        task.cancel()
-
+    cancelled = cancelled or Cancelled("interrupted")
+    heard = _Heard(task, cancelled)
     # nohup's answer to a terminal that goes away stays as it is.
     caught = [one for one in _SIGNALS if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
     before = {number: signal.getsignal(number) for number in caught}
     for number in caught:
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, heard.stop)
+        # In place of asyncio's, which does nothing: the loop learns of signals through a descriptor.
+        signal.signal(number, heard.signalled)
     try:
         return loop.run_until_complete(task)
     except asyncio.CancelledError:
-        raise (cancelled or Cancelled("interrupted")) from None
+        raise cancelled from None
     finally:
         _end(loop)
         for number in caught:
@@ -61,6 +61,38 @@ def run(work: Coroutine[Any, Any, _T], cancelled: Cancelled | None = None) -> _T
             # asyncio leaves Python's own for SIGINT, which raises wherever the program is by then.
             signal.signal(number, before[number])
         loop.close()
+
+
+class _Heard:
+    """What a signal does: it cancels the task, or ends the process where the loop does not come to that."""
+
+    def __init__(self, task: asyncio.Task[Any], cancelled: Cancelled) -> None:
+        self._task = task
+        self._cancelled = cancelled
+        self._signals = 0
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Called by the loop."""
+        self._stopped = True
+        self._task.cancel()
+
+    def signalled(self, number: int, frame: FrameType | None) -> None:
+        """Called by Python, also while the loop's thread is held up: by a named pipe that nobody opens, for one."""
+        self._signals += 1
+        if self._signals > 1:
+            os._exit(Cancelled.exit_status)
+        watch = threading.Timer(_HELD_UP, self._leave)
+        watch.daemon = True
+        watch.start()
+
+    def _leave(self) -> None:
+        if not self._stopped:
+            with contextlib.suppress(OSError):
+                os.write(
+                    2, f"ERROR: {'failed to build: ' if self._cancelled.of_build else ''}{self._cancelled}\n".encode()
+                )
+            os._exit(Cancelled.exit_status)
 
 
 def _end(loop: asyncio.AbstractEventLoop) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from buildclient.contract.urls import split_login
+
 __all__ = ["Entries", "KubeconfigError", "merge", "read_entries"]
 
 
@@ -26,9 +28,9 @@ class Entries(NamedTuple):
     """The name of the current context; empty if there is none."""
 
     def server(self, context: str) -> str:
-        """Return the API server of a context; empty if the context or its cluster is missing."""
+        """Return the API server of a context without a login in its URL; empty if the context or cluster is missing."""
         cluster = self.clusters.get(str(self.contexts.get(context, {}).get("cluster") or ""), {})
-        return str(cluster.get("server") or "")
+        return split_login(str(cluster.get("server") or ""))[0]
 
 
 def read_entries(document: object) -> Entries:

@@ -9,15 +9,20 @@ doubles); fields it does not know are ignored, so that a newer writer may add so
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from buildclient.contract.cluster import Cluster
-from buildclient.contract.platform import Platform, PlatformError, parse_platform
+from buildclient.contract.fields import FieldReader, shown
+from buildclient.contract.jsontext import read_json
+from buildclient.contract.names import is_builder_name
+from buildclient.contract.platform import Platform
 
 __all__ = [
     "CONFIG_MAP_KEY",
     "CONFIG_MAP_LABEL",
+    "LONGEST_TIMEOUT",
     "VERSION",
     "BuilderOutput",
     "BuilderOutputDict",
@@ -36,6 +41,11 @@ CONFIG_MAP_KEY = "builder.json"
 CONFIG_MAP_LABEL = ("buildkit-builders/output", "builder")
 LOADBALANCE = ("sticky", "random")
 WORKLOAD_KINDS = ("Deployment", "StatefulSet")
+LONGEST_TIMEOUT = 365 * 86400
+"""Seconds that a node's pods may be given to become ready."""
+_MOST_REPLICAS = 2**31 - 1
+"""What Kubernetes' `replicas` holds."""
+_NAME_RULE = "a name of letters, digits, '-', '_' and '.', a letter or digit at both ends"
 
 
 class OutputError(ValueError):
@@ -165,7 +175,7 @@ class BuilderOutput(NamedTuple):
     def loads(cls, text: str | bytes) -> BuilderOutput:
         """Read JSON text. Raises OutputError for text that is no JSON and as `from_json` does."""
         try:
-            value = json.loads(text)
+            value = read_json(text)
         except ValueError as error:
             raise OutputError(f"the builder output is not JSON: {error}") from None
         return cls.from_json(value)
@@ -174,21 +184,18 @@ class BuilderOutput(NamedTuple):
     def from_json(cls, value: Any) -> BuilderOutput:
         """Read a JSON object of this version or an older one.
 
-        Raises OutputError, with every field at fault, for a newer version, a missing or mistyped field, an
-        unknown loadbalance or workload kind, an unreadable platform, no nodes, or two nodes of one name.
+        Raises OutputError, with every field at fault, for a newer version, a missing or mistyped field, a name that
+        is none for Kubernetes, a number out of bounds, an unknown loadbalance or workload kind, an unreadable
+        platform, no nodes, or two nodes of one name.
         """
-        reader = _Reader()
+        reader = FieldReader()
         top = reader.mapping(value, "builder output")
-        version = top.get("version")
-        if isinstance(version, bool) or not isinstance(version, int | float) or version != int(version):
-            raise OutputError(f"builder output: version must be {VERSION}, not {version!r}")
-        if version > VERSION or version < 1:
-            raise OutputError(
-                f"builder output: version {int(version)} is newer than this reader ({VERSION}); update buildclient"
-            )
+        if reader.problems:
+            raise OutputError(reader.told())
+        _check_version(top.get("version"))
         cluster = reader.mapping(top.get("kubernetes") or {}, "kubernetes")
         loadbalance = reader.choice(top, "loadbalance", LOADBALANCE, "", default="sticky")
-        namespace = reader.text(top, "namespace", "", default="")
+        namespace = reader.dns_label(top, "namespace", "", default="")
         raw_nodes = top.get("nodes")
         if not isinstance(raw_nodes, list) or not raw_nodes:
             reader.problems.append("nodes must be a list with at least one node")
@@ -197,24 +204,24 @@ class BuilderOutput(NamedTuple):
             _node(reader, reader.mapping(node, f"nodes[{n}]"), f"nodes[{n}].", namespace, loadbalance)
             for n, node in enumerate(raw_nodes)
         )
-        names = [node.name for node in nodes]
-        for name in sorted({name for name in names if names.count(name) > 1}):
+        counts = Counter(node.name for node in nodes if node.name)
+        for name in sorted(name for name, count in counts.items() if count > 1):
             reader.problems.append(f'nodes: two nodes are named "{name}"')
         output = cls(
-            name=reader.text(top, "name", ""),
+            name=reader.name(top, "name", "", is_builder_name, _NAME_RULE),
             namespace=namespace,
             nodes=nodes,
             loadbalance=loadbalance,
             default_load=reader.boolean(top, "defaultLoad", ""),
             cluster=Cluster(
                 context=reader.text(cluster, "context", "kubernetes.", default=""),
-                server=reader.text(cluster, "server", "kubernetes.", default=""),
+                server=reader.server(cluster, "server", "kubernetes."),
                 uid=reader.text(cluster, "uid", "kubernetes.", default=""),
                 ca=reader.text(cluster, "certificateAuthority", "kubernetes.", default=""),
             ),
         )
         if reader.problems:
-            raise OutputError("builder output: " + "; ".join(reader.problems))
+            raise OutputError(f"builder output: {reader.told()}")
         return output
 
 
@@ -232,96 +239,42 @@ def config_map_name(builder: str) -> str:
     return f"{builder.replace('_', '-')}-builder"
 
 
-def _node(reader: _Reader, raw: Mapping[str, Any], where: str, namespace: str, loadbalance: str) -> NodeOutput:
-    address = reader.text(raw, "address", where, default="")
+def _node(reader: FieldReader, raw: Mapping[str, Any], where: str, namespace: str, loadbalance: str) -> NodeOutput:
+    address = reader.address(raw, "address", where)
     workload = None
     if not address:
         given = reader.mapping(raw.get("workload"), where + "workload")
         workload = Workload(
             reader.choice(given, "kind", WORKLOAD_KINDS, where + "workload."),
-            reader.text(given, "name", where + "workload."),
+            reader.dns_subdomain(given, "name", where + "workload."),
         )
         if not raw.get("selector"):
             reader.problems.append(f"{where}selector must name at least one label")
-    elif not address.startswith(("tcp://", "unix://")):
-        reader.problems.append(f'{where}address must begin with tcp:// or unix://, not "{address}"')
     return NodeOutput(
-        name=reader.text(raw, "name", where),
-        namespace=reader.text(raw, "namespace", where, default=namespace) or namespace,
-        platforms=reader.platforms(raw, where),
+        name=reader.name(raw, "name", where, is_builder_name, _NAME_RULE),
+        namespace=reader.dns_label(raw, "namespace", where, default=namespace) or namespace,
+        platforms=reader.platforms(raw, "platforms", where),
         loadbalance=reader.choice(raw, "loadbalance", LOADBALANCE, where, default=loadbalance),
         workload=workload,
         selector=reader.labels(raw, "selector", where),
-        container=reader.text(raw, "container", where, default="buildkitd"),
-        replicas=int(reader.number(raw, "replicas", where, default=1)),
-        timeout_seconds=reader.number(raw, "timeoutSeconds", where, default=120),
+        container=reader.dns_label(raw, "container", where, default="buildkitd"),
+        replicas=reader.integer(raw, "replicas", where, default=1, largest=_MOST_REPLICAS),
+        timeout_seconds=reader.number(raw, "timeoutSeconds", where, default=120, largest=LONGEST_TIMEOUT),
         rootless=reader.boolean(raw, "rootless", where),
         address=address,
-        tls=reader.labels(raw, "tls", where),
+        tls=reader.texts(raw, "tls", where),
     )
 
 
-class _Reader:
-    """Reads typed fields and gathers what is wrong, so that one error can list it all."""
-
-    def __init__(self) -> None:
-        self.problems: list[str] = []
-
-    def mapping(self, value: Any, where: str) -> Mapping[str, Any]:
-        if isinstance(value, dict):
-            return value
-        self.problems.append(f"{where} must be an object, not {value!r}")
-        return {}
-
-    def text(self, raw: Mapping[str, Any], key: str, where: str, default: str | None = None) -> str:
-        value = raw.get(key)
-        if value is None and default is not None:
-            return default
-        if isinstance(value, str) and (value or default is not None):
-            return value
-        self.problems.append(f"{where}{key} must be a string, not {value!r}")
-        return ""
-
-    def choice(self, raw: Mapping[str, Any], key: str, allowed: tuple[str, ...], where: str, default: str = "") -> str:
-        value = raw.get(key) or default
-        if value not in allowed:
-            self.problems.append(f"{where}{key} must be {' or '.join(allowed)}, not {value!r}")
-            return allowed[0]
-        return str(value)
-
-    def boolean(self, raw: Mapping[str, Any], key: str, where: str) -> bool:
-        value = raw.get(key, False)
-        if not isinstance(value, bool):
-            self.problems.append(f"{where}{key} must be true or false, not {value!r}")
-            return False
-        return value
-
-    def number(self, raw: Mapping[str, Any], key: str, where: str, default: float) -> float:
-        value = raw.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            self.problems.append(f"{where}{key} must be a number, 0 or more, not {value!r}")
-            return default
-        return float(value)
-
-    def labels(self, raw: Mapping[str, Any], key: str, where: str) -> Mapping[str, str]:
-        value = raw.get(key) or {}
-        if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-            self.problems.append(f"{where}{key} must be an object of strings, not {value!r}")
-            return {}
-        return dict(value)
-
-    def platforms(self, raw: Mapping[str, Any], where: str) -> tuple[Platform, ...]:
-        value = raw.get("platforms") or []
-        if not isinstance(value, list):
-            self.problems.append(f"{where}platforms must be a list, not {value!r}")
-            return ()
-        found: list[Platform] = []
-        for text in value:
-            try:
-                found.append(parse_platform(str(text)))
-            except PlatformError as error:
-                self.problems.append(f"{where}platforms: {error}")
-        return tuple(found)
+def _check_version(version: Any) -> None:
+    """Raises OutputError for a version that is none, or newer than this reader."""
+    whole = isinstance(version, int | float) and not isinstance(version, bool) and version % 1 == 0
+    if not whole or version < 1:
+        raise OutputError(f"builder output: version must be a whole number from 1 to {VERSION}, not {shown(version)}")
+    if version > VERSION:
+        raise OutputError(
+            f"builder output: version {shown(int(version))} is newer than this reader ({VERSION}); update buildclient"
+        )
 
 
 def _number(value: float) -> float | int:

@@ -73,6 +73,8 @@ class AddressEndpoint:
         faults = (
             (TimeoutError, lambda _: UnreachableError(f"{what}: no answer within {timeout:.0f} s")),
             (OSError, lambda error: UnreachableError(f"{what}: {reason(error)}")),
+            # A name that no lookup or file system takes.
+            (ValueError, lambda error: UnreachableError(f"{what}: {error}")),
         )
         with map_exceptions(faults):
             reader, writer = await asyncio.wait_for(self._open(), timeout)
@@ -84,7 +86,7 @@ class AddressEndpoint:
         if scheme == "unix":
             return await asyncio.open_unix_connection(rest, limit=2 * _CHUNK)
         host, _, port = rest.rpartition(":")
-        if scheme != "tcp" or not port.isdigit():
+        if scheme != "tcp" or not (port.isascii() and port.isdigit()):
             raise UsageError(f"address {self._address} must be unix:///PATH or tcp://HOST:PORT")
         if not self._tls:
             return await asyncio.open_connection(host.strip("[]"), int(port), limit=2 * _CHUNK)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from buildclient.base.errors import BuildFailed
 from buildclient.base.gotext import is_bool, parse_bool
-from buildclient.base.jsontext import read_json
+from buildclient.contract.jsontext import read_json
 
 __all__ = ["Provenance", "metadata_mode", "provenance_entries"]
 

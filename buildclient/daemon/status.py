@@ -17,7 +17,7 @@ from buildclient.base.errors import (
     ResourceExhausted,
     UnreachableError,
 )
-from buildclient.base.jsontext import read_json
+from buildclient.contract.jsontext import read_json
 from buildclient.contract.platform import Platform, PlatformError, parse_platform
 from buildclient.daemon.worker import Worker
 from buildclient.progress.events import Event, Log, SourceRange, Vertex, VertexStatus, Warned

@@ -6,6 +6,7 @@ BUILDX_BUILDER (`NAMESPACE/NAME`, or a name among the project's stacks); `--stac
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,10 +14,12 @@ from functools import partial
 from typing import Any, Protocol
 
 from buildclient.base.errors import ConfigurationError, UsageError
-from buildclient.base.jsontext import read_json
+from buildclient.base.files import MAX_SIZE, read_bounded
 from buildclient.base.oserrors import reason
 from buildclient.base.pulumi_state import ProjectFolder
 from buildclient.base.threads import in_thread
+from buildclient.contract.jsontext import read_json
+from buildclient.contract.names import is_dns_label, is_dns_subdomain
 from buildclient.contract.output import CONFIG_MAP_KEY, BuilderOutput, OutputError, config_map_name
 
 __all__ = ["ConfigMaps", "Search", "find_output", "find_outputs"]
@@ -100,19 +103,29 @@ async def find_outputs(where: Search, environ: Mapping[str, str], config_map: Co
 async def _from_file(path: str, why: str) -> BuilderOutput:
     _LOG.debug("builder output from %s %s", why, path)
     try:
+        # In a thread that nobody waits for: who writes to a pipe or to standard input may never begin, or never end.
         if path == "-":
-            # In a thread that nobody waits for: who writes to it may never end.
-            return _read(await in_thread(sys.stdin.read), "standard input")
-        with open(path, encoding="utf-8") as source:
-            return _read(source.read(), path)
+            return _read((await in_thread(_standard_input)).decode(), "standard input")
+        return _read((await in_thread(partial(read_bounded, path))).decode(), path)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the builder file {path}: {reason(error)}") from None
+
+
+def _standard_input() -> bytes:
+    data = sys.stdin.buffer.read(MAX_SIZE + 1)
+    if len(data) > MAX_SIZE:
+        raise OSError(errno.EFBIG, f"it has more than {MAX_SIZE} bytes")
+    return data
 
 
 async def _from_cluster(name: str, config_map: ConfigMaps) -> BuilderOutput:
     namespace, slash, builder = name.partition("/")
     if not slash or not namespace or not builder or "/" in builder:
         raise UsageError(f"--from-cluster expects NAMESPACE/NAME, got {name}")
+    if not is_dns_label(namespace):
+        raise UsageError(f"--from-cluster {name}: {namespace} is no name of a namespace")
+    if not is_dns_subdomain(config_map_name(builder)):
+        raise UsageError(f"--from-cluster {name}: {builder} is no name of a builder")
     _LOG.debug("builder output from ConfigMap %s/%s", namespace, config_map_name(builder))
     found = await config_map(namespace, config_map_name(builder))
     if CONFIG_MAP_KEY not in found:

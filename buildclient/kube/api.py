@@ -17,9 +17,9 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from buildclient.base.errors import ConfigurationError, ExceptionTable, UnreachableError, map_exceptions
-from buildclient.base.jsontext import read_json
 from buildclient.base.oserrors import reason
 from buildclient.base.proxy import ProxyRefused, proxy_for, read_proxy, redacted
+from buildclient.contract.jsontext import MAX_SIZE, read_json
 from buildclient.kube.credentials import Authority
 from buildclient.kube.http_connection import Http, Https, shut
 from buildclient.kube.kubeconfig import Access
@@ -33,6 +33,9 @@ _CONNECT_TIMEOUT = 10.0
 
 _NOT_MENDED = (401, 403)
 """Statuses that another try does not mend: credentials and rights."""
+
+_MAX_EVENT = 16 << 20
+"""Bytes of one event of a watch."""
 
 
 class ApiError(UnreachableError):
@@ -107,7 +110,7 @@ class KubeApi:
                     response = self._send(connection, path, bounded, what)
                     sockets.append(connection.sock or sockets[-1])
                     sockets[-1].settimeout(seconds + _CONNECT_TIMEOUT)
-                    for line in response:
+                    while line := response.readline(_MAX_EVENT):
                         loop.call_soon_threadsafe(take, _event(line, what))
             except UnreachableError as error:
                 result = error
@@ -129,7 +132,7 @@ class KubeApi:
         connection = self._connection()
         try:
             with map_exceptions(self._faults(what)):
-                value = read_json(self._send(connection, path, query, what).read())
+                value = read_json(self._send(connection, path, query, what).read(MAX_SIZE + 1))
         finally:
             connection.close()
         if not isinstance(value, dict):
@@ -213,10 +216,14 @@ _WORDS: tuple[tuple[type[Exception], Callable[[Any], str]], ...] = (
 
 def _event(line: bytes, what: str) -> dict[str, Any]:
     """One event of a watch. Raises ApiError for an event of type ERROR, ValueError for a line that is not JSON."""
-    event: dict[str, Any] = read_json(line)
+    event = read_json(line)
+    if not isinstance(event, dict):
+        raise ValueError("an event must be an object")
     if event.get("type") == "ERROR":
-        status = event.get("object") or {}
-        raise ApiError(f"{what}: {status.get('message')}", int(status.get("code") or 500))
+        status = event.get("object")
+        status = status if isinstance(status, dict) else {}
+        code = status.get("code")
+        raise ApiError(f"{what}: {status.get('message')}", code if isinstance(code, int) else 500)
     return event
 
 

@@ -7,7 +7,7 @@ apimachinery's `remotecommand` constants.
 
 from __future__ import annotations
 
-from buildclient.base.jsontext import read_json
+from buildclient.contract.jsontext import read_json
 
 __all__ = ["ERROR", "STDERR", "STDIN", "STDOUT", "SUBPROTOCOLS", "V5", "close_frame", "exit_message"]
 

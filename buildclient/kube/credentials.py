@@ -18,9 +18,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from buildclient.base.errors import UnreachableError
-from buildclient.base.jsontext import read_json
 from buildclient.base.oserrors import reason
 from buildclient.base.proxy import basic_login
+from buildclient.contract.jsontext import read_json
 from buildclient.kube.kubeconfig import Access, ExecPlugin, Material
 
 __all__ = ["Authority", "Credential", "run_plugin"]

@@ -16,9 +16,12 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from buildclient.base.errors import ConfigurationError
-from buildclient.base.jsontext import read_json
+from buildclient.base.files import read_bounded
 from buildclient.base.oserrors import reason
+from buildclient.base.proxy import redacted
+from buildclient.contract.jsontext import check_bounds, read_json
 from buildclient.contract.kubeconfig import Entries, KubeconfigError, merge, read_entries
+from buildclient.contract.urls import is_url, split_login
 
 __all__ = ["Access", "ExecPlugin", "Kubeconfig", "Material", "load_kubeconfig", "parse_kubeconfig"]
 
@@ -36,8 +39,7 @@ class Material(NamedTuple):
         if self.data or not self.file:
             return self.data
         try:
-            with open(self.file, "rb") as source:
-                return source.read()
+            return read_bounded(self.file)
         except OSError as error:
             raise ConfigurationError(f"kubeconfig: cannot read {self.file}: {reason(error)}") from None
 
@@ -106,9 +108,13 @@ class Kubeconfig(NamedTuple):
         where = f'context "{kube_context}"'
         cluster = _referred(self.entries.clusters, entry, "cluster", where)
         user = _referred(self.entries.users, entry, "user", where) if entry.get("user") else {}
-        server = str(cluster.get("server") or "")
-        if not server.startswith(("https://", "http://")):
+        # Go's HTTP client, and so kubectl, logs in with what stands in the URL.
+        server, username, password = split_login(str(cluster.get("server") or ""))
+        if not is_url(server, "https", "http"):
             raise ConfigurationError(f'kubeconfig: {where} has an unusable server: "{server}"')
+        proxy = str(cluster.get("proxy-url") or "")
+        if proxy and not is_url(proxy):
+            raise ConfigurationError(f'kubeconfig: {where} has an unusable proxy-url: "{redacted(proxy)}"')
         if user.get("auth-provider"):
             raise ConfigurationError(
                 f"kubeconfig: {where} uses auth-provider, which Kubernetes has removed",
@@ -120,13 +126,13 @@ class Kubeconfig(NamedTuple):
             ca=_material(cluster, "certificate-authority", where),
             insecure=bool(cluster.get("insecure-skip-tls-verify")),
             tls_server_name=str(cluster.get("tls-server-name") or ""),
-            proxy_url=str(cluster.get("proxy-url") or ""),
+            proxy_url=proxy,
             certificate=_material(user, "client-certificate", where),
             key=_material(user, "client-key", where),
             token=str(user.get("token") or ""),
             token_file=str(user.get("tokenFile") or ""),
-            username=str(user.get("username") or ""),
-            password=str(user.get("password") or ""),
+            username=str(user.get("username") or username),
+            password=str(user.get("password") or password),
             impersonate=_impersonation(user, where),
             plugin=_plugin(user.get("exec"), cluster, where),
         )
@@ -162,8 +168,7 @@ def parse_kubeconfig(text: str) -> Kubeconfig:
 
 def _read(path: str) -> Entries:
     try:
-        with open(path, encoding="utf-8") as source:
-            document = _parse(source.read(), path)
+        document = _parse(read_bounded(path).decode(), path)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"kubeconfig: cannot read {path}: {reason(error)}") from None
     try:
@@ -187,16 +192,17 @@ def _parse(text: str, path: str) -> Any:
     import yaml
 
     try:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except RecursionError:
-        raise ConfigurationError(f"kubeconfig: {path} is nested too deeply") from None
+        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        check_bounds(document)
+        return document
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark else ""
         raise ConfigurationError(f"kubeconfig: {path} is not YAML{line}") from None
-    except ValueError as error:
-        # A date or a number that Python cannot hold.
-        raise ConfigurationError(f"kubeconfig: {path} has a value that cannot be read: {error}") from None
+    except (ValueError, RecursionError) as error:
+        # Also a date or a number that Python cannot hold.
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)[:100]
+        raise ConfigurationError(f"kubeconfig: {path} cannot be read: {reason}") from None
 
 
 _FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from buildclient.base.streams import Endpoint
 
-__all__ = ["Pod", "Pods", "describe_pods", "read_pod"]
+__all__ = ["Pod", "Pods", "describe_pods", "read_pod", "table", "tables"]
 
 
 class Pod(NamedTuple):
@@ -51,10 +51,10 @@ class Pods(Protocol):
 
 def read_pod(raw: Mapping[str, Any]) -> Pod:
     """One object of a pod list or watch event."""
-    metadata, spec, status = raw.get("metadata") or {}, raw.get("spec") or {}, raw.get("status") or {}
-    conditions = {c.get("type"): c for c in status.get("conditions") or ()}
+    metadata, spec, status = table(raw.get("metadata")), table(raw.get("spec")), table(raw.get("status"))
+    conditions = {str(c.get("type")): c for c in tables(status.get("conditions"))}
     ready = conditions.get("Ready", {}).get("status") == "True"
-    states = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    states = [*tables(status.get("initContainerStatuses")), *tables(status.get("containerStatuses"))]
     return Pod(
         name=str(metadata.get("name", "")),
         namespace=str(metadata.get("namespace", "")),
@@ -64,6 +64,16 @@ def read_pod(raw: Mapping[str, Any]) -> Pod:
         kubernetes_node=str(spec.get("nodeName") or ""),
         reason="" if ready else _reason(status, conditions, states),
     )
+
+
+def table(value: Any) -> Mapping[str, Any]:
+    """An object; empty for what is none."""
+    return value if isinstance(value, dict) else {}
+
+
+def tables(value: Any) -> list[Mapping[str, Any]]:
+    """The objects of a list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def describe_pods(pods: Sequence[Pod]) -> str:
@@ -81,13 +91,13 @@ def _reason(
     if scheduled.get("status") == "False":
         return _words(scheduled.get("reason"), scheduled.get("message"))
     for state in states:
-        waiting = (state.get("state") or {}).get("waiting")
+        waiting = table(table(state.get("state")).get("waiting"))
         if waiting and waiting.get("reason") not in (None, "PodInitializing"):
-            last = ((state.get("lastState") or {}).get("terminated")) or {}
+            last = table(table(state.get("lastState")).get("terminated"))
             ended = f"last exit code {last['exitCode']}" if "exitCode" in last else ""
             return _words(waiting.get("reason"), waiting.get("message"), ended)
-        ended_now = (state.get("state") or {}).get("terminated")
-        if ended_now and ended_now.get("exitCode"):
+        ended_now = table(table(state.get("state")).get("terminated"))
+        if ended_now.get("exitCode"):
             return _words(ended_now.get("reason"), ended_now.get("message"), f"exit code {ended_now['exitCode']}")
     if status.get("reason") or status.get("message"):
         return _words(status.get("reason"), status.get("message"))

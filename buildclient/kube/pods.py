@@ -6,12 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from buildclient.base.errors import ConfigurationError, UnreachableError
 from buildclient.base.streams import Endpoint
 from buildclient.base.threads import in_thread
 from buildclient.kube.api import ApiError, KubeApi
-from buildclient.kube.pod import Pod, describe_pods, read_pod
+from buildclient.kube.pod import Pod, describe_pods, read_pod, table, tables
 
 __all__ = ["KubernetesPods", "Report"]
 
@@ -31,7 +32,7 @@ class _Wanted(NamedTuple):
 
     @property
     def path(self) -> str:
-        return f"/api/v1/namespaces/{self.namespace}/pods"
+        return f"/api/v1/namespaces/{quote(self.namespace, safe='')}/pods"
 
     @property
     def labels(self) -> str:
@@ -91,12 +92,13 @@ class KubernetesPods:
         """The data of a ConfigMap. Raises UnreachableError; ConfigurationError if there is none of that name."""
         what = f"cannot read ConfigMap {namespace}/{name}"
         try:
-            found = await self.api.get(f"/api/v1/namespaces/{namespace}/configmaps/{name}", {}, what)
+            path = f"/api/v1/namespaces/{quote(namespace, safe='')}/configmaps/{quote(name, safe='')}"
+            found = await self.api.get(path, {}, what)
         except ApiError as error:
             if error.status == _NOT_FOUND:
                 raise ConfigurationError(str(error)) from None
             raise
-        return {str(key): str(value) for key, value in (found.get("data") or {}).items()}
+        return {str(key): str(value) for key, value in table(found.get("data")).items()}
 
     def endpoint(self, pod: Pod, container: str) -> Endpoint:
         """The daemon in a pod, through an exec."""
@@ -106,9 +108,9 @@ class KubernetesPods:
 
     async def _list(self, wanted: _Wanted) -> tuple[dict[str, Pod], str]:
         answer = await self.api.get(wanted.path, wanted.query, wanted.what)
-        pods = [read_pod(item) for item in answer.get("items") or ()]
+        pods = [read_pod(item) for item in tables(answer.get("items"))]
         _LOG.debug("pods with %s in %s: %s", wanted.labels, wanted.namespace, _summary(pods))
-        return {pod.name: pod for pod in pods}, str((answer.get("metadata") or {}).get("resourceVersion") or "")
+        return {pod.name: pod for pod in pods}, str(table(answer.get("metadata")).get("resourceVersion") or "")
 
     async def _watch(
         self, pods: dict[str, Pod], version: str, wanted: _Wanted, count: int, seconds: float, report: Report | None
@@ -116,7 +118,7 @@ class KubernetesPods:
         """Updates `pods` until enough are ready (True) or the watch ends (False)."""
 
         def seen(event: dict[str, Any]) -> bool:
-            pod = read_pod(event.get("object") or {})
+            pod = read_pod(table(event.get("object")))
             if event.get("type") == "DELETED":
                 pods.pop(pod.name, None)
             elif event.get("type") in ("ADDED", "MODIFIED"):

@@ -16,7 +16,7 @@ import socket
 import time
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from buildclient.base.errors import ExceptionTable, UnreachableError, map_exceptions
 from buildclient.base.oserrors import reason
@@ -148,7 +148,8 @@ class ExecEndpoint:
         query = [*(("command", word) for word in _COMMAND), ("container", self._container)]
         query += [("stdin", "true"), ("stdout", "true"), ("stderr", "true")]
         server = urlsplit(self._api.access.server)
-        target = self._api.target(f"/api/v1/namespaces/{self._namespace}/pods/{self._pod}/exec", query)
+        namespace, pod = quote(self._namespace, safe=""), quote(self._pod, safe="")
+        target = self._api.target(f"/api/v1/namespaces/{namespace}/pods/{pod}/exec", query)
         return f"{server.scheme}://{server.netloc}{target}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from buildclient.base.visible import one_line, visible
 from buildclient.contract.output import BuilderOutput, NodeOutput
 from buildclient.contract.platform import Platform
 from buildclient.daemon.worker import Worker
@@ -72,9 +73,10 @@ def ls_lines(views: Sequence[BuilderView]) -> list[str]:
         for node in view.nodes:
             rows.append((rf" \_ {node.name}", *_node_cells(node)))
             problems += [f"{node.name}: {text}" for text in _problems(node)]
+    rows = [tuple(map(one_line, row)) for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
     table = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [*table, *(["", *problems] if problems else [])]
+    return [*table, *(["", *map(visible, problems)] if problems else [])]
 
 
 def inspect_lines(view: BuilderView) -> list[str]:
@@ -90,7 +92,7 @@ def inspect_lines(view: BuilderView) -> list[str]:
         }
     )
     if view.error:
-        lines += ["", f"Error: {view.error}"]
+        lines += ["", f"Error: {visible(view.error)}"]
     lines += ["", "Nodes:"]
     for node in view.nodes:
         lines += [*_node_lines(node), ""]
@@ -258,6 +260,7 @@ def _pod_json(view: PodView) -> dict[str, Any]:
 
 
 def _aligned(facts: Mapping[str, str], indent: int = 0) -> list[str]:
-    shown = {key: value for key, value in facts.items() if value}
+    # Labels of a daemon's name their keys, too.
+    shown = {one_line(key): one_line(value) for key, value in facts.items() if value}
     width = max((len(key) for key in shown), default=0) + 1
     return [f"{' ' * indent}{key + ':':<{width}} {value}" for key, value in shown.items()]

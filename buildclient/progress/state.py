@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from buildclient.base.visible import log_text, one_line, visible
 from buildclient.progress.events import Event, Log, Vertex, VertexStatus, Warned, distinct
 
 __all__ = ["Plain", "Progress", "ProgressRow", "size"]
@@ -87,7 +88,7 @@ class ProgressRow:
         if self.cancelled:
             return "CANCELED"
         if self.error:
-            return f"ERROR: {self.error}"
+            return f"ERROR: {visible(self.error)}"
         return "CACHED" if self.cached else f"DONE {self.seconds(now):.1f}s"
 
 
@@ -114,7 +115,7 @@ class Progress:
         if isinstance(event, Warned):
             self.warnings.append(event)
             if row is not None:
-                row.warnings.append(event.short)
+                row.warnings.append(one_line(event.short))
                 row.changed = True
         elif row is None:
             return
@@ -154,7 +155,8 @@ class Progress:
         row = self.rows.get(place)
         if row is None:
             name = (vertex.group_name or vertex.name) if vertex.group else vertex.name
-            row = self.rows[place] = ProgressRow(_within(vertex.build, _within(vertex.node, name)), vertex.node)
+            shown = one_line(_within(vertex.build, _within(vertex.node, name)))
+            row = self.rows[place] = ProgressRow(shown, vertex.node)
         row.vertices[key] = vertex
         if vertex.started is not None:
             spans = row.spans.setdefault(key, {})
@@ -185,7 +187,7 @@ def _log(row: ProgressRow, event: Log) -> None:
 
 
 def _line(row: ProgressRow, line: bytes, stamp: float | None) -> None:
-    shown = line.rstrip(b"\r").decode(errors="replace")
+    shown = log_text(line.rstrip(b"\r").decode(errors="replace"))
     if stamp is not None and row.started is not None:
         shown = f"{max(0.0, stamp - row.started):.3f} {shown}"
     row.fresh.append(shown)
@@ -221,7 +223,7 @@ class Plain:
         if found:
             yield ""
             yield f" {len(found)} warning{'s' if len(found) > 1 else ''} found:"
-            yield from (f" - {warning.short}" for warning in found)
+            yield from (f" - {one_line(warning.short)}" for warning in found)
 
     def last_words(self) -> Iterator[str]:
         """The log of what failed, once more, below everything else."""
@@ -287,7 +289,7 @@ def _moved(old: VertexStatus, new: VertexStatus) -> bool:
 
 
 def _status_line(status: VertexStatus) -> str:
-    text = status.id
+    text = one_line(status.id)
     if status.total:
         text += f" {size(status.current)} / {size(status.total)}"
     elif status.current:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import NamedTuple, TextIO
 
 from buildclient.base.errors import UsageError
+from buildclient.base.visible import one_line
 from buildclient.progress.events import Event
 from buildclient.progress.state import Plain, Progress, ProgressRow, size
 
@@ -252,7 +253,7 @@ def _plain(text: str) -> str:
 
 def _transfers(row: ProgressRow) -> list[str]:
     return [
-        f"{status.id} {size(status.current)}" + (f" / {size(status.total)}" if status.total else "")
+        f"{one_line(status.id)} {size(status.current)}" + (f" / {size(status.total)}" if status.total else "")
         for status in row.statuses.values()
         if status.completed is None and status.current
     ]

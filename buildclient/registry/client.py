@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from buildclient.base.errors import BuildFailed
 from buildclient.base.proxy import basic_login
 from buildclient.base.threads import in_thread
+from buildclient.contract.urls import is_url
 from buildclient.registry.credentials import Credentials, CredentialSource
 from buildclient.registry.http import RegistryHttp, said
 from buildclient.registry.merge import digest_of
@@ -33,6 +34,7 @@ _ACCEPT = (
 _MAX_MANIFEST = 16 << 20
 """Bytes; containerd and distribution allow 4 MiB."""
 _CHUNK = 1 << 20
+_DIGEST_OR_TAG = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _CHALLENGE = re.compile(r'(?<![a-zA-Z])([a-zA-Z]+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -56,6 +58,7 @@ class OciRegistry:
         `fresh`: it was pushed a moment ago, so it is asked for again where it is not found, for three seconds.
         """
         where = parse_reference(reference)
+        _check_digest(digest, where)
         headers = {"Accept": ", ".join(_ACCEPT)}
         answer = await self._ask(
             "GET", f"manifests/{digest}", where, "pull", headers=headers, preload_content=False, fresh=fresh
@@ -81,6 +84,7 @@ class OciRegistry:
     async def blob(self, reference: str, digest: str, *, fresh: bool = False) -> AsyncIterator[bytes]:
         """A blob's bytes, in pieces; `fresh` as in `get_manifest`. Raises ClientError."""
         where = parse_reference(reference)
+        _check_digest(digest, where)
         answer = await self._ask("GET", f"blobs/{digest}", where, "pull", preload_content=False, fresh=fresh)
         try:
             while piece := await self._http.read(answer, _CHUNK):
@@ -122,6 +126,8 @@ class OciRegistry:
         realm = fields.get("realm", "")
         if scheme != "bearer" or not realm:
             raise BuildFailed(f"registry {where.domain} asks for an unknown kind of login: {challenge or 'none named'}")
+        if not is_url(realm, "https", "http"):
+            raise BuildFailed(f"registry {where.domain}: its token server is no URL: {realm[:100]!r}")
         self._check(realm, where, found)
         scope = f"repository:{where.path}:{actions}"
         try:
@@ -139,6 +145,12 @@ class OciRegistry:
             f"registry {where.domain}: its token server {realm} is not HTTPS, so it gets no password",
             hint="name its host in BUILDCLIENT_INSECURE_REGISTRIES if that is meant",
         )
+
+
+def _check_digest(digest: str, where: Reference) -> None:
+    """Raises BuildFailed for what is neither a digest nor a tag: it becomes a part of a path."""
+    if not _DIGEST_OR_TAG.fullmatch(digest):
+        raise BuildFailed(f"{where.name}: {digest[:100]!r} is no digest")
 
 
 def read_challenge(text: str) -> tuple[str, dict[str, str]]:

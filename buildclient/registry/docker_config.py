@@ -17,8 +17,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from buildclient.base.errors import UsageError
-from buildclient.base.jsontext import read_json
+from buildclient.base.files import read_bounded
 from buildclient.base.oserrors import reason
+from buildclient.contract.jsontext import read_json
 from buildclient.registry.credentials import Credentials
 
 __all__ = ["DockerConfig"]
@@ -102,8 +103,7 @@ class DockerConfig:
     def _read(self) -> Mapping[str, Any]:
         if self._config is None:
             try:
-                with open(self.path, "rb") as source:
-                    config = read_json(source.read())
+                config = read_json(read_bounded(self.path))
                 _LOG.debug("Docker's configuration %s", self.path)
             except FileNotFoundError:
                 config = {}

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from buildclient.base.errors import BuildFailed
 from buildclient.base.gotext import go_json
-from buildclient.base.jsontext import read_json
+from buildclient.contract.jsontext import read_json
 from buildclient.contract.platform import Platform
 
 __all__ = [

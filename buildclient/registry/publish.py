@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from buildclient.base.errors import BuildFailed
+from buildclient.contract.jsontext import MAX_SIZE, read_json
 from buildclient.contract.platform import Platform, parse_platform
 from buildclient.registry.client import OciRegistry
 from buildclient.registry.merge import Source, descriptor_of, digest_of, merge_sources
@@ -60,8 +60,13 @@ async def _fetch(registry: OciRegistry, repository: str, descriptor: dict[str, A
 async def _platform(registry: OciRegistry, repository: str, manifest: bytes) -> dict[str, str]:
     """The platform of an image, from its config, normalised. Raises BuildFailed."""
     try:
-        digest = str(json.loads(manifest)["config"]["digest"])
-        config = json.loads(b"".join([piece async for piece in registry.blob(repository, digest, fresh=True)]))
+        digest = str(read_json(manifest)["config"]["digest"])
+        data = b""
+        async for piece in registry.blob(repository, digest, fresh=True):
+            data += piece
+            if len(data) > MAX_SIZE:
+                break
+        config = read_json(data)
         return parse_platform(str(Platform.from_json(config))).to_json()
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise BuildFailed(f"{repository}: a node pushed an image whose config names no platform") from None

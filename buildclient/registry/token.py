@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from buildclient.base.errors import ClientError
-from buildclient.base.jsontext import read_json
 from buildclient.base.proxy import basic_login, pool, proxy_for, redacted
+from buildclient.contract.jsontext import read_json
+from buildclient.contract.urls import is_url
 from buildclient.registry.credentials import Credentials
 
 __all__ = ["Token", "TokenRefused", "fetch_token", "read_token"]
@@ -55,6 +56,8 @@ def fetch_token(realm: str, service: str, scopes: Sequence[str], credentials: Cr
     A token in the configuration is taken as it is. With a secret the OAuth way is tried first, the older GET where
     the server does not know it; without one the GET is anonymous.
     """
+    if not is_url(realm, "https", "http"):
+        raise TokenRefused(f"the token server {realm[:100]!r} is no URL")
     if credentials.registry_token:
         _LOG.debug("the token of Docker's configuration is taken as it is")
         return Token(credentials.registry_token)
@@ -131,9 +134,7 @@ def read_token(realm: str, data: bytes) -> Token:
     if not value or not re.fullmatch(r"[\x21-\x7e]+", str(value)):
         raise TokenRefused(f"the token server {realm} gave no token")
     life = body.get("expires_in")
-    return Token(
-        str(value), life if isinstance(life, int) and life > 0 else _DEFAULT_LIFE, _seconds(body.get("issued_at"))
-    )
+    return Token(value, life if isinstance(life, int) and life > 0 else _DEFAULT_LIFE, _seconds(body.get("issued_at")))
 
 
 def _seconds(text: object) -> int:

@@ -13,8 +13,8 @@ import os
 import secrets
 from typing import Any
 
-from buildclient.base.files import replace_whole
-from buildclient.base.jsontext import read_json
+from buildclient.base.files import read_bounded, replace_whole
+from buildclient.contract.jsontext import read_json
 
 __all__ = ["TokenSeeds"]
 
@@ -55,8 +55,7 @@ class TokenSeeds:
 
 def _read(path: str) -> dict[str, Any]:
     try:
-        with open(path, "rb") as source:
-            table = read_json(source.read())
+        table = read_json(read_bounded(path))
     except (FileNotFoundError, ValueError):
         return {}
     return table if isinstance(table, dict) else {}

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 from buildclient.base.errors import BuildFailed
+from buildclient.contract.jsontext import read_json
 from buildclient.registry.merge import merge_indexes
 
 __all__ = ["merge_oci", "merge_tars"]
@@ -66,7 +67,7 @@ class _Layout:
     def __init__(self, file: BinaryIO) -> None:
         try:
             self.archive = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115
-            self.top: dict[str, Any] = json.loads(self._read("index.json"))["manifests"][0]
+            self.top: dict[str, Any] = read_json(self._read("index.json"))["manifests"][0]
             """The descriptor of its only image."""
             self.index = self._read("blobs/" + self.top["digest"].replace(":", "/"))
             self.members = [

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from buildclient.base.gotext import go_json
-from buildclient.base.jsontext import read_json
+from buildclient.contract.jsontext import read_json
 from buildclient.request.values import BuildResult, NodeResult
 
 __all__ = ["build_result", "decode_response", "metadata_text"]

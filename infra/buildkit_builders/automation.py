@@ -110,7 +110,7 @@ class Project:
         # the SDK's own reading of Pulumi.yaml drops this key
         try:
             settings = yaml.safe_load((self.folder / "Pulumi.yaml").read_text())
-        except (OSError, yaml.YAMLError):
+        except (OSError, ValueError, RecursionError, yaml.YAMLError):
             settings = None  # what is wrong with it, Pulumi tells
         folder = settings.get("stackConfigDir") if isinstance(settings, dict) else None
         return self.folder / str(folder or ".") / f"Pulumi.{stack}.yaml"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, cast
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 
+from buildclient.contract.jsontext import read_json
 from buildkit_builders.args import BuilderArgs, LateText
 from buildkit_builders.options.problems import nearest
 from buildkit_builders.spec import BUILDER_KEYS
@@ -39,6 +39,6 @@ def _value(key: str, text: str) -> Any:
     if key in _TEXTS:
         return text
     try:
-        return json.loads(text)
+        return read_json(text)
     except ValueError:
         return text

@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from buildclient.base.errors import ClientError
+from buildclient.contract.jsontext import check_bounds
 from buildclient.contract.kubeconfig import Entries, KubeconfigError, merge, read_entries
 from buildclient.kube.kubeconfig import Access, load_kubeconfig, parse_kubeconfig
 from buildkit_builders.destination import Target
@@ -98,6 +99,7 @@ def _parse(text: str, what: str, problems: Problems) -> Entries | None:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         document = yaml.load(text, Loader=loader)
+        check_bounds(document)
         return None if document is None else read_entries(document)
     except KubeconfigError as error:
         problems.add(None, f"{what} is no kubeconfig: {error}")

@@ -28,6 +28,7 @@ def _index(**entry: object) -> bytes:
 
 
 FOUND: dict[str, tuple[bytes, ...]] = {
+    "builder-output": (b'{"version": Infinity}', b'{"version": NaN}', b"[" * 100_000, DEEP),
     "kubeconfig": (
         b"contexts:\n- name: x\n  context: x",
         b"current-context: 2020-99-99",

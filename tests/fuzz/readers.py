@@ -343,7 +343,6 @@ _ALL = (
         (_OUTPUT,),
         _words("version name nodes workload Deployment tcp:// 1.0 sticky Infinity"),
         (OutputError,),
-        known=("ValueError from_json", "OverflowError from_json", "RecursionError loads"),
         json=True,
     ),
     Reader("kubeconfig", _kubeconfig, (*_json(_KUBE), _KUBE_YAML), _KUBE_WORDS, (UnreachableError,)),

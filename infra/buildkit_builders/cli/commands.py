@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from buildclient.base.clickflags import FormatType, SpelledOption
+from buildclient.base.visible import visible
 from buildkit_builders.cli.report import progress, report, write, write_stacks
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ def _stack_to_make(folder: str, name: str | None, *, create: bool, ask: bool) ->
         if not ask:
             way = f"make it with --create, or write its config first: {os.path.relpath(missing.config)}"
             raise click.ClickException(f"{missing}; {way}") from None
-        if not click.confirm(f"{missing}. Make {missing.stack}?", err=True):
+        if not click.confirm(visible(f"{missing}. Make {missing.stack}?"), err=True):
             raise click.ClickException("declined; nothing was changed") from None
         return _stack(folder, missing.stack, create=True)
 
@@ -283,5 +284,5 @@ def _in(clusters: tuple[str, ...]) -> str:
 
 
 def _ask(steps: tuple[Step, ...], question: str) -> None:
-    if steps and not click.confirm(question, err=True):
+    if steps and not click.confirm(visible(question), err=True):
         raise click.ClickException("declined; nothing was changed")

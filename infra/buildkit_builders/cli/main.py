@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import click
 
+from buildclient.base.visible import visible
 from buildkit_builders.cli.commands import COMMANDS, traceback_option
 
 __all__ = ["main", "run"]
@@ -107,7 +108,7 @@ def _status(arguments: Sequence[str]) -> int:
 def _say(text: str) -> None:
     # the status counts, whether or not standard error is still there
     with contextlib.suppress(OSError):
-        click.echo(text, err=True)
+        click.echo(visible(text), err=True)
 
 
 def _sentence(error: click.UsageError) -> str:

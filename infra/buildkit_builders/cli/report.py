@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from buildclient.base.oserrors import reason
+from buildclient.base.visible import log_text, one_line
 
 if TYPE_CHECKING:
     from buildkit_builders.results import Step
@@ -25,7 +26,8 @@ def progress(line: str) -> None:
     """Writes a line to standard error."""
     # Pulumi goes on whether or not anyone looks
     with contextlib.suppress(OSError):
-        click.echo(line, err=True)
+        # its colours may stay
+        click.echo(log_text(line), err=True)
 
 
 def write(text: str, done: str = "") -> bool:
@@ -59,7 +61,8 @@ def report(
         return
     for step in steps:
         paths = f"  [{', '.join(step.paths)}]" if step.paths else ""
-        if not write(f"{' '.join(filter(None, [verb, step.operation]))} {step.name} ({step.type}){paths}", done):
+        line = f"{' '.join(filter(None, [verb, step.operation]))} {step.name} ({step.type}){paths}"
+        if not write(one_line(line), done):
             return
     if not steps:
         write(f"{stack}: {none}", done)
@@ -82,9 +85,9 @@ def write_stacks(output: str, found: Mapping[str, Any], selected: str | None) ->
 
 def _cells(builder: Any) -> tuple[str, str, str]:
     if not isinstance(builder, dict):
-        return "-", "-", "" if builder is None else f"error: {builder}"
+        return "-", "-", "" if builder is None else one_line(f"error: {builder}")
     nodes = (f"{node['name']} ({', '.join(node['platforms']) or 'any'})" for node in builder["nodes"])
-    return builder["name"], builder["namespace"], ", ".join(nodes)
+    return one_line(builder["name"]), one_line(builder["namespace"]), one_line(", ".join(nodes))
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
+from buildclient.contract.output import LONGEST_TIMEOUT
 from buildkit_builders.options.problems import InvalidValue, nearest
 
 __all__ = [
@@ -39,7 +40,6 @@ _SECONDS = {
     "m": Fraction(60),
     "h": Fraction(3600),
 }
-_LONGEST = Fraction(2**63 - 1, 10**9)
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?\Z")
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*\Z")
 _ENDS = "beginning and ending with a letter or digit"
@@ -101,8 +101,8 @@ def duration(raw: object) -> float:
     seconds = sum((Fraction(number.rstrip(".")) * _SECONDS[unit] for number, unit in parts), Fraction(0))
     if sign or seconds <= 0:
         raise InvalidValue("the time must be longer than zero, such as 120s")
-    if seconds > _LONGEST:
-        raise InvalidValue("that is more than 292 years; give a time such as 120s")
+    if seconds > LONGEST_TIMEOUT:
+        raise InvalidValue("that is more than a year; give a time such as 120s")
     return float(seconds)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from buildclient.base.files import Place
+from buildclient.base.files import Place, read_bounded
 
 BUILDER = {
     "version": 1,
@@ -74,3 +74,14 @@ def test_a_result_is_written_beside_under_a_name_that_nobody_can_take(
     assert (tmp_path / "id").read_text() == "second"
     assert (tmp_path / ".buildclient-known").is_symlink()
     assert not (tmp_path / "mine").exists()
+
+
+def test_a_file_of_others_is_read_within_bounds(tmp_path: Path) -> None:
+    """A device without an end is too large, as a file is."""
+    path = tmp_path / "f"
+    path.write_bytes(b"12345")
+    assert read_bounded(str(path), 5) == b"12345"
+    for name in (str(path), "/dev/zero"):
+        with pytest.raises(OSError, match="more than 4 bytes") as caught:
+            read_bounded(name, 4)
+        assert caught.value.filename == name

@@ -94,6 +94,40 @@ def test_a_command_that_waits_for_its_input_can_be_interrupted(
     assert os.listdir(tmp_path / "tmp") == []
 
 
+@pytest.mark.parametrize(("variable", "seconds"), [("BUILDCLIENT_BUILDER", 2), ("KUBECONFIG", 5), ("DOCKER_CONFIG", 5)])
+def test_a_command_that_waits_for_a_named_pipe_can_be_interrupted(
+    tmp_path: Path, daemon: str, variable: str, seconds: float
+) -> None:
+    """Such as `<(pulumi stack output …)` that hangs: nobody opens the pipe for writing."""
+    pipe = tmp_path / "config.json"
+    os.mkfifo(pipe)
+    node = {"name": "n", "workload": {"kind": "Deployment", "name": "w"}, "selector": {"app": "w"}}
+    kube = json.dumps({"version": 1, "name": "kube", "namespace": "n", "nodes": [node]})
+    process = subprocess.Popen(
+        [*COMMAND, "build", "."],
+        env={
+            **os.environ,
+            "BUILDCLIENT_BUILDER": kube if variable == "KUBECONFIG" else builder(daemon),
+            "HOME": str(tmp_path),
+            variable: str(tmp_path if variable == "DOCKER_CONFIG" else pipe),
+        },
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    # The last that it says before it looks for its builder.
+    assert process.stderr is not None
+    assert "no output specified" in process.stderr.readline()
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=10)
+    assert process.returncode == 130, said
+    assert time.monotonic() - begun < seconds
+    assert said.splitlines()[-1].startswith("ERROR: failed to build: ")
+
+
 WAITS = """
 import asyncio, os, sys, time
 from buildclient.cli.running import run

@@ -118,3 +118,68 @@ def test_no_pod_and_no_secret_is_in_the_output() -> None:
 def test_the_config_map_has_a_name_that_kubernetes_takes() -> None:
     """`_` in a builder's name becomes `-`."""
     assert config_map_name("my_kube") == "my-kube-builder"
+
+
+NODE = {"name": "n", "workload": {"kind": "Deployment", "name": "w"}, "selector": {"app": "w"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"version": float("inf")}, "version must be a whole number from 1"),
+        ({"version": float("nan")}, "version must be a whole number from 1"),
+        ({"version": 0}, "version must be a whole number from 1"),
+        ({"version": 1.5}, "version must be a whole number from 1"),
+        ({"version": 10**400}, "version a very large number is newer"),
+        ({"name": "a/b"}, "name must be a name"),
+        ({"namespace": "kube-system/secrets?"}, "namespace must be a name .*DNS label"),
+        ({"kubernetes": {"server": "file:///etc/passwd"}}, "kubernetes.server must be the URL"),
+        ({"kubernetes": {"context": "a\x1b[2J"}}, "kubernetes.context must have no control characters"),
+    ],
+)
+def test_foreign_values_are_not_believed(change: dict[str, Any], words: str) -> None:
+    """Each is refused as what it is not."""
+    with pytest.raises(OutputError, match=words):
+        BuilderOutput.from_json({"version": 1, "name": "kube", "namespace": "n", "nodes": [NODE], **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": "a\x1b[31m"}, "nodes.0..name must have no control characters"),
+        ({"namespace": "kube-system/secrets?"}, "nodes.0..namespace must be a name"),
+        ({"workload": {"kind": "Deployment", "name": "w?x"}}, "workload.name must be a name .*DNS subdomain"),
+        ({"container": "a&command=sh"}, "container must be a name"),
+        ({"selector": {"app": "a,b"}}, "'a,b' is no label's value"),
+        ({"selector": {"app in (x)": "a"}}, "is no label's key"),
+        ({"replicas": 1.7}, "replicas must be a whole number"),
+        ({"replicas": float("nan")}, "replicas must be a whole number"),
+        ({"replicas": 2**31}, "replicas must be a whole number from 0 to 2147483647"),
+        ({"timeoutSeconds": float("nan")}, "timeoutSeconds must be a number from 0 to"),
+        ({"timeoutSeconds": 1e308}, "timeoutSeconds must be a number from 0 to"),
+        ({"timeoutSeconds": 10**400}, "not a very large number"),
+        ({"address": "tcp://host:²"}, "address must be tcp://HOST:PORT"),
+        ({"address": "tcp://host:99999"}, "address must be tcp://HOST:PORT"),
+        ({"address": "unix://"}, "address must be tcp://HOST:PORT"),
+        ({"address": "tcp://h:1", "tls": {"ca": "a\0b"}}, "tls.ca must have no control characters"),
+    ],
+)
+def test_foreign_values_of_a_node_are_not_believed(change: dict[str, Any], words: str) -> None:
+    """Names by their kind, numbers in their bounds."""
+    with pytest.raises(OutputError, match=words):
+        BuilderOutput.from_json({"version": 1, "name": "kube", "nodes": [{**NODE, **change}]})
+
+
+def test_a_message_is_not_as_long_as_what_it_is_about() -> None:
+    """A thousand nodes at fault and a value of a megabyte make some lines."""
+    nodes = [{**NODE, "name": "n" * 300_000, "replicas": -1} for _ in range(100)]
+    with pytest.raises(OutputError, match="and 180 more") as caught:
+        BuilderOutput.from_json({"version": 1, "name": "kube", "nodes": nodes})
+    assert len(str(caught.value)) < 5000
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"version": Infinity}', '{"version": NaN}', "1" * 5000])
+def test_text_that_python_alone_takes_is_no_output(text: str) -> None:
+    """Deep nesting and numbers that are none."""
+    with pytest.raises(OutputError):
+        BuilderOutput.loads(text)

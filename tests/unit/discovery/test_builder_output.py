@@ -127,7 +127,7 @@ async def test_the_first_source_that_applies_wins(stacks: Stacks, tmp_path: Path
 
 async def test_standard_input_and_json_in_the_environment(stacks: Stacks, monkeypatch: pytest.MonkeyPatch) -> None:
     """`-` reads standard input; the variable may hold the JSON itself."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(output("piped"))))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(output("piped")).encode())))
     assert await found(stacks, builder_file="-") == "piped"
     assert await found(stacks, more={"BUILDCLIENT_BUILDER": f" {json.dumps(output('inline'))}"}) == "inline"
 
@@ -381,3 +381,20 @@ async def test_of_several_builders_the_one_that_is_taken_is_marked(stacks: Stack
     stacks.select({})
     assert await marked() == []
     assert len(await Client(stacks.where(), environ=stacks.environ).ls_async()) == 2
+
+
+@pytest.mark.parametrize("name", ["kube-system/kube?x", "kube-system?/kube", "a/../b", "N/kube", "ns/ku,be", "ns/\x1b"])
+async def test_a_name_that_is_none_is_asked_of_no_cluster(stacks: Stacks, name: str) -> None:
+    """It would become a part of a path."""
+    cluster = Cluster()
+    for given in ({"from_cluster": name}, {"builder": name}):
+        with pytest.raises(UsageError):
+            await found(stacks, cluster, **given)
+    assert cluster.asked == []
+
+
+async def test_a_builder_file_is_read_within_bounds(stacks: Stacks) -> None:
+    """A device has no end, and a folder no content."""
+    for path, words in (("/dev/zero", "it has more than 16777216 bytes"), ("/", "is a directory")):
+        with pytest.raises(UsageError, match=words):
+            await found(stacks, builder_file=path)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from buildclient.base.errors import UnreachableError
+from buildclient.base.errors import ConfigurationError, UnreachableError
 from buildclient.kube.kubeconfig import load_kubeconfig
 
 PEM = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
@@ -73,6 +73,60 @@ def test_reads_what_the_official_client_reads(name: str, tmp_path: Path) -> None
         assert said == f"Bearer {ours.token}"
     if ours.username:
         assert said == "Basic " + base64.b64encode(f"{ours.username}:{ours.password}".encode()).decode()
+
+
+def test_a_login_in_the_servers_url_is_no_part_of_its_name(tmp_path: Path) -> None:
+    """It is sent, as Go's HTTP client sends it, and stands in no message."""
+    path = written(tmp_path, "config", config({}, {"server": "https://u:PW@one.example:6443/p"}))
+    access = load_kubeconfig({}, path).access("x")
+    assert (access.server, access.username, access.password) == ("https://one.example:6443/p", "u", "PW")
+    assert load_kubeconfig({}, path).server("x") == "https://one.example:6443/p"
+    path = written(tmp_path, "config", config({}, {"server": "https://u:PW@one.example:x"}))
+    with pytest.raises(ConfigurationError, match="unusable server") as caught:
+        load_kubeconfig({}, path).access("x")
+    assert "PW" not in str(caught.value)
+
+
+BOMB = "a: &a [x, x]\n" + "".join(
+    f"{chr(n + 1)}: &{chr(n + 1)} [*{chr(n)}, *{chr(n)}]\n" for n in range(ord("a"), ord("z"))
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{" * 100_000,
+        '{"a":' * 100_000,
+        "[" * 100_000,
+        "a: " + "[" * 3000 + "]" * 3000,
+        BOMB,
+        "a: &a [*a]",
+        "a: 2020-99-99",
+        "a: " + "1" * 5000,
+    ],
+    ids=["brackets", "JSON", "lists", "flow", "aliases", "itself", "date", "number"],
+)
+def test_a_file_out_of_bounds_is_refused_in_a_line(text: str, tmp_path: Path) -> None:
+    """Deep, large once written out, or with a value that Python cannot hold."""
+    (tmp_path / "config").write_text(text)
+    with pytest.raises(ConfigurationError, match="config") as caught:
+        load_kubeconfig({}, str(tmp_path / "config")).access("x")
+    assert len(str(caught.value)) < 300
+
+
+def test_a_file_without_an_end_is_refused() -> None:
+    """A device is read as far as a kubeconfig may go."""
+    with pytest.raises(ConfigurationError, match="it has more than 16777216 bytes"):
+        load_kubeconfig({}, "/dev/zero")
+
+
+@pytest.mark.parametrize("url", ["https://[", "https://h:x", "https://h:99999", "https://", "https://a b"])
+def test_a_url_that_is_none_is_refused(url: str, tmp_path: Path) -> None:
+    """Whether the server's or the proxy's."""
+    for cluster, words in (({"server": url}, "unusable server"), ({"proxy-url": url}, "unusable proxy-url")):
+        path = written(tmp_path, "config", config({}, cluster))
+        with pytest.raises(ConfigurationError, match=words):
+            load_kubeconfig({}, path).access("x")
 
 
 def test_the_first_file_that_names_a_thing_wins(tmp_path: Path) -> None:

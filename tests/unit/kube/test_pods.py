@@ -160,3 +160,39 @@ def test_why_a_pod_is_not_ready(status: dict[str, Any], reason: str) -> None:
     raw = pod("a", ready=False)
     raw["status"] = {"phase": "Pending", **status}
     assert read_pod(raw).reason == reason
+
+
+async def test_names_are_quoted_in_paths(api: tuple[type[_Api], KubernetesPods]) -> None:
+    """Whatever comes as a name stays one part of the path."""
+    asked: list[str] = []
+
+    async def note(path: str, query: Any, what: str) -> dict[str, Any]:
+        asked.append(path)
+        return {}
+
+    pods = api[1]
+    pods.api.get = note  # type: ignore[method-assign]
+    await pods.list("kube-system/secrets?", {"a": "b"})
+    await pods.config_map("../../x", "kube?x#y")
+    assert asked == [
+        "/api/v1/namespaces/kube-system%2Fsecrets%3F/pods",
+        "/api/v1/namespaces/..%2F..%2Fx/configmaps/kube%3Fx%23y",
+    ]
+    endpoint = pods.endpoint(read_pod({"metadata": {"name": "p/../q?", "namespace": "n/m"}}), "c&d=e")
+    assert "/namespaces/n%2Fm/pods/p%2F..%2Fq%3F/exec?" in endpoint._url()  # type: ignore[attr-defined]
+    assert "&container=c%26d%3De&" in endpoint._url()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("status", [None, 1, [], {"conditions": [1, {"type": []}], "containerStatuses": {"a": 1}}])
+def test_a_pod_that_is_none_is_not_ready(status: Any) -> None:
+    """What an API server answers is read as far as it is what it should be."""
+    assert not read_pod({"metadata": 1, "spec": [], "status": status}).ready
+
+
+async def test_events_that_are_none_end_the_watch_in_a_line(api: tuple[type[_Api], KubernetesPods]) -> None:
+    """Not in a wait until the deadline."""
+    handler, pods = api
+    handler.lists = [{"items": []}]
+    handler.events = [[]]
+    with pytest.raises(UnreachableError, match="a broken answer"):
+        await pods.wait_ready("space", {"app": "b"}, 1, soon())

@@ -20,7 +20,7 @@ OUTPUT = BuilderOutput.loads(
             "namespace": "buildkit",
             "loadbalance": "sticky",
             "defaultLoad": False,
-            "kubernetes": {"context": "c", "server": "s"},
+            "kubernetes": {"context": "c", "server": "https://s"},
             "nodes": [
                 {
                     "name": "amd",

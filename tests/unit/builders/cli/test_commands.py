@@ -434,3 +434,19 @@ def test_a_folder_without_a_project_is_told(
     assert capsys.readouterr().err.startswith("ERROR: there is no Pulumi.yaml in ")
     with pytest.raises(StackError):
         run(["ls", "-D", "-C", str(tmp_path)])
+
+
+def test_foreign_text_steers_no_terminal(builders: Builders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names in a stack's state, Pulumi's progress and its errors: colours of progress alone stay."""
+    evil = "\x1b[2J\x9b1A\u202eevil https://u:PW@h"
+    monkeypatch.setattr(FakeStack, "steps", (Step("update", f"t{evil}", f"n{evil}", (f"p{evil}",)),))
+    builder = {"name": f"b{evil}", "namespace": f"s{evil}", "nodes": [{"name": f"n{evil}", "platforms": [f"p{evil}"]}]}
+    monkeypatch.setattr(FakeStack, "outputs_of", {"dev": {"builder": builder}})
+    said = [*builders("preview", "--stack", "dev")[1:], *builders("ls")[1:]]
+    monkeypatch.setattr(FakeStack, "error", f"e{evil}\nnext")
+    said += builders("drift", "--stack", "dev")[1:]
+    text = "".join(said)
+    assert text.count("evil") >= 5
+    assert not any(sign in text for sign in ("\x1b", "\x9b", "\u202e"))
+    assert "u:PW@" not in text
+    assert "\nnext" in said[-1]
