@@ -19,7 +19,7 @@ LateText = Union[str, "pulumi.Output[str]"]
 
 
 class TolerationArgs(TypedDict, total=False):
-    """One toleration, as a pod's manifest has it; `operator` and `effect` in any case."""
+    """One toleration, as in a pod's manifest; upper and lower case of `operator` and `effect` do not matter."""
 
     key: str
     operator: str
@@ -59,7 +59,7 @@ DriverOpts = TypedDict(
     },
     total=False,
 )
-"""The driver options of a node, by buildx's names."""
+"""The driver options of a node, with docker buildx's names: `{"replicas": 2, "requests.cpu": "500m"}`."""
 
 NodeArgs = TypedDict(
     "NodeArgs",
@@ -77,7 +77,7 @@ NodeArgs = TypedDict(
     },
     total=False,
 )
-"""One builder node."""
+"""One builder node: `{"name": "builder-arm64", "platforms": ["linux/arm64"], "driver-opts": {"replicas": 2}}`."""
 
 BuilderArgs = TypedDict(
     "BuilderArgs",

@@ -44,11 +44,11 @@ from buildkit_builders.results import (
 __all__ = ["Drift", "MissingStackError", "OnOutput", "Preview", "Project", "Stack", "StackError", "Update", "each"]
 
 OnOutput = Callable[[str], Any]
-"""Takes one line of Pulumi's progress."""
+"""Called with each line of Pulumi's progress."""
 
 
 class Project:
-    """A folder with a Pulumi.yaml, or below one."""
+    """A Pulumi project: `Project(".")` is the one in the working directory or above it."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class Project:
         try:
             settings = yaml.safe_load((self.folder / "Pulumi.yaml").read_text())
         except (OSError, ValueError, RecursionError, yaml.YAMLError):
-            settings = None  # what is wrong with it, Pulumi tells
+            settings = None  # Pulumi reports what is wrong with it
         folder = settings.get("stackConfigDir") if isinstance(settings, dict) else None
         return self.folder / str(folder or ".") / f"Pulumi.{stack}.yaml"
 
@@ -125,7 +125,7 @@ class Stack:
         self._stack = stack
 
     def preview(self, *, refresh: bool = False, move: bool = False, on_output: OnOutput | None = None) -> Preview:
-        """What `up` would do. With `refresh` against the cluster as it is, else as the state knows it."""
+        """Return what `up` would change: compared with the recorded state, or with the cluster if `refresh` is set."""
         events = Events()
         with self._moving(move), explain(f"preview of stack {self.name}", events):
             result = self._stack.preview(
@@ -144,7 +144,7 @@ class Stack:
             )
 
     def refresh(self, *, on_output: OnOutput | None = None) -> Update:
-        """Take the cluster as it is into the state."""
+        """Record the current state of the cluster in the stack's state."""
         rebind = self._check_clusters()
         return self._update(
             "refresh",
@@ -152,14 +152,14 @@ class Stack:
         )
 
     def drift(self, *, on_output: OnOutput | None = None) -> Drift:
-        """Where the cluster is no longer as the state knows it. Changes neither."""
+        """Return where the cluster differs from the stack's state. Changes neither."""
         events, rebind = Events(), self._check_clusters()
         with explain(f"drift of stack {self.name}", events):
             self._stack.preview_refresh(run_program=rebind, color="never", on_output=on_output, on_event=events.add)
         return Drift(self.name, tuple(step for step in events.steps() if step.operation != "read"))
 
     def preview_destroy(self, *, on_output: OnOutput | None = None) -> Preview:
-        """What `destroy` would delete."""
+        """Return what `destroy` would delete."""
         events, rebind = Events(), self._check_clusters()
         with explain(f"preview of stack {self.name}", events):
             result = self._stack.preview_destroy(
@@ -180,7 +180,7 @@ class Stack:
         return destroyed
 
     def outputs(self) -> dict[str, Any]:
-        """The stack's outputs, secrets in the clear."""
+        """Return the stack's outputs; secrets are in plain text."""
         with explain(f"outputs of stack {self.name}"):
             return {name: output.value for name, output in self._stack.outputs().items()}
 
@@ -246,14 +246,14 @@ def each(stacks: Iterable[Stack], act: Callable[[Stack], Any], *, at_once: int =
         try:
             return dict(zip([stack.name for stack in listed], pool.map(one, listed), strict=True))
         except KeyboardInterrupt:
-            # only this thread hears of it; the pool then waits for the others, which start nothing more
+            # only this thread gets the interrupt; the pool waits for the others, which start nothing new
             pool.shutdown(wait=False, cancel_futures=True)
             interrupt_all()
             raise
 
 
 class _Workspace(auto.LocalWorkspace):
-    """A workspace that leaves alone which stack the user has selected."""
+    """A workspace that does not change the stack that the user has selected."""
 
     def select_stack(self, stack_name: str) -> None:
         self._run("stack", "--stack", stack_name, "--show-name")

@@ -1,4 +1,4 @@
-"""Component `builder:index:Builder`: nodes, their namespaces, and the output by which clients find them."""
+"""Component `builder:index:Builder`: nodes, their namespaces, and the output that clients find them by."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Builder"]
 
 
 class Builder(pulumi.ComponentResource):
-    """A builder: one or more nodes of BuildKit pods, and the output by which build clients find them.
+    """A builder: one or more nodes of BuildKit pods, and the output that build clients find them by.
 
     builder = Builder("kube", {"namespace": "buildkit", "nodes": [{"platforms": ["linux/amd64"]}]})
     pulumi.export("builder", builder.output)
@@ -72,7 +72,7 @@ class Builder(pulumi.ComponentResource):
             for node in spec.nodes
         ]
         output = spec.output(destination.cluster)
-        # written once the pods that it tells of are there
+        # written once its pods are ready
         ready = [*namespaces, *(node.workload for node in self.nodes)]
         kubernetes_object(name, manifests.output_config_map(output), children, depends_on=ready, moving=moving)
         for child in manifests.client_access(spec):

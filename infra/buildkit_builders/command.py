@@ -1,8 +1,8 @@
 """The Pulumi CLI as a child process that ends in order when the script that drives it is interrupted.
 
-The SDK's own way to run it lets go of its pipes on Ctrl-C: Pulumi then dies of the next line it prints, its lock on
-the stack stays, and the state lacks what was made last. Here the interrupt is passed on, and Pulumi is waited for: it
-cancels what it does, writes the state and gives the lock back. A second interrupt makes it stop at once.
+The SDK closes its pipes on Ctrl-C: Pulumi then dies of the next line it prints, the stack stays locked, and the state
+lacks the latest resources. Here the interrupt is passed on and Pulumi is waited for: it cancels its work, writes the
+state and releases the lock. A second interrupt makes it stop at once.
 """
 
 from __future__ import annotations

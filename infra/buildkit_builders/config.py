@@ -1,4 +1,4 @@
-"""A stack's config `builder:…` as the component's args, just as it was given: checking is the component's work."""
+"""A stack's config `builder:…` as the component's args, just as given: the component checks it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cluster a builder goes to, and whether it is the one that it went to before. Decides only; no I/O.
+"""Decides which cluster a builder goes to, and whether that is its recorded cluster. Pure, without I/O.
 
 The first that applies: a Kubernetes provider in the component's options; one that its parent has; `context` and
 `kubeconfig` of the args; `kubernetes:context` and `kubernetes:kubeconfig` of the stack's config; KUBECONFIG or

@@ -1,4 +1,4 @@
-"""The error that ends a program on wrong config: every problem, one line each, and no traceback."""
+"""The error for wrong config: every problem on a line of its own, and no traceback."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ConfigError(pulumi.RunError):
 
 @contextmanager
 def reported(place: str = "", whole: str = "builder") -> Iterator[Problems]:
-    """Collects problems, below `place` (see Problems); raises ConfigError at the end if there are any."""
+    """Collects problems below `place` (see Problems); raises ConfigError at the end if there are any."""
     problems = Problems(place, whole)
     yield problems
     try:

@@ -1,6 +1,6 @@
-"""Before a stack's objects are touched without its program: is the cluster at hand the one that they are in?
+"""Checks the cluster before an operation that does not run the program.
 
-Pulumi's `destroy` and `refresh` go by the state alone, to wherever its providers lead on this machine.
+Pulumi's `destroy` and `refresh` use the state alone, and act on whatever cluster its providers lead to on this machine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which cluster a stack goes to: context, server and namespace, read from a kubeconfig as kubectl reads it.
+"""Reads the context, server and namespace of a stack's cluster from a kubeconfig, by kubectl's rules.
 
 Only names and addresses are taken; credentials stay where they are, for Pulumi's provider to find. Rules (kubectl,
 "Organizing Cluster Access Using kubeconfig Files"): KUBECONFIG may list several files, in which the first that names
@@ -102,9 +102,9 @@ def _parse(text: str, what: str, problems: Problems) -> Entries | None:
         check_bounds(document)
         return None if document is None else read_entries(document)
     except KubeconfigError as error:
-        problems.add(None, f"{what} is no kubeconfig: {error}")
+        problems.add(None, f"{what} is not a kubeconfig: {error}")
     except (yaml.YAMLError, RecursionError, ValueError):
-        problems.add(None, f"{what} is no kubeconfig")
+        problems.add(None, f"{what} is not a kubeconfig")
     return None
 
 

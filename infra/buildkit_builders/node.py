@@ -19,7 +19,7 @@ __all__ = ["BuilderNode"]
 
 
 class BuilderNode(pulumi.ComponentResource):
-    """BuildKit pods that are all alike, kept by one workload.
+    """Identical BuildKit pods, managed by one workload.
 
     `docker buildx create --driver kubernetes --node <name> --driver-opt namespace=<namespace>` attaches to it.
     """

@@ -1,4 +1,4 @@
-"""The Kubernetes provider that a builder's objects go through: the caller's own, an inherited one, or one made here."""
+"""The Kubernetes provider that a builder's objects go through: the caller's, an inherited one, or one made here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why pods did not become ready, asked of the cluster after an update that failed: Pulumi does not tell."""
+"""Asks the cluster why pods did not become ready after a failed update, which Pulumi does not report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the stack's state says of the cluster that a builder went to, read by the program while it runs."""
+"""Reads a builder's recorded cluster from the stack's state, while the program runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _states: dict[Any, tuple[Resource, ...] | None] = {}
 
 
 class Recorded(NamedTuple):
-    """A builder's cluster, as the last update left it."""
+    """A builder's cluster, as of the last update."""
 
     cluster: Cluster
     identifier: str = ""

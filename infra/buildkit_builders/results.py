@@ -1,4 +1,4 @@
-"""What driving a stack gives back: typed results, read off Pulumi's engine events, and errors in a line or two."""
+"""The results of stack operations, typed, from Pulumi's engine events; and errors in one or two lines."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class MissingStackError(StackError):
 
 
 class Step(NamedTuple):
-    """What happens to one resource."""
+    """The change of one resource."""
 
     operation: str
     """Pulumi's word: create, update, delete, replace, …"""

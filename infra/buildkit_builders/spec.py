@@ -1,4 +1,4 @@
-"""A builder as it was asked for: config in, checked and frozen specs out, all problems at once. No Pulumi, no I/O."""
+"""Checks a builder's config: config in, frozen specs or all problems out. No Pulumi, no I/O."""
 
 from __future__ import annotations
 
@@ -123,10 +123,10 @@ class BuilderSpec:
 
 
 def check_cluster(raw: Mapping[str, Any], problems: Problems) -> ClusterSpec:
-    """Check what a builder's config says of its cluster. A value that is no string is added to `problems`."""
+    """Check what a builder's config says of its cluster. A value that is not a string is added to `problems`."""
     for key in ClusterSpec._fields:
         if raw.get(key) is not None and not isinstance(raw[key], str):
-            problems.at(key).add(raw[key], "give a text")
+            problems.at(key).add(raw[key], "give a string")
     kubeconfig, context = (raw[key] if isinstance(raw.get(key), str) else "" for key in ClusterSpec._fields)
     return ClusterSpec(kubeconfig, context)
 
@@ -261,7 +261,7 @@ def _name(raw: Any, problems: Problems) -> str:
 
 
 def _fits(name: str) -> bool:
-    """Whether the name, `_` made `-`, is one for a Kubernetes object."""
+    """Return whether the name, with `_` replaced by `-`, is valid for a Kubernetes object."""
     try:
         return bool(dns_subdomain(name.replace("_", "-")))
     except InvalidValue:
@@ -293,7 +293,7 @@ def _service_account(raw: Any, problems: Problems) -> str:
 
 
 def _check_names(nodes: Sequence[NodeSpec], problems: Problems) -> None:
-    """No two workloads may have one name, in whatever namespaces."""
+    """Refuses two workloads of the same name, even in different namespaces."""
     seen: dict[str, int] = {}
     for index, node in enumerate(nodes):
         first = seen.setdefault(node.workload, index)

@@ -1,4 +1,4 @@
-"""The least rights to build with a builder: read one ConfigMap, list pods, exec into them."""
+"""The minimal permissions to build with a builder: read one ConfigMap, list pods, exec into them."""
 
 from __future__ import annotations
 

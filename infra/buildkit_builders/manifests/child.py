@@ -1,4 +1,4 @@
-"""An object together with what its resource is called: the names are part of every stack's state."""
+"""An object and the name of its resource, which is part of every stack's state."""
 
 from __future__ import annotations
 

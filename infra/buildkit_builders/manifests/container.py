@@ -10,7 +10,7 @@ from buildkit_builders.spec import CONTAINER
 __all__ = ["buildkit_container", "emulator_container", "state_path"]
 
 _WORKERS = {"exec": {"command": ["buildctl", "debug", "workers"]}}
-# docker buildx allows it for every builder whose network is a pod's own.
+# docker buildx allows it for every builder whose pods have their own network.
 _ARGS = ["--allow-insecure-entitlement=network.host"]
 # Probe every second until BuildKit is up, rarely afterwards: each exec probe forks buildctl. docker buildx probes every
 # 30 s from the start, which is why its builders start slowly.

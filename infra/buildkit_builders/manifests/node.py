@@ -1,4 +1,4 @@
-"""All objects of a builder node, in the order in which they are made."""
+"""All objects of a builder node, in order of creation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a builder has besides its nodes: its namespaces, and the ConfigMap from which clients read its output."""
+"""A builder's other objects: its namespaces, and the ConfigMap that clients read its output from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The workload of a builder node: the object that keeps its pods.
+"""The workload of a builder node: the object that manages its pods.
 
 Another kind is one more function here, and its line in the table of `manifests.node`.
 """

@@ -1,4 +1,4 @@
-"""The options of a builder node: the table of them, their parsers, and one error that lists every problem.
+"""The options of a builder node: their table, their parsers, and one error that lists every problem.
 
 Importing them needs no Pulumi, so that a script or a policy can check option text before anything is provisioned:
 

@@ -1,4 +1,4 @@
-"""From what was given to frozen options: reads every value, checks options against each other, lists all problems."""
+"""Parses options: reads every value, checks options against each other, and lists all problems."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from buildkit_builders.options.text import read_text
 
 __all__ = ["Options", "build_options", "check_together", "parse_driver_opts", "read_given", "read_values"]
 
-# Spelt otherwise in buildx's documentation or in Kubernetes, and too far from the name for a guess by likeness.
+# Names from buildx's documentation or Kubernetes that are too different to be found by similarity.
 _ALIASES = {
     "buildkit-root-folder-memory": "buildkit-root-volume-memory",
     "cpu": "requests.cpu",
@@ -141,7 +141,7 @@ def build_options(values: Mapping[str, Any]) -> Options:
 
 
 def _hint(name: str, table: OptionTable) -> str:
-    """What may have been meant by a name that is no option."""
+    """Suggests an option for an unknown name."""
     if name.startswith(_NOT_YET):
         return "newer than the options known here"
     if name in _ELSEWHERE:

@@ -1,7 +1,7 @@
 """Options that hold key=value pairs: node selectors, labels, annotations, and tolerations.
 
-Each is a text as buildx takes it, or structured config. Keys and values are held to the rules of the apiserver, so
-that a preview without a cluster refuses what a cluster would.
+Each is a text as buildx takes it, or structured config. Keys and values follow the apiserver's rules, so that a
+preview without a cluster refuses what the cluster would.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SECONDS = integer(-(2**63), 2**63 - 1)
 
 
 class Toleration(NamedTuple):
-    """A taint that the pods put up with, as Kubernetes words it; empty fields are left out of the manifest."""
+    """A taint that the pods tolerate, with Kubernetes' field names; empty fields are left out of the manifest."""
 
     key: str = ""
     operator: str = ""
@@ -143,7 +143,7 @@ def _spelled(text: str, known: tuple[str, ...], what: str) -> str:
 def _text(fields: Mapping[str, object], name: str) -> str:
     value = fields.get(name, "")
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise InvalidValue(f"a toleration's {name} must be a text", given=value)
+        raise InvalidValue(f"a toleration's {name} must be a string", given=value)
     return str(value)
 
 
@@ -164,7 +164,7 @@ def _split(raw: object) -> Iterator[tuple[str, str]]:
             elif isinstance(value, str | int):
                 yield str(key), str(value)
             else:
-                raise InvalidValue(f"the value of {show(str(key))} must be a text; quote it", given=value)
+                raise InvalidValue(f"the value of {show(str(key))} must be a string; quote it", given=value)
         return
     if isinstance(raw, str):
         # buildx takes off quotes that a CSV field has left around the whole value

@@ -1,4 +1,4 @@
-"""What is wrong with options or config, gathered so that one error can say it all.
+"""Collects the problems of options or config, so that one error lists them all.
 
 `InvalidValue` is what one value's parser raises; `Problem` adds which option it was and what was given; `OptionErrors`
 carries every problem of one reading.
@@ -17,7 +17,7 @@ _SHOWN = 60
 
 
 class InvalidValue(ValueError):
-    """One value that an option does not take: `allowed` says what it takes, `hint` what may have been meant."""
+    """A value that an option does not accept; `allowed` says what it accepts, `hint` suggests a correction."""
 
     def __init__(self, allowed: str, hint: str = "", given: object = None) -> None:
         super().__init__(allowed)
@@ -28,7 +28,7 @@ class InvalidValue(ValueError):
 
 
 class Problem(NamedTuple):
-    """One thing wrong: where it stands, what was given there, what is allowed, and perhaps what was meant."""
+    """One problem: where it is, what was given, what is allowed, and possibly a suggestion."""
 
     option: str
     """The option's name, or the path of a config key, such as `nodes[1].driver-opts.replicas`."""
@@ -42,7 +42,7 @@ class Problem(NamedTuple):
 
 
 class OptionErrors(ValueError):
-    """Everything that is wrong with the options that were given, one line a problem."""
+    """The given options are wrong; the message has one line for each problem."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -96,7 +96,7 @@ class Problems:
 
 
 def show(value: object) -> str:
-    """A value as a user would recognise it, in one line and not too long."""
+    """Shows a value in one line, shortened if need be."""
     try:
         text = json.dumps(value, ensure_ascii=False, default=lambda other: f"{type(other).__name__} object")
     except (TypeError, ValueError, RecursionError):
@@ -106,7 +106,7 @@ def show(value: object) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that `name` was probably meant to be, if one is near enough."""
+    """Return the known name most similar to `name`, if one is similar enough."""
 
     def plain(text: str) -> str:
         return "".join(c for c in text.lower() if c.isalnum())

@@ -38,7 +38,7 @@ class Quantity(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """What is measured: the words for it, its smallest step, and the texts an error shows."""
+    """A kind of quantity: its name, its smallest step, and examples for errors."""
 
     what: str
     step: Fraction
@@ -53,7 +53,7 @@ def parse_quantity(text: str) -> Quantity:
     """Read Kubernetes' quantity grammar. Raises ValueError for any other text and for what int64 cannot hold."""
     match = _TEXT.match(text) if len(text) <= 64 else None
     if match is None:
-        raise ValueError(f"{text[:64]!r} is no quantity")
+        raise ValueError(f"{text[:64]!r} is not a quantity")
     value = Fraction(match["number"].rstrip(".")) * (-1 if match["sign"] == "-" else 1)
     if match["binary"]:
         value *= 1024 ** _BINARY.index(match["binary"])

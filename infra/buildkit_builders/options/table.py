@@ -1,4 +1,4 @@
-"""The options of a builder node, one row each: everything else that lists options is made from this table.
+"""The options of a builder node, one row each; all other lists of options are made from this table.
 
 The rows are those of docker buildx's Kubernetes driver, with its names, types and defaults ("Kubernetes driver" in
 Docker's documentation; buildx 0.38, driver/kubernetes/factory.go for what it accepts).
@@ -25,7 +25,7 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Kind(NamedTuple):
-    """A type of value: its name in the documentation, its JSON type, and what reads it."""
+    """A type of value: its name in the documentation, its JSON type, and its parser."""
 
     name: str
     json: str
