@@ -1,7 +1,7 @@
 """`buildclient`: strings in, exit status out. Only this module exits.
 
-A cached build is mostly start-up, hence: no garbage collection until everything is loaded, a command's module is
-imported when it is asked for, and the process leaves without taking itself apart.
+A cached build is mostly start-up time. So garbage collection is off until everything is loaded, a command's module is
+imported only when needed, and the process exits with os._exit, skipping interpreter teardown.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Runs a command's coroutine: a signal ends it in order, and no thread is waited for.
 
 `asyncio.run` waits for every thread that a cancelled call left behind: a credential helper that asks its user, a
-registry that hangs. The process leaves without taking itself apart (`buildclient.cli.main.run`), so they may stay.
+registry that hangs. The process exits with os._exit (`buildclient.cli.main.run`), so such threads do no harm.
 """
 
 from __future__ import annotations

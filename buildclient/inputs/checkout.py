@@ -1,4 +1,4 @@
-"""The Git repository a context lies in, read from its files: no Git program is started for a cached build."""
+"""Finds the Git repository of a context by reading its files, so that a cached build starts no Git process."""
 
 from __future__ import annotations
 

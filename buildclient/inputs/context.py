@@ -1,4 +1,4 @@
-"""What a build's context and Dockerfile are: a folder, a URL or standard input, as folders and attributes.
+"""Prepares a build's context and Dockerfile (folder, URL or standard input) as folders and attributes.
 
 Reference: loadInputs of buildx 0.38 (build/opt.go), with its messages.
 """
@@ -37,7 +37,7 @@ _CHUNK = 1 << 20
 
 
 class Prepared(NamedTuple):
-    """The inputs of a build, ready for a solve; fulfils `buildclient.inputs.interfaces.Prepared`."""
+    """The inputs of a build, ready for a solve; implements `buildclient.inputs.interfaces.Prepared`."""
 
     dirs: Mapping[str, LocalDir]
     """Folders that the daemon may read, by the names that it asks with."""
@@ -196,7 +196,7 @@ class _Inputs:
 
 
 def _is_archive(head: bytes) -> bool:
-    """Whether bytes begin a tar, compressed or not."""
+    """Returns whether bytes begin a tar, compressed or not."""
     if head.startswith(_MAGIC):
         return True
     import tarfile
@@ -209,7 +209,7 @@ def _is_archive(head: bytes) -> bool:
 
 
 def _no_folder(path: str) -> str:
-    """Why a path is no folder, as Go's EvalSymlinks says it: by the first part that is not there."""
+    """Returns why a path is not a folder, in the words of Go's EvalSymlinks: by its first missing part."""
     parts = path.split("/")
     for end in range(1, len(parts) + 1):
         part = "/".join(parts[:end])

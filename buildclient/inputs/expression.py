@@ -1,11 +1,11 @@
 """The regular expressions that moby/patternmatcher makes of patterns: read as Go reads them, matched in bounded time.
 
 Their atoms are characters, classes, `(.*/)?` and places (`^`, `\\b`); each may be repeated, none is nested. So a text
-is matched without going back: a set of positions, one bit each in an integer, is moved on by one step of the expression
-after the other. All positions move at once, and a repetition is one addition, whose carry runs through the characters
-that it may cross. That takes time in proportion to expression and text.
+is matched without backtracking: a set of positions, one bit each in an integer, is moved on by one step of the
+expression after the other. All positions move at once, and a repetition is one addition, whose carry runs through the
+characters that it may cross. That takes time in proportion to expression and text.
 
-Python's `re` is quicker for what people write (`**/*.go`), but goes back: it serves where that is bounded, too.
+Python's `re` is faster for usual patterns (`**/*.go`), but backtracks: it is used where that is bounded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["QUICK", "ExpressionError", "matcher"]
 _MAX_REPEAT = 1000
 """Go's limit of a repetition's numbers."""
 QUICK = 256
-"""Characters of a text for which going back over two `*` or two `**` is still quick."""
+"""Characters of a text up to which backtracking over two `*` or two `**` is still fast."""
 
 
 class ExpressionError(ValueError):

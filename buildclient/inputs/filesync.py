@@ -3,9 +3,9 @@
 Reference: send.go of github.com/tonistiigi/fsutil. STATs go out while the folder is still walked; contents are
 asked for at any time, by id, and answered in the order asked; nothing holds a whole file.
 
-The daemon is not trusted: it gets what lies in the folder and nothing else. It may write into that folder (`-o .`)
-and ask in any order, so a file is opened by handles below the folder's and through no link; what has become something
-else since it was listed ends the build.
+The daemon is not trusted: it gets what is in the folder and nothing else. It may write into that folder (`-o .`) and
+ask in any order, so files are opened by descriptors below the folder's, through no symlink; an entry whose type
+changed since it was listed ends the build.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class _Resolver:
             return [_join(target, rest) for target in targets or ()]
 
     def _targets(self, path: str) -> list[str] | None:
-        """Where a name (or every name that a wildcard matches) leads if it is a link; None if it is none."""
+        """Returns where a name (or every name that a wildcard matches) leads if it is a symlink, else None."""
         folder, name = posixpath.split(path)
         if _has_wildcard(name):
             found: list[str] = []
@@ -125,7 +125,7 @@ def _join(first: str, rest: str) -> str:
 
 
 def _without_nested(paths: list[str]) -> list[str]:
-    """Leaves out what lies below another; empty if the root is among them: then there is no filter."""
+    """Leaves out what lies below another; empty if the root is among them, which means no filter."""
     found: list[str] = []
     last = ""
     for path in paths:

@@ -6,7 +6,7 @@ The daemon reads .dockerignore itself and asks with exclude patterns; here they 
 * A pattern that matched a folder matches all below it, so each folder hands its results to its children.
 * Only when no exception can match below an excluded folder is it skipped whole.
 
-Paths are texts made of raw bytes with `surrogateescape`, so a name that is no UTF-8 has one character a byte.
+Paths are texts made of raw bytes with `surrogateescape`, so a name that is not UTF-8 has one character per byte.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from buildclient.inputs.globs import PatternError, compile_pattern, glob_match
 __all__ = ["ROOT", "Filter", "Matcher", "Verdict"]
 
 _MAX_PATTERNS, _MAX_LENGTH = 20_000, 4096
-"""Patterns in a list, and characters in one of them (as in a path); a daemon that sends more is up to no good."""
+"""Patterns in a list, and characters in one of them (as in a path); a daemon that sends more is malicious."""
 _GLOB = frozenset("*[]?^\\")
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 """What Go's strings.TrimSpace takes away; Python's strip takes U+001C to U+001F as well."""
@@ -62,7 +62,7 @@ class Matcher:
                 text = text[1:]
                 if not text:
                     raise PatternError('illegal exclusion pattern: "!"')
-            # All that is checked beforehand, as little as it is.
+            # moby/patternmatcher validates no more than this up front.
             glob_match(text, ".")
             self.patterns.append(Pattern(text, exception, compile_pattern(text)))
         self.has_exceptions = any(pattern.exception for pattern in self.patterns)

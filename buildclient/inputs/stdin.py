@@ -1,4 +1,4 @@
-"""Standard input that a cancelled build does not wait for: whoever writes to it may never end."""
+"""Reads standard input so that a cancelled build need not wait for its end."""
 
 from __future__ import annotations
 

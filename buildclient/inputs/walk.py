@@ -1,7 +1,7 @@
 """Walks a context and encodes its entries as the daemon expects them: depth first, siblings by raw bytes.
 
-Runs in a thread of its own, handing over batches, so that the first STATs leave while the rest is still walked. All
-is looked at by handles below the context's: a folder that becomes a link meanwhile does not lead out of it.
+Runs in its own thread and hands over batches, so that the first STATs are sent while the rest is still walked. It uses
+descriptors below the context's, so a folder that is replaced by a symlink meanwhile does not lead out of the context.
 """
 
 from __future__ import annotations

@@ -32,14 +32,14 @@ _CONNECT_TIMEOUT = 10.0
 
 
 _NOT_MENDED = (401, 403)
-"""Statuses that another try does not mend: credentials and rights."""
+"""HTTP statuses where a retry does not help: authentication and permissions."""
 
 _MAX_EVENT = 16 << 20
 """Bytes of one event of a watch."""
 
 
 class ApiError(UnreachableError):
-    """The cluster's answer is not a success; `status` is the HTTP status."""
+    """The API server returned an error; `status` is the HTTP status."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -71,13 +71,13 @@ class KubeApi:
         return await asyncio.to_thread(self._get, path, query, what)
 
     def read(self, path: str, query: Mapping[str, str], what: str) -> dict[str, Any]:
-        """As `get`, in a thread of the caller's. Raises UnreachableError, ApiError."""
+        """As `get`, but blocking, for callers in a thread of their own. Raises UnreachableError, ApiError."""
         return self._get(path, query, what)
 
     async def watch(
         self, path: str, query: Mapping[str, str], what: str, seconds: float, seen: Callable[[dict[str, Any]], bool]
     ) -> bool:
-        """Calls `seen` with each event until it says True, or `seconds` are over (False).
+        """Calls `seen` with each event until it returns True (returns True), or for `seconds` (returns False).
 
         Raises ApiError (410 where the list must be read anew) and UnreachableError.
         """

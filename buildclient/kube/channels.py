@@ -15,7 +15,7 @@ STDIN, STDOUT, STDERR, ERROR = 0, 1, 2, 3
 _CLOSE = 255
 V5 = "v5.channel.k8s.io"
 SUBPROTOCOLS = (V5, "v4.channel.k8s.io")
-"""What is offered, best first."""
+"""The subprotocols offered, best first."""
 
 
 def close_frame(channel: int) -> bytes:
@@ -24,7 +24,7 @@ def close_frame(channel: int) -> bytes:
 
 
 def exit_message(status: bytes) -> str:
-    """What the message on channel ERROR says; empty for success."""
+    """Returns the error in the message on channel ERROR; empty for success."""
     try:
         value = read_json(status)
     except ValueError:

@@ -195,7 +195,7 @@ def _ssl_context(access: Access, credential: Credential) -> ssl.SSLContext:
 
 @contextlib.contextmanager
 def _as_file(material: Material) -> Iterator[str]:
-    """The material as a path, since `ssl` reads client certificates from files only: of memory that no folder shows.
+    """Yields the material as a path, since `ssl` loads client certificates only from files: an unnamed file in memory.
 
     A signal can end the process at any moment, so a key is never in a file that has a name.
     """
@@ -205,7 +205,7 @@ def _as_file(material: Material) -> Iterator[str]:
     with _nameless_file() as file:
         file.write(material.data)
         file.flush()
-        # Where /dev/fd/N is a duplicate, it begins where this one stands.
+        # If /dev/fd/N is a duplicate, it shares this file's offset.
         file.seek(0)
         yield f"/dev/fd/{file.fileno()}"
 
@@ -216,5 +216,5 @@ def _nameless_file() -> BinaryIO:
             return os.fdopen(os.memfd_create("buildclient"), "w+b")
     import tempfile
 
-    # It has lost its name before anything is written.
+    # Unlinked before anything is written.
     return cast(BinaryIO, tempfile.TemporaryFile())

@@ -27,7 +27,7 @@ class Http(http.client.HTTPConnection):
 
 
 class Https(http.client.HTTPSConnection):
-    """HTTPS with a server name of our choice (kubeconfig's `tls-server-name`)."""
+    """HTTPS with a given server name (kubeconfig's `tls-server-name`)."""
 
     def __init__(
         self, host: str, port: int, timeout: float, reach: Reach, ssl_context: ssl.SSLContext, name: str
@@ -54,7 +54,7 @@ class Https(http.client.HTTPSConnection):
 
 
 def shut(sock: socket.socket) -> None:
-    """Ends a socket below TLS, so that a thread blocked in it comes back."""
+    """Shuts down the socket below TLS, so that a thread blocked in it returns."""
     below = getattr(sock, "socket", sock)
     try:
         socket.socket.shutdown(below, socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""A cluster's own identity, asked of the cluster: the uid of its namespace kube-system."""
+"""Asks a cluster for its identity: the uid of its namespace kube-system."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["cluster_of", "kube_system_uid"]
 
 
 def kube_system_uid(access: Access, environ: Mapping[str, str]) -> str:
-    """The uid, in one request that blocks; empty where it may not be read or the cluster is not reached."""
+    """Returns the uid, by one blocking request; empty if that is forbidden or the cluster cannot be reached."""
     from buildclient.kube.api import KubeApi
 
     try:
@@ -25,7 +25,7 @@ def kube_system_uid(access: Access, environ: Mapping[str, str]) -> str:
 
 
 def cluster_of(access: Access) -> Cluster:
-    """What is known of a cluster without asking it; an authority whose file cannot be read is left out."""
+    """Returns what the kubeconfig tells of a cluster; omits a certificate authority whose file cannot be read."""
     try:
         ca = ca_fingerprint(access.ca.read())
     except UnreachableError:

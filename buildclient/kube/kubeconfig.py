@@ -1,6 +1,6 @@
 """Kubeconfig files as kubectl reads them.
 
-Own code because a client library costs more start-up time than a whole cached build; tests hold it to
+Own code because importing a client library takes longer than a whole cached build; tests compare it with
 `kubernetes.config`. Rules (kubectl, "Organizing Cluster Access Using kubeconfig Files"): KUBECONFIG may list several
 files, in which the first that names a thing wins; relative file names belong to the file they stand in.
 """
@@ -96,7 +96,7 @@ class Kubeconfig(NamedTuple):
         return self.entries.current
 
     def server(self, kube_context: str) -> str:
-        """The API server of a context; empty if it leads nowhere."""
+        """Returns the API server of a context; empty if the context or its cluster is missing."""
         return self.entries.server(kube_context)
 
     def access(self, kube_context: str) -> Access:
@@ -238,7 +238,7 @@ def _material(entry: Mapping[str, Any], field: str, where: str) -> Material:
 
 
 _HEADER_SIGNS = "!#$&'*+.^`|"
-"""Signs of a header's name, besides letters, digits, `-`, `_` and `~`; others are escaped, as client-go does."""
+"""Characters of a header name, besides letters, digits, `-`, `_` and `~`; others are escaped, as in client-go."""
 
 
 def _impersonation(user: Mapping[str, Any], where: str) -> tuple[tuple[str, str], ...]:
@@ -292,7 +292,7 @@ def _cluster_info(cluster: Mapping[str, Any], where: str) -> Mapping[str, Any]:
         "insecure-skip-tls-verify": cluster.get("insecure-skip-tls-verify"),
         "certificate-authority-data": cluster.get("certificate-authority-data"),
         "proxy-url": cluster.get("proxy-url"),
-        # What the kubeconfig keeps for plugins under this name is theirs alone.
+        # This extension of the kubeconfig is for the exec plugin.
         "config": next(
             (
                 extension.get("extension")

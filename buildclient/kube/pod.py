@@ -1,4 +1,4 @@
-"""Reads a pod's JSON into what the choice of a pod needs."""
+"""Parses a pod's JSON into what is needed to choose a pod."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Pods(Protocol):
         """
 
     async def reasons(self, namespace: str, kind: str, name: str) -> Sequence[str]:
-        """What keeps the pods of a workload back, in the cluster's words; empty where it says nothing."""
+        """Returns why a workload has no ready pods, in the cluster's words; may be empty."""
 
     def endpoint(self, pod: Pod, container: str) -> Endpoint:
         """The daemon in a pod."""

@@ -1,4 +1,4 @@
-"""The pods of a builder, and the ConfigMap with its output; fulfils `buildclient.kube.pod.Pods`."""
+"""The pods of a builder, and the ConfigMap with its output; implements `buildclient.kube.pod.Pods`."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class KubernetesPods:
                 return list(pods.values())
 
     async def reasons(self, namespace: str, kind: str, name: str) -> Sequence[str]:
-        """What keeps the pods of a workload back, in the cluster's words (`kube.reasons`)."""
+        """Returns why a workload has no ready pods, in the cluster's words (`kube.reasons`)."""
         from buildclient.kube.reasons import read_reasons
 
         return await in_thread(lambda: read_reasons(self.api, namespace, kind, name))

@@ -1,6 +1,6 @@
 """Why a workload has no ready pods, in the cluster's words: conditions, pods and warning events.
 
-Each is read only as far as the rights go: what is refused is left out, and the answer is the poorer for it.
+What the user may not read is left out.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _PLURALS = {"Deployment": "deployments", "StatefulSet": "statefulsets"}
 
 
 def read_reasons(api: KubeApi, namespace: str, kind: str, name: str) -> tuple[str, ...]:
-    """What keeps the pods of Deployment or StatefulSet `name` back, the most telling first, each once.
+    """Returns why Deployment or StatefulSet `name` has no ready pods: the most useful reason first, each once.
 
-    Blocks for up to three requests. Empty where nothing is said, or nothing may be read.
+    Blocks for up to three requests. Empty if the cluster gives no reason or none may be read.
     """
     place = quote(namespace, safe="")
     plural = _PLURALS.get(kind, "deployments")
@@ -62,7 +62,7 @@ def _pods(pods: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _events(events: Mapping[str, Any], name: str) -> Iterator[str]:
-    """Warnings of the workload and of what it made (their names begin with its own), the newest first.
+    """Returns warnings of the workload and of its objects (their names begin with its name), the newest first.
 
     Generated names of pods are left out: they differ from try to try, and the reason does not.
     """

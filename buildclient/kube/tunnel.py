@@ -3,7 +3,7 @@
 Rules:
 * Connected once the daemon's first SETTINGS frame arrives: the upgrade succeeds before the apiserver has reached the
   container.
-* What is in flight is bounded in both directions: otherwise the answers that keep a session alive queue behind data.
+* Data in flight is limited in both directions: otherwise the answers that keep a session alive would queue behind it.
 * The WebSocket pings: load balancers drop a silent connection.
 """
 
@@ -35,7 +35,7 @@ _MESSAGE_SIZE = 128 << 10
 _NOTSENT_LOWAT = 256 << 10
 """Bytes that the kernel may hold unsent (TCP_NOTSENT_LOWAT): more would only delay what is written next."""
 _STDERR_LIMIT = 4096
-"""Bytes of standard error that are kept, the last ones."""
+"""Bytes of standard error to keep, from its end."""
 _ATTEMPT_TIMEOUT = 10.0
 """Seconds for one attempt to connect."""
 _TRANSIENT = ("tls: internal error", "error dialing backend", "connection refused", "EOF", "i/o timeout")
@@ -67,7 +67,7 @@ class ExecEndpoint:
         return f"pod {self._pod} container {self._container} (namespace {self._namespace}, {self._api.where})"
 
     async def connect(self, deadline: float) -> ExecConnection:
-        """A tunnel whose daemon has answered. Raises UnreachableError, at the deadline with the last reason."""
+        """Opens a tunnel whose daemon has answered. Raises UnreachableError, at the deadline with the last reason."""
         loop = asyncio.get_running_loop()
         for number, pause in enumerate(backoff(), 1):
             began = time.monotonic()
@@ -209,7 +209,7 @@ class ExecConnection:
 
     async def close(self) -> None:
         """Ends the exec; may be called twice."""
-        # Without the closing handshake: the server may have much to send before its part of it.
+        # Skip the closing handshake: the server may first send much data.
         self._websocket.abort()
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self._websocket.wait_closed(), 1)

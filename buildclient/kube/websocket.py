@@ -1,7 +1,7 @@
 """One WebSocket over asyncio: connects (through a proxy if there is one), sends, receives, pings.
 
 Rules: at the limit of unread messages the transport stops reading; `send` waits while the transport's buffer is full;
-a peer that is silent for the ping time-out is given up, except while reading is paused, when its answers are unread.
+a peer that is silent for the ping timeout counts as lost, except while reading is paused and its answers are unread.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _WRITE_HIGH = 128 << 10
 PING_INTERVAL = 10.0
 """Seconds between pings: load balancers drop silent connections. kubectl pings every 5 s."""
 PING_TIMEOUT = 60.0
-"""Seconds of silence after which a peer is given up, as kubectl does after 61 s: a server blocked on a slow container
+"""Seconds of silence after which a peer counts as lost; 61 s in kubectl, since a server blocked on a slow container
 answers late."""
 _MASK_IN_C = 4096
 """Bytes from which a library is loaded for masking; small builds never send that much at once."""
@@ -157,7 +157,7 @@ class WebSocket(asyncio.Protocol):
 
     @property
     def answers(self) -> bool:
-        """Whether anything has come lately, an answer to the last ping at least."""
+        """Whether anything arrived lately, at least the answer to the last ping."""
         return self._loop.time() - self._heard < 1.5 * self._ping_interval
 
     async def recv(self) -> bytes:
@@ -174,7 +174,7 @@ class WebSocket(asyncio.Protocol):
         return message
 
     async def send(self, data: bytes) -> None:
-        """Sends a binary message; waits while too much is on the way. Raises Closed."""
+        """Sends a binary message; waits while too much is in flight. Raises Closed."""
         self._send(ws.BINARY, data)
         if not self._room.is_set():
             await self._room.wait()
@@ -318,7 +318,7 @@ class WebSocket(asyncio.Protocol):
         self._transport.write(data)
 
     def _tick(self) -> None:
-        """Pings, and gives up a peer that was silent for the ping time-out."""
+        """Sends pings, and closes the connection if the peer is silent for the ping timeout."""
         if self._ended:
             return
         if not self._paused and self._loop.time() - self._heard > self._ping_timeout:

@@ -1,4 +1,4 @@
-"""What a running build tells: vertices, their sub-steps, logs and warnings.
+"""Progress events of a build: vertices, their sub-steps, logs and warnings.
 
 The shape of BuildKit's `StatusResponse` (api/services/control/control.proto) without protobuf, so that
 progress is a pure function from events to state. Times are seconds since the epoch on the daemon's clock;

@@ -73,7 +73,7 @@ class OciRegistry:
         return str(answer.headers.get("Content-Type", "")).partition(";")[0], data
 
     async def put_manifest(self, reference: str, media_type: str, data: bytes) -> str:
-        """Puts bytes under a tag or digest (else `latest`); gives their digest. Raises ClientError."""
+        """Pushes a manifest under a tag or digest (else `latest`) and returns its digest. Raises ClientError."""
         where = parse_reference(reference)
         target = where.digest or where.tag or "latest"
         await self._ask(
@@ -137,7 +137,7 @@ class OciRegistry:
         return f"Bearer {token.value}"
 
     def _check(self, realm: str, where: Reference, found: Credentials) -> None:
-        """Raises BuildFailed rather than send a secret unencrypted to a host that nobody allowed."""
+        """Raises BuildFailed rather than send a secret unencrypted to a host that is not listed as insecure."""
         parts = urlsplit(realm)
         if parts.scheme == "https" or not any(found) or self._http.allowed(parts.netloc):
             return

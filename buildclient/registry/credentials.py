@@ -1,4 +1,4 @@
-"""Credentials for a registry, and the protocol of what hands them out."""
+"""Credentials for a registry, and the protocol of their source."""
 
 from __future__ import annotations
 

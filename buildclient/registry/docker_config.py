@@ -41,7 +41,7 @@ _TOKEN_USER = "<token>"
 
 
 class DockerConfig:
-    """Fulfils `buildclient.registry.credentials.CredentialSource`; asks each helper once a host."""
+    """Implements `buildclient.registry.credentials.CredentialSource`; asks a helper once per host."""
 
     def __init__(self, environ: Mapping[str, str], *, helper_timeout: float = HELPER_TIMEOUT) -> None:
         """`environ`: DOCKER_CONFIG, DOCKER_AUTH_CONFIG, HOME, and what helpers run with; `helper_timeout`: seconds.

@@ -1,7 +1,7 @@
 """HTTP to registries, on urllib3 in threads: scheme, proxy, retries, and errors in one line.
 
-TLS, checked, is the rule. Plain HTTP (and TLS that is not checked) is for loopback and for what the user lists, as
-with Docker: never because a server happened to answer that way, which would hand passwords to whoever sits between.
+Verified TLS is the default. Plain HTTP and unverified TLS are for loopback and for the hosts that the user lists, as
+with Docker; there is no fallback, which would give passwords to a man in the middle.
 """
 
 from __future__ import annotations

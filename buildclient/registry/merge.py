@@ -1,6 +1,6 @@
-"""One index out of what several nodes made.
+"""Merges the images of several nodes into one index.
 
-Pure, and to the byte what docker buildx writes: manifests in the nodes' order, each digest once, attestations kept.
+Pure; the bytes equal docker buildx's: manifests in the nodes' order, each digest once, attestations kept.
 Reference: Combine of buildx 0.38 (util/imagetools/create.go); OCI image-spec, image-index.
 """
 
@@ -39,7 +39,7 @@ _ANNOTATION = re.compile(r"annotation-(index|manifest-descriptor)(?:\[([^\]]+)\]
 
 
 class Source(NamedTuple):
-    """What one node pushed: its descriptor and its bytes."""
+    """The manifest that one node pushed: its descriptor and bytes."""
 
     descriptor: Mapping[str, Any]
     data: bytes

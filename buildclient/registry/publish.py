@@ -1,4 +1,4 @@
-"""Puts what several nodes pushed by digest under every tag, as one index."""
+"""Pushes one index over the images that several nodes pushed by digest, under every tag."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What users of the components write, field by field, in the spelling of docker buildx's driver options.
+"""The arguments of the components, with the names of docker buildx's driver options.
 
-Plain values only, but for `kubeconfig`: names in Kubernetes and the shape of the stack follow from them, so they must
-be known in a preview. Numbers, booleans, lists and mappings may also be given as buildx's texts.
+Plain values only, except `kubeconfig`: Kubernetes names and the stack's resources depend on them, so a preview must
+know them. Numbers, booleans, lists and mappings may also be given as buildx's texts.
 """
 
 from __future__ import annotations
