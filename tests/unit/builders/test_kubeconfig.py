@@ -64,8 +64,8 @@ def test_a_pod_finds_its_own_cluster(tmp_path: Path) -> None:
         ("contexts: []\nkind: Config\n", "", "builder:kubeconfig", "names no context"),
         ('{"a": 1}', "x", "builder:kubeconfig", "names no context"),
         ("/nowhere/at/all", "", "builder:kubeconfig", "no such file"),
-        ("apiVersion: v1\n\t:::", "", "builder:kubeconfig", "no kubeconfig"),
-        ("", "team", "builder:context", "no kubeconfig"),
+        ("apiVersion: v1\n\t:::", "", "builder:kubeconfig", "not a kubeconfig"),
+        ("", "team", "builder:context", "there is no kubeconfig"),
         ("", "", "builder:kubeconfig", "no cluster"),
     ],
 )
