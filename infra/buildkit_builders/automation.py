@@ -14,6 +14,7 @@ in this process and needs none. The user's selected stack stays selected.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,6 +26,7 @@ from typing import Any
 import yaml
 from pulumi import automation as auto
 
+from buildclient.base.proxy import redacted
 from buildclient.contract.output import BuilderOutput
 from buildkit_builders.command import Command, interrupt_all, interrupts, start_none_after
 from buildkit_builders.destination import MOVE
@@ -42,6 +44,8 @@ from buildkit_builders.results import (
 )
 
 __all__ = ["Drift", "MissingStackError", "OnOutput", "Preview", "Project", "Stack", "StackError", "Update", "each"]
+
+_log = logging.getLogger(__name__)
 
 OnOutput = Callable[[str], Any]
 """Called with each line of Pulumi's progress."""
@@ -66,6 +70,8 @@ class Project:
         if found is None:
             raise StackError(f"there is no Pulumi.yaml in {start} or above it; name the project's folder")
         self.folder = found
+        _log.debug("project: %s", found)
+        _log.debug("backend: %s", _backend({**os.environ, **(environment or {})}))
         self._program = program
         self._environment = dict(environment or {})
         with explain():
@@ -82,10 +88,12 @@ class Project:
         with explain(f"stack {name}"):
             try:
                 stack = auto.Stack.select(name, workspace)
+                _log.debug("stack: %s, there already", name)
             except auto.StackNotFoundError:
                 if not create:
                     raise MissingStackError(name, self.stacks(), self._config_file(name)) from None
                 stack = auto.Stack.create(name, workspace)
+                _log.debug("stack: %s, made", name)
         return Stack(self, stack)
 
     def stacks(self) -> list[str]:
@@ -222,6 +230,9 @@ class Stack:
         except StackError as error:
             lines = reasons_of(events.failed, events.providers, self._environ())
             raise StackError("\n  ".join([str(error), *lines])) from None
+        _log.debug(
+            "%s of stack %s: %d steps in %.1f s", what, self.name, len(events.steps()), time.monotonic() - started
+        )
         outputs = getattr(result, "outputs", {})
         values = {name: output.value for name, output in outputs.items()}
         secret = frozenset(name for name, output in outputs.items() if output.secret)
@@ -250,6 +261,14 @@ def each(stacks: Iterable[Stack], act: Callable[[Stack], Any], *, at_once: int =
             pool.shutdown(wait=False, cancel_futures=True)
             interrupt_all()
             raise
+
+
+def _backend(environ: Mapping[str, str]) -> str:
+    """Where the state is, as far as it can be told without asking Pulumi."""
+    url = environ.get("PULUMI_BACKEND_URL", "")
+    if not url:
+        return "that of Pulumi.yaml, else of `pulumi login`"
+    return f"{url if url.startswith('file:') else redacted(url)} (PULUMI_BACKEND_URL)"
 
 
 class _Workspace(auto.LocalWorkspace):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pulumi
 
 from buildclient.contract.output import BuilderOutputDict
-from buildkit_builders import manifests
+from buildkit_builders import debug, manifests
 from buildkit_builders.args import BuilderArgs
 from buildkit_builders.errors import reported
 from buildkit_builders.node import BuilderNode
@@ -24,8 +25,10 @@ __all__ = ["Builder"]
 class Builder(pulumi.ComponentResource):
     """A builder: one or more nodes of BuildKit pods, and the output that build clients find them by.
 
-    builder = Builder("kube", {"namespace": "buildkit", "nodes": [{"platforms": ["linux/amd64"]}]})
-    pulumi.export("builder", builder.output)
+    For example:
+
+        builder = Builder("kube", {"namespace": "buildkit", "nodes": [{"platforms": ["linux/amd64"]}]})
+        pulumi.export("builder", builder.output)
     """
 
     output: pulumi.Output[BuilderOutputDict]
@@ -83,6 +86,7 @@ class Builder(pulumi.ComponentResource):
 
 def _checked(name: str, args: BuilderArgs, where: str, given: bool) -> tuple[Way, BuilderSpec]:
     raw: dict[str, Any] = {"name": name, **{key: value for key, value in args.items() if value is not None}}
+    debug.enable_if_asked(os.environ)
     kubeconfig = raw.get("kubeconfig")
     late = raw.pop("kubeconfig") if isinstance(kubeconfig, pulumi.Output) else None
     with reported(where) as problems:

@@ -7,10 +7,12 @@ state and releases the lock. A second interrupt makes it stop at once.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import IO, Any
@@ -18,7 +20,11 @@ from typing import IO, Any
 from pulumi import automation as auto
 from pulumi.automation.errors import create_command_error
 
+from buildkit_builders import debug
+
 __all__ = ["Command", "interrupt_all", "interrupts", "start_none_after"]
+
+_log = logging.getLogger(__name__)
 
 _running: set[subprocess.Popen[str]] = set()
 _interrupts = 0
@@ -43,13 +49,17 @@ class Command(auto.PulumiCommand):
         known = getattr(_thread, "interrupts", _interrupts)
         if known != _interrupts:
             raise KeyboardInterrupt
-        held, process = _Held(), None
+        environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
+        if debug.enabled():
+            environment.setdefault(debug.VARIABLE, "1")
+        held, process, began = _Held(), None, time.monotonic()
+        _log.debug("%s, in %s", debug.named(args), cwd)
         try:
             held.hold()
             process = subprocess.Popen(
                 [self.command, "--non-interactive", *args],
                 cwd=cwd,
-                env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"},
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -69,6 +79,8 @@ class Command(auto.PulumiCommand):
             if process:
                 _running.discard(process)
             held.release()
+        status = f"status {process.returncode}" + (", interrupted" if interrupted else "")
+        _log.debug("%s: %s in %.1f s", debug.named(args[:1]), status, time.monotonic() - began)
         if interrupted:
             raise KeyboardInterrupt
         raised = out.raised or err.raised

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
+from buildclient.base.proxy import redacted
 from buildclient.contract.cluster import Cluster
 from buildclient.kube.identity import cluster_of, kube_system_uid
 from buildkit_builders.destination import MOVE, Destination, Target, WrongCluster, decide
@@ -97,7 +98,12 @@ class Way(NamedTuple):
                 context = self.context
         named = {"context": context, "clusterIdentifier": destination.identifier}
         properties |= {key: value for key, value in named.items() if value}
-        _log.debug("provider: %s-kubernetes, context %s, cluster %s", name, context or "none", destination.identifier)
+        _log.debug(
+            "provider: %s-kubernetes made, context %s, cluster %s",
+            name,
+            context or "none",
+            redacted(destination.identifier),
+        )
         options = pulumi.ResourceOptions(parent=parent, version=metadata.version("pulumi_kubernetes"))
         return pulumi.ProviderResource(_PACKAGE, f"{name}-kubernetes", properties, options)
 
@@ -135,7 +141,7 @@ def way_to(spec: ClusterSpec, problems: Problems, *, given: bool) -> Way:
         "cluster: context %s (%s), server %s, namespace %s",
         target.context or "none",
         "named by args or config" if context else "the current one",
-        target.server or "unknown",
+        redacted(target.server) or "unknown",
         target.namespace,
     )
     secret = not spec.kubeconfig and bool(kubeconfig) and is_config_secret(f"{_PACKAGE}:kubeconfig")

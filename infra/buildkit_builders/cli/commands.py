@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from buildkit_builders.automation import Project, Stack
     from buildkit_builders.results import Step
 
-__all__ = ["COMMANDS", "traceback_option"]
+__all__ = ["COMMANDS", "debug_option"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 COMMANDS: dict[str, click.Command] = {}
@@ -37,14 +37,14 @@ def _command(function: _F) -> _F:
             # of an interrupt click writes a line to standard error, which may be what went away
             raise click.Abort from None
 
-    COMMANDS[name] = click.command(name, context_settings=_SETTINGS)(traceback_option(body))
+    COMMANDS[name] = click.command(name, context_settings=_SETTINGS)(debug_option(body))
     return function
 
 
-def traceback_option(function: _F) -> _F:
-    """Adds -D, before and after the command's name; whoever words errors looks for it."""
-    names = ("--traceback", "-D", "--debug", "traceback")
-    text = "Show where in the program an error arose."
+def debug_option(function: _F) -> _F:
+    """Adds -D, before and after the command's name; `buildkit_builders.debug` looks for it among the arguments."""
+    names = ("-D", "--debug", "--traceback", "traceback")
+    text = "Log what is done to standard error, and show where an error arose (also BUILDERS_DEBUG=1)."
     return click.option(*names, cls=SpelledOption, shown=2, is_flag=True, expose_value=False, help=text)(function)
 
 

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 import click
 
 from buildclient.base.visible import visible
-from buildkit_builders.cli.commands import COMMANDS, traceback_option
+from buildkit_builders import debug
+from buildkit_builders.cli.commands import COMMANDS, debug_option
 
 __all__ = ["main", "run"]
 
@@ -29,7 +30,7 @@ _EXTRA = ("pulumi", "pulumi_kubernetes")
     epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 drift was found, 130 interrupted.",
 )
 @click.version_option(package_name="buildkit-builders", message="%(prog)s %(version)s")
-@traceback_option
+@debug_option
 def main() -> None:
     """Provision BuildKit builders on Kubernetes.
 
@@ -45,6 +46,7 @@ def main() -> None:
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    debug.enable_if_asked(os.environ, arguments)
     try:
         # what CI runners and init systems send, and a terminal that goes away: Pulumi has a lock to give back
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -93,8 +95,10 @@ def _status(arguments: Sequence[str]) -> int:
         _say(f"ERROR: {error.format_message()}")
         return 1
     except Exception as error:
-        if {"-D", "--traceback", "--debug"} & set(arguments):
-            raise
+        if debug.enabled():
+            import traceback
+
+            traceback.print_exc()
         if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _EXTRA:
             _say(f"ERROR: {error.name} is not installed: pip install 'buildkit-builders[infra]'")
             return 1

@@ -39,7 +39,7 @@ def test_both_programs_take_every_spelling(program: click.Group, command: str, s
         (buildclient, "inspect", "--format [text|json]", "-o,"),
         (buildclient, "build", "--debug", "--traceback"),
         (builders, "up", "-o, --output [text|json]", "--format"),
-        (builders, "up", "-D", "--debug"),
+        (builders, "up", "-D, --debug", "--traceback"),
     ],
 )
 def test_help_shows_one_spelling(program: click.Group, command: str, told: str, untold: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
-from buildkit_builders import automation
+from buildkit_builders import automation, debug
 from buildkit_builders.cli.main import run
 from buildkit_builders.results import Drift, MissingStackError, Preview, StackError, Step, Update
 
@@ -432,8 +432,12 @@ def test_a_folder_without_a_project_is_told(
         run(["ls", "-C", str(tmp_path)])
     assert left.value.code == 1
     assert capsys.readouterr().err.startswith("ERROR: there is no Pulumi.yaml in ")
-    with pytest.raises(StackError):
+    with pytest.raises(SystemExit):
         run(["ls", "-D", "-C", str(tmp_path)])
+    debug.disable()
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("Traceback")
+    assert last.startswith("ERROR: there is no Pulumi.yaml in ")
 
 
 def test_foreign_text_steers_no_terminal(builders: Builders, monkeypatch: pytest.MonkeyPatch) -> None:
