@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-__all__ = ["InvalidValue", "OptionErrors", "Problem", "Problems", "nearest", "show"]
+__all__ = ["InvalidValue", "OptionErrors", "Problem", "Problems", "nearest", "shorten", "show"]
 
 _SHOWN = 60
 
@@ -77,7 +77,7 @@ class Problems:
 
     def add(self, given: object, allowed: str, hint: str = "") -> None:
         """Note a problem here; `given` is shown as it would be written, None (nothing given) not at all."""
-        self.found.append(Problem(self.place, "" if given is None else show(given), allowed, hint))
+        self._note("" if given is None else show(given), allowed, hint)
 
     def refused(self, given: object, error: InvalidValue) -> None:
         """Note what a value's parser refused."""
@@ -87,7 +87,11 @@ class Problems:
         """Note a name that is not among the `known` ones, with the nearest of them."""
         near = nearest(name, known)
         best = hint or (f'did you mean "{near}"?' if near else f"known: {', '.join(known)}")
-        self.found.append(Problem(self.place, "", f"there is no {what} {show(name)}", best))
+        self._note("", f"there is no {what} {show(name)}", best)
+
+    def _note(self, given: str, allowed: str, hint: str) -> None:
+        # hints quote what was written, and the names of a kubeconfig
+        self.found.append(Problem(*map(_printable, (self.place, given, allowed, hint))))
 
     def raise_any(self) -> None:
         """Raise OptionErrors if anything was noted, here or in any other view."""
@@ -101,8 +105,16 @@ def show(value: object) -> str:
         text = json.dumps(value, ensure_ascii=False, default=lambda other: f"{type(other).__name__} object")
     except (TypeError, ValueError, RecursionError):
         text = f"a {type(value).__name__}"
-    text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    return shorten(_printable(text))
+
+
+def shorten(text: str) -> str:
+    """As much of a text as a message shows."""
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from buildkit_builders.options.problems import Problems, nearest
+from buildkit_builders.options.problems import Problems, nearest, shorten
 from buildkit_builders.options.table import TABLE, OptionTable
 
 __all__ = ["read_text"]
@@ -53,6 +53,7 @@ def _has_commas(name: str, table: OptionTable) -> bool:
 
 def _lost_comma(last: str, field: str, in_list: bool) -> str:
     """The hint for a part that a comma has cut off the option before it."""
+    last, field = shorten(last), shorten(field)
     if not in_list:
         return f"the comma before it ended {last}" if last else ""
     return f'if {field} belongs to {last}, quote the whole option: "{last}=…,{field}"'
