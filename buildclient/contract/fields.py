@@ -45,7 +45,7 @@ class FieldReader:
         if value is None and default is not None:
             return default
         if not isinstance(value, str) or not (value or default is not None):
-            self.problems.append(f"{where}{key} must be a text, not {shown(value)}")
+            self.problems.append(f"{where}{key} must be a string, not {shown(value)}")
         elif _CONTROL.search(value):
             self.problems.append(f"{where}{key} must have no control characters: {shown(value)}")
         else:

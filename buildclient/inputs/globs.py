@@ -111,7 +111,7 @@ def _member(text: str, at: int) -> tuple[str, int]:
     if text[at : at + 1] in ("", "-", "]"):
         raise PatternError(_SYNTAX)
     at += text[at] == "\\"
-    # A byte that is no UTF-8 cannot stand in a class.
+    # A byte that is not UTF-8 cannot be in a class.
     if at + 1 >= len(text) or "\udc80" <= text[at] <= "\udcff":
         raise PatternError(_SYNTAX)
     return text[at], at + 1

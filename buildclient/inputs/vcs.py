@@ -1,4 +1,4 @@
-"""What docker buildx tells BuildKit of the Git repository a context lies in; it ends up in provenance and labels.
+"""Collects what docker buildx tells BuildKit about a context's Git repository, for provenance and labels.
 
 Read from the repository's files, so that no Git program is started for a cached build (BUILDX_GIT_CHECK_DIRTY
 excepted, which needs one). Reference: build/git.go and util/gitutil of buildx 0.38.

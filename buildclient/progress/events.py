@@ -25,7 +25,7 @@ __all__ = [
 
 
 class Vertex(NamedTuple):
-    """A step's state; a later one of the same digest replaces it."""
+    """The state of a step; a later event with the same digest replaces it."""
 
     digest: str
     name: str
@@ -95,7 +95,7 @@ class Warned(NamedTuple):
 
 
 def distinct(warnings: Iterable[Warned]) -> list[Warned]:
-    """Warnings without those that say the same as one before; several builds of one file may each have it."""
+    """Drops duplicate warnings, which several builds of one file may each report."""
     found: dict[Warned, Warned] = {}
     for warning in warnings:
         found.setdefault(warning._replace(vertex="", node="", build=""), warning)
@@ -105,9 +105,14 @@ def distinct(warnings: Iterable[Warned]) -> list[Warned]:
 Event = Vertex | VertexStatus | Log | Warned
 
 EventSink = Callable[[Event], None]
-"""Takes events as they come, from one thread, without blocking."""
+"""Called with each event, from one thread; must not block."""
 
 
 def of_build(sink: EventSink, name: str) -> EventSink:
-    """A sink that says of every event which build it is about: so several builds share one display."""
+    """Returns a sink that sets `build` of every event, so that several builds can share one display:
+
+        await client.build_async(request, of_build(sink, "web"))
+
+    The name precedes the build's steps.
+    """
     return lambda event: sink(event._replace(build=name))

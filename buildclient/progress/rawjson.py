@@ -1,4 +1,4 @@
-"""Events as the JSON objects of `--progress rawjson`: BuildKit's SolveStatus, one list of one kind each.
+"""Converts events to the JSON objects of `--progress rawjson`: BuildKit's SolveStatus, with one kind of event each.
 
 Reference: client/graph.go of BuildKit.
 """

@@ -61,21 +61,21 @@ class ProgressRow:
 
     @property
     def error(self) -> str:
-        """What went wrong; empty if nothing did."""
+        """The error; empty if there is none."""
         return next((vertex.error for vertex in self.vertices.values() if vertex.error), "")
 
     @property
     def cancelled(self) -> bool:
-        """Whether it ended because something else failed."""
+        """Whether it was cancelled because something else failed."""
         return self.error.endswith(_CANCELLED)
 
     @property
     def cached(self) -> bool:
-        """Whether all of it was in the cache."""
+        """Whether all of it came from the cache."""
         return all(vertex.cached for vertex in self.vertices.values())
 
     def seconds(self, now: float) -> float:
-        """For how long it has worked; `now` ends what still runs."""
+        """Returns the seconds worked; `now` ends the intervals that still run."""
         spans = sorted((b, now if e is None else e) for each in self.spans.values() for b, e in each.items())
         total, reached = 0.0, float("-inf")
         for begin, end in spans:
@@ -84,7 +84,7 @@ class ProgressRow:
         return total
 
     def verdict(self, now: float) -> str:
-        """How it ended, in BuildKit's words."""
+        """Returns how it ended, in BuildKit's words."""
         if self.cancelled:
             return "CANCELED"
         if self.error:
@@ -218,7 +218,7 @@ class Plain:
                 self._since = now
 
     def warnings(self) -> Iterator[str]:
-        """What the frontend warned of, each once."""
+        """Returns the frontend's warnings, each once."""
         found = distinct(self._progress.warnings)
         if found:
             yield ""
@@ -274,7 +274,7 @@ class Plain:
 
 
 def size(count: int) -> str:
-    """Bytes for people, in units of 1000: `1.50MB`."""
+    """Formats bytes in units of 1000: `1.50MB`."""
     value = float(count)
     for unit in _UNITS:
         if value < 1000 or unit == _UNITS[-1]:

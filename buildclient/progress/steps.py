@@ -1,4 +1,4 @@
-"""Steps of the client's own in the progress, beside those of the daemons."""
+"""Shows the client's own steps in the progress, beside those of the daemons."""
 
 from __future__ import annotations
 

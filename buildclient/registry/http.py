@@ -25,7 +25,7 @@ __all__ = ["RegistryHttp", "plain_http", "said"]
 
 _LOG = logging.getLogger("buildclient.registry")
 _IDLE_TIMEOUT = 60.0
-"""Seconds without a byte."""
+"""Read timeout, in seconds without a byte."""
 _CONNECT_TIMEOUT = 15.0
 """Seconds."""
 _RETRIES = 4
@@ -114,19 +114,19 @@ class RegistryHttp:
 
 
 def _retries(statuses: Sequence[int]) -> urllib3.Retry:
-    """Further tries after 0, 0.4, 0.8 and 1.6 s, where the answer's status is one of these."""
+    """Retries after 0, 0.4, 0.8 and 1.6 s if the response has one of these statuses."""
     import urllib3
 
     return urllib3.Retry(
         _RETRIES,
         connect=2,
-        # Other failures (TLS above all) fail again.
+        # Other errors, such as TLS errors, would recur.
         other=0,
         status_forcelist=statuses,
         backoff_factor=0.2,
         backoff_max=_BACKOFF_MAX,
         raise_on_status=False,
-        # A registry may ask for hours; a build does not wait so long.
+        # A registry may ask to wait for hours; a build does not.
         respect_retry_after_header=False,
     )
 
@@ -165,7 +165,7 @@ def _told(method: str, url: str, answer: Any, began: float) -> None:
 
 
 def said(answer: Any) -> str:
-    """What a registry says of a failure: its errors' codes and messages, else the first words of its body."""
+    """Returns a registry's error: its codes and messages, else the first words of the body."""
     try:
         errors = read_json(answer.data).get("errors") or []
         told = [f"{str(one.get('code', '')).lower()}: {one.get('message', '')}".strip(": ") for one in errors]
@@ -188,5 +188,5 @@ def _words(error: Exception) -> str:
     text = " ".join(str(reason).split())
     if "wrong version number" in text.lower().replace("_", " "):
         return "it speaks plain HTTP; name it in BUILDCLIENT_INSECURE_REGISTRIES, or push with registry.insecure=true"
-    # urllib3 puts the connection's or the pool's repr before what happened.
+    # urllib3 puts a repr of the connection or pool before the message.
     return text.rpartition(">: ")[2]

@@ -29,11 +29,11 @@ _MAX_NAME = 255
 
 
 class InvalidReference(ValueError):
-    """A text that is not an image reference; the message is distribution/reference's own."""
+    """The text is not an image reference; the message is that of distribution/reference."""
 
 
 class ImageTag(str):
-    """An image's name as it was given: checked, not normalised. Made by `parse_tag`."""
+    """An image name as given: checked, not normalised. `parse_tag` makes one."""
 
     __slots__ = ()
 
@@ -68,7 +68,7 @@ class Reference(NamedTuple):
 
 
 def parse_tag(text: str) -> ImageTag:
-    """A `--tag` as docker buildx hands it on: checked, not normalised. Raises InvalidReference."""
+    """Parses a `--tag` as docker buildx passes it on: checked, not normalised. Raises InvalidReference."""
     match = _REFERENCE.fullmatch(text)
     if match is None:
         if not text:
@@ -82,7 +82,7 @@ def parse_tag(text: str) -> ImageTag:
 
 
 def parse_reference(text: str) -> Reference:
-    """A reference with Docker Hub's defaults filled in: `app` is `docker.io/library/app`. Raises InvalidReference."""
+    """Parses a reference with Docker Hub's defaults: `app` is `docker.io/library/app`. Raises InvalidReference."""
     if _IDENTIFIER.fullmatch(text):
         raise InvalidReference(f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings")
     domain, rest = _split(text)
@@ -125,7 +125,7 @@ def _check(path: str, digest: str | None) -> None:
 
 
 def registry_host(domain: str) -> str:
-    """The host that serves a domain's API: Docker Hub's is named otherwise than its images."""
+    """Returns the host of a domain's API; for Docker Hub it differs from the domain of its images."""
     return "registry-1.docker.io" if domain in (_DEFAULT_DOMAIN, "index.docker.io") else domain
 
 

@@ -125,7 +125,13 @@ class Project:
 
 
 class Stack:
-    """One stack. Every method raises StackError, in a line or two, for whatever Pulumi ends with."""
+    """One stack, made by `Project.stack`. Every method raises StackError, in one or two lines, if Pulumi fails.
+
+    stack = Project(".").stack("dev")
+    if stack.preview().changes:
+        stack.up()
+    print(stack.outputs())
+    """
 
     def __init__(self, project: Project, stack: auto.Stack) -> None:
         self.name = stack.name
@@ -242,7 +248,7 @@ class Stack:
 def each(stacks: Iterable[Stack], act: Callable[[Stack], Any], *, at_once: int = 8) -> dict[str, Any | StackError]:
     """Do one thing to many stacks at once: `each(stacks, Stack.preview)`.
 
-    The result by stack name; where it failed, the StackError instead, so that one failure hides no success.
+    Returns {stack name: result}, with the StackError as the result of a stack that failed.
     """
 
     def one(stack: Stack) -> Any | StackError:

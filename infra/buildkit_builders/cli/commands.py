@@ -122,7 +122,7 @@ def up(project: str, stack: str | None, output: str, refresh: bool, yes: bool, c
 @_stack_options
 @_yes
 def move(project: str, stack: str | None, output: str, yes: bool) -> int:
-    """Make a stack's builder in the cluster at hand, and delete it in the one that it is in.
+    """Move a stack's builder to the current cluster, and delete it in its old one.
 
     Both must be in the kubeconfig. Its cache does not come along. Shows what would change and asks.
 
@@ -148,7 +148,7 @@ def _up(chosen: Stack, output: str, *, refresh: bool, yes: bool, move: bool) -> 
 @_stack_options
 @_yes
 def refresh(project: str, stack: str | None, output: str, yes: bool) -> int:
-    """Take the cluster as it is into the stack's state.
+    """Record the current state of the cluster in the stack's state.
 
     Shows where they differ and asks, unless --yes is given or they do not. `up` then makes good what differs.
 
@@ -168,7 +168,7 @@ def refresh(project: str, stack: str | None, output: str, yes: bool) -> int:
 @_command
 @_stack_options
 def drift(project: str, stack: str | None, output: str) -> int:
-    """Show where the cluster is no longer as it was left.
+    """Show where the cluster differs from the stack's state.
 
     Changes nothing. Status 0: nowhere; 3: somewhere; 1: an error.
 
@@ -274,7 +274,7 @@ def _terminal() -> bool:
 
 
 def _can_ask(yes: bool) -> None:
-    """Refuses at once, not after a preview, where there is no one to be asked."""
+    """Refuses at once, not after a preview, if there is no terminal to ask at."""
     if not yes and not _terminal():
         raise click.UsageError("Missing option '--yes': there is no terminal to ask at.", click.get_current_context())
 

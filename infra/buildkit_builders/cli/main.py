@@ -1,4 +1,4 @@
-"""`builders`: stacks from the command line, a thin face on buildkit_builders.automation.
+"""`builders`: stacks from the command line, a thin layer over buildkit_builders.automation.
 
 Results go to standard output, Pulumi's progress to standard error. Exit status: 0 done, 1 failed, 2 wrong usage,
 3 `drift` found some, 130 interrupted.
