@@ -20,8 +20,8 @@ def command(shell: str) -> int:
       source <(buildclient completion bash)
       buildclient completion fish > ~/.config/fish/completions/buildclient.fish
     """
-    from buildclient.base.completion import script
     from buildclient.cli.main import main
+    from buildclient.shell.completion import script
 
     print(script(main, "buildclient", shell))
     return 0

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from buildclient.base import log
-from buildclient.base.clickflags import SpelledOption
+from buildclient.shell.clickflags import SpelledOption
 
 __all__ = ["asked", "debug_option", "disable", "enable", "enabled", "held"]
 

@@ -122,7 +122,7 @@ def status_of(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     if "_BUILDCLIENT_COMPLETE" in os.environ:
-        from buildclient.base.completion import complete
+        from buildclient.shell.completion import complete
 
         if (completed := complete(main, "buildclient", os.environ)) is not None:
             return completed

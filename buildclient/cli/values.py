@@ -9,9 +9,9 @@ from collections.abc import Callable
 import click
 from click.shell_completion import CompletionItem
 
-from buildclient.base.completion import files, folders, project_of, stacks, starting
 from buildclient.contract.output import BuilderOutput, OutputError
 from buildclient.progress.terminal import MODES
+from buildclient.shell.completion import files, folders, project_of, stacks, starting
 
 __all__ = ["value"]
 

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import click
 
 from buildclient.api import Client, Where
-from buildclient.base.clickflags import FormatType, SpelledOption
 from buildclient.cli.debug import debug_option
+from buildclient.shell.clickflags import FormatType, SpelledOption
 
 __all__ = ["client_of", "complete_value", "format_option", "where_options"]
 

@@ -16,11 +16,11 @@ from typing import Any, Protocol
 from buildclient.base.errors import ConfigurationError, UsageError
 from buildclient.base.files import MAX_SIZE, read_bounded
 from buildclient.base.oserrors import reason
-from buildclient.base.pulumi_state import ProjectFolder
 from buildclient.base.threads import in_thread
 from buildclient.contract.jsontext import read_json
 from buildclient.contract.names import is_dns_label, is_dns_subdomain
 from buildclient.contract.output import CONFIG_MAP_KEY, BuilderOutput, OutputError, config_map_name
+from buildclient.discovery.pulumi_state import ProjectFolder
 
 __all__ = ["ConfigMaps", "Search", "find_output", "find_outputs"]
 

@@ -7,10 +7,10 @@ import os
 from collections.abc import Mapping
 
 from buildclient.base.errors import ConfigurationError, UnreachableError
-from buildclient.base.proxy import redacted
 from buildclient.contract.cluster import Cluster, same_cluster, same_server
 from buildclient.kube.identity import cluster_of
 from buildclient.kube.kubeconfig import Access, Kubeconfig, Material
+from buildclient.net.proxy import redacted
 
 __all__ = ["choose_access", "cluster_at", "current_access", "in_cluster"]
 

@@ -18,11 +18,11 @@ from urllib.parse import urlencode, urlsplit
 
 from buildclient.base.errors import ConfigurationError, ExceptionTable, UnreachableError, map_exceptions
 from buildclient.base.oserrors import reason
-from buildclient.base.proxy import ProxyRefused, proxy_for, read_proxy, redacted
 from buildclient.contract.jsontext import MAX_SIZE, read_json
 from buildclient.kube.credentials import Authority
 from buildclient.kube.http_connection import Http, Https, shut
 from buildclient.kube.kubeconfig import Access
+from buildclient.net.proxy import ProxyRefused, proxy_for, read_proxy, redacted
 
 __all__ = ["ApiError", "KubeApi", "api_failure"]
 
@@ -178,7 +178,7 @@ class KubeApi:
 
         def reach() -> socket.socket:
             if self.proxy:
-                from buildclient.base.dial import dial
+                from buildclient.net.dial import dial
 
                 return dial(self.proxy, host, port, _CONNECT_TIMEOUT, proxy_context)
             return socket.create_connection((host, port), _CONNECT_TIMEOUT)

@@ -19,9 +19,9 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 from buildclient.base.errors import UnreachableError
 from buildclient.base.oserrors import reason
-from buildclient.base.proxy import basic_login
 from buildclient.contract.jsontext import read_json
 from buildclient.kube.kubeconfig import Access, ExecPlugin, Material
+from buildclient.net.proxy import basic_login
 
 __all__ = ["Authority", "Credential", "run_plugin"]
 

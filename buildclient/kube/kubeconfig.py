@@ -18,10 +18,10 @@ from urllib.parse import quote
 from buildclient.base.errors import ConfigurationError
 from buildclient.base.files import read_bounded
 from buildclient.base.oserrors import reason
-from buildclient.base.proxy import redacted
 from buildclient.contract.jsontext import check_bounds, read_json
 from buildclient.contract.kubeconfig import Entries, KubeconfigError, merge, read_entries
 from buildclient.contract.urls import is_url, split_login
+from buildclient.net.proxy import redacted
 
 __all__ = ["Access", "ExecPlugin", "Kubeconfig", "Material", "load_kubeconfig", "parse_kubeconfig"]
 

@@ -20,11 +20,11 @@ from urllib.parse import quote, urlsplit
 
 from buildclient.base.errors import ExceptionTable, UnreachableError, map_exceptions
 from buildclient.base.oserrors import reason
-from buildclient.base.proxy import ProxyRefused, redacted
 from buildclient.kube.api import KubeApi, api_failure
 from buildclient.kube.channels import ERROR, STDERR, STDIN, STDOUT, SUBPROTOCOLS, V5, close_frame, exit_message
 from buildclient.kube.frames import LocalProtocolError, RemoteProtocolError
 from buildclient.kube.websocket import Closed, Refused, Target, WebSocket, connect
+from buildclient.net.proxy import ProxyRefused, redacted
 
 __all__ = ["ExecConnection", "ExecEndpoint", "backoff"]
 

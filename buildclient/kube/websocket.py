@@ -17,11 +17,11 @@ from ssl import SSLContext
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from buildclient.base.proxy import ProxyRefused, bracketed, of_proxy, proxy_headers, read_proxy, redacted
 from buildclient.kube import frames as ws
+from buildclient.net.proxy import ProxyRefused, bracketed, of_proxy, proxy_headers, read_proxy, redacted
 
 if TYPE_CHECKING:
-    from buildclient.base.socks import Steps
+    from buildclient.net.socks import Steps
 
 __all__ = ["Closed", "Refused", "Target", "WebSocket", "connect"]
 
@@ -109,7 +109,7 @@ async def connect(
 
 
 async def _through_proxy(socket_: WebSocket, target: Target, host: str, port: int) -> None:
-    from buildclient.base.socks import SocksRefused, socks5
+    from buildclient.net.socks import SocksRefused, socks5
 
     proxy = read_proxy(target.proxy)
     ssl_context = target.proxy_context if proxy.scheme == "https" else None
@@ -202,7 +202,7 @@ class WebSocket(asyncio.Protocol):
             raise ProxyRefused(f"it refuses the connection: {head.status} {head.reason}")
 
     async def through_socks(self, steps: Steps) -> None:
-        """Asks a SOCKS5 proxy for a tunnel, in steps of `buildclient.base.socks`. Raises what they do, and Closed."""
+        """Asks a SOCKS5 proxy for a tunnel, in steps of `buildclient.net.socks`. Raises what they do, and Closed."""
         try:
             data, size = next(steps)
             while True:

@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from buildclient.base.errors import BuildFailed
-from buildclient.base.proxy import basic_login
 from buildclient.base.threads import in_thread
 from buildclient.contract.urls import is_url
+from buildclient.net.proxy import basic_login
 from buildclient.registry.credentials import Credentials, CredentialSource
 from buildclient.registry.http import RegistryHttp, said
 from buildclient.registry.merge import digest_of

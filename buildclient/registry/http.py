@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from buildclient.base.errors import BuildFailed
-from buildclient.base.proxy import pool, proxy_for, redacted
 from buildclient.base.threads import in_thread
 from buildclient.contract.jsontext import read_json
+from buildclient.net.proxy import pool, proxy_for, redacted
 
 if TYPE_CHECKING:
     import urllib3

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from buildclient.base.errors import ClientError
-from buildclient.base.proxy import basic_login, pool, proxy_for, redacted
 from buildclient.contract.jsontext import read_json
 from buildclient.contract.urls import is_url
+from buildclient.net.proxy import basic_login, pool, proxy_for, redacted
 from buildclient.registry.credentials import Credentials
 
 __all__ = ["Token", "TokenRefused", "fetch_token", "read_token"]

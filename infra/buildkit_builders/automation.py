@@ -26,8 +26,8 @@ from typing import Any
 import yaml
 from pulumi import automation as auto
 
-from buildclient.base.proxy import redacted
 from buildclient.contract.output import BuilderOutput
+from buildclient.net.proxy import redacted
 from buildkit_builders.command import Command, interrupt_all, interrupts, start_none_after
 from buildkit_builders.destination import MOVE
 from buildkit_builders.guard import check_clusters, clusters_in

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
-from buildclient.base.proxy import redacted
 from buildclient.contract.cluster import Cluster
 from buildclient.kube.identity import cluster_of, kube_system_uid
+from buildclient.net.proxy import redacted
 from buildkit_builders.destination import MOVE, Destination, Target, WrongCluster, decide
 from buildkit_builders.kubeconfig import access_to, find_cluster, is_contents
 from buildkit_builders.options.problems import Problems

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from buildclient.base.pulumi_state import ProjectFolder
+from buildclient.discovery.pulumi_state import ProjectFolder
 from localcluster import tools
 
 pytestmark = pytest.mark.cluster

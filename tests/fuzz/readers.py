@@ -24,11 +24,11 @@ from grpc.aio import AioRpcError, Metadata
 
 from buildclient.base.csvtext import CsvError, csv_fields
 from buildclient.base.errors import BuildFailed, ClientError, UnreachableError, UsageError
-from buildclient.base.pulumi_state import ProjectFolder
 from buildclient.contract.output import BuilderOutput, OutputError
 from buildclient.contract.platform import PlatformError, parse_platforms
 from buildclient.daemon.provenance import Provenance, provenance_entries
 from buildclient.daemon.status import events, failure, workers
+from buildclient.discovery.pulumi_state import ProjectFolder
 from buildclient.inputs.globs import PatternError
 from buildclient.inputs.ignore import ROOT, Filter
 from buildclient.kube import channels, frames

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from buildclient.base.clickflags import FormatType, SpelledOption
 from buildclient.base.visible import visible
+from buildclient.shell.clickflags import FormatType, SpelledOption
 from buildkit_builders.cli.report import progress, report, write, write_stacks
 
 if TYPE_CHECKING:
@@ -53,13 +53,13 @@ def _option(*names: str, **settings: Any) -> Callable[[_F], _F]:
 
 
 def _stacks(ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
-    from buildclient.base.completion import stacks
+    from buildclient.shell.completion import stacks
 
     return stacks(ctx, param, incomplete)
 
 
 def _folders(ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
-    from buildclient.base.completion import folders
+    from buildclient.shell.completion import folders
 
     return folders(ctx, param, incomplete)
 
@@ -230,7 +230,7 @@ def completion(shell: str) -> int:
     \b
     Example: source <(builders completion bash)
     """
-    from buildclient.base.completion import script
+    from buildclient.shell.completion import script
 
     parent = click.get_current_context().parent
     assert parent is not None

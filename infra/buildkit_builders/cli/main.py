@@ -73,7 +73,7 @@ def _flush() -> None:
 
 def _status(arguments: Sequence[str]) -> int:
     if "_BUILDERS_COMPLETE" in os.environ:
-        from buildclient.base.completion import complete
+        from buildclient.shell.completion import complete
 
         if (completed := complete(main, "builders", os.environ)) is not None:
             return completed

@@ -17,8 +17,8 @@ import pytest
 
 from buildclient.api import Client, Where
 from buildclient.base.errors import ClientError, UnreachableError, UsageError
-from buildclient.base.pulumi_state import ProjectFolder
 from buildclient.discovery.builder_output import find_output, find_outputs
+from buildclient.discovery.pulumi_state import ProjectFolder
 
 SECRET = "4dabf18193072939515e22adb298388d"
 

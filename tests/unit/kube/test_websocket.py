@@ -23,9 +23,9 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import SERVER, Protocol
 from websockets.protocol import State as ProtocolState
 
-from buildclient.base.proxy import ProxyRefused
 from buildclient.kube import frames as ws
 from buildclient.kube.websocket import Closed, Target, WebSocket, connect
+from buildclient.net.proxy import ProxyRefused
 
 messages = st.lists(
     st.one_of(

@@ -21,7 +21,7 @@ from click.shell_completion import (
     split_arg_string,
 )
 
-from buildclient.base.pulumi_state import ProjectFolder
+from buildclient.discovery.pulumi_state import ProjectFolder
 
 __all__ = ["SHELLS", "complete", "files", "folders", "project_of", "script", "stacks", "starting"]
 

@@ -121,7 +121,7 @@ def pool(proxy: str, **settings: Any) -> urllib3.PoolManager:
     if not proxy:
         return urllib3.PoolManager(**settings)
     if read_proxy(proxy).is_socks:
-        from buildclient.base.socks_pool import socks_pool
+        from buildclient.net.socks_pool import socks_pool
 
         return socks_pool(proxy, **settings)
     if proxy.startswith("https"):

@@ -8,10 +8,10 @@ import base64
 import pytest
 
 from buildclient.base.errors import UnreachableError
-from buildclient.base.proxy import proxy_for, proxy_headers, redacted
 from buildclient.kube.api import KubeApi
 from buildclient.kube.kubeconfig import Access
 from buildclient.kube.pods import KubernetesPods
+from buildclient.net.proxy import proxy_for, proxy_headers, redacted
 
 
 @pytest.mark.parametrize(

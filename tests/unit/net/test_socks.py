@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildclient.base.socks import SocksRefused, Steps, socks5
+from buildclient.net.socks import SocksRefused, Steps, socks5
 
 
 def talk(steps: Steps, answers: bytes) -> list[bytes]:

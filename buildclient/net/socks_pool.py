@@ -10,7 +10,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
 
-from buildclient.base.dial import dial
+from buildclient.net.dial import dial
 
 __all__ = ["socks_pool"]
 
