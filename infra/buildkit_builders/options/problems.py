@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 __all__ = ["InvalidValue", "OptionErrors", "Problem", "Problems", "nearest", "shorten", "show"]
@@ -119,10 +120,16 @@ def _printable(text: str) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name most similar to `name`, if one is similar enough."""
+    return _nearest(name[:100], tuple(known))
 
-    def plain(text: str) -> str:
-        return "".join(c for c in text.lower() if c.isalnum())
 
-    by_plain = {plain(one): one for one in known}
-    close = difflib.get_close_matches(plain(name[:100]), by_plain, n=1, cutoff=0.7)
+@lru_cache(maxsize=256)
+def _nearest(name: str, known: tuple[str, ...]) -> str | None:
+    """Cached, since a text may have the same wrong name thousands of times."""
+    by_plain = {_plain(one): one for one in known}
+    close = difflib.get_close_matches(_plain(name), by_plain, n=1, cutoff=0.7)
     return by_plain[close[0]] if close else None
+
+
+def _plain(text: str) -> str:
+    return "".join(c for c in text.lower() if c.isalnum())
