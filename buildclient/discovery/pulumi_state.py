@@ -216,31 +216,28 @@ class ProjectFolder:
         return os.path.join(cache, "buildkit-builders", "outputs", name)
 
     def _run(self, arguments: tuple[str, ...]) -> Any:
-        import subprocess
+        from buildclient.base.helper import HelperError, run_helper
 
-        began = time.monotonic()
+        command = f"pulumi {' '.join(arguments)}"
         try:
-            done = subprocess.run(
+            answer = run_helper(
                 ["pulumi", "--non-interactive", *arguments],
-                cwd=os.path.dirname(self._path),
-                env=self._environ,
-                capture_output=True,
+                environ=self._environ,
                 timeout=_CLI_TIMEOUT,
-                check=False,
+                log=_LOG,
+                called=command,
+                folder=os.path.dirname(self._path),
             )
-        except FileNotFoundError:
-            raise ConfigurationError("the stack's backend needs the Pulumi CLI, which is not on PATH") from None
-        except subprocess.TimeoutExpired:
-            raise UnreachableError(f"pulumi {' '.join(arguments)} did not end within {_CLI_TIMEOUT:.0f} s") from None
-        took = 1000 * (time.monotonic() - began)
-        _LOG.debug("pulumi %s: status %d in %.0f ms", " ".join(arguments), done.returncode, took)
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        if done.returncode:
-            raise UnreachableError(f"pulumi {' '.join(arguments)}: {said[-1] if said else 'failed'}")
+        except HelperError as error:
+            if error.missing:
+                raise ConfigurationError("the stack's backend needs the Pulumi CLI, which is not on PATH") from None
+            raise UnreachableError(f"{command} {error}") from None
+        if answer.status:
+            raise UnreachableError(f"{command}: {answer.last_line or 'failed'}")
         try:
-            return read_json(done.stdout)
+            return read_json(answer.stdout)
         except ValueError:
-            raise UnreachableError(f"pulumi {' '.join(arguments)} printed no JSON") from None
+            raise UnreachableError(f"{command} printed no JSON") from None
 
 
 def _listed(folder: str) -> list[str]:

@@ -10,15 +10,13 @@ import json
 import logging
 import os
 import ssl
-import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from buildclient.base.errors import UnreachableError
-from buildclient.base.oserrors import reason
+from buildclient.base.helper import HelperError, run_helper
 from buildclient.contract.jsontext import read_json
 from buildclient.kube.kubeconfig import Access, ExecPlugin, Material
 from buildclient.net.proxy import basic_login
@@ -113,34 +111,24 @@ def run_plugin(plugin: ExecPlugin, environ: Mapping[str, str]) -> Credential:
     if plugin.cluster_info is not None:
         spec["cluster"] = plugin.cluster_info
     info = json.dumps({"apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": spec})
-    began = time.monotonic()
+    called = f"exec plugin {plugin.command}"
     try:
-        done = subprocess.run(
+        answer = run_helper(
             [plugin.command, *plugin.args],
-            env={**environ, **dict(plugin.env), "KUBERNETES_EXEC_INFO": info},
-            stdin=None if interactive else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=None if interactive else subprocess.PIPE,
+            environ={**environ, **dict(plugin.env), "KUBERNETES_EXEC_INFO": info},
             timeout=_PLUGIN_TIMEOUT,
-            check=False,
+            log=_LOG,
+            called=called,
+            interactive=interactive,
         )
-    except OSError as error:
-        hint = " ".join(plugin.install_hint.split())
+    except HelperError as error:
+        hint = "" if error.late else " ".join(plugin.install_hint.split())
+        raise UnreachableError(f"{called} of the kubeconfig {error}", hint=hint) from None
+    if answer.status:
         raise UnreachableError(
-            f"exec plugin {plugin.command} of the kubeconfig cannot be run: {reason(error)}"
-            + (f"; {hint}" if hint else "")
-        ) from None
-    except subprocess.TimeoutExpired:
-        raise UnreachableError(f"exec plugin {plugin.command} did not end within {_PLUGIN_TIMEOUT:.0f} s") from None
-    _LOG.debug(
-        "exec plugin %s: status %d in %.0f ms", plugin.command, done.returncode, 1000 * (time.monotonic() - began)
-    )
-    if done.returncode:
-        said = (done.stderr or b"").decode(errors="replace").strip().splitlines()
-        raise UnreachableError(
-            f"exec plugin {plugin.command} ended with status {done.returncode}" + (f": {said[-1]}" if said else "")
+            ": ".join(filter(None, [f"{called} ended with status {answer.status}", answer.last_line]))
         )
-    return _credential(plugin, done.stdout)
+    return _credential(plugin, answer.stdout)
 
 
 def _credential(plugin: ExecPlugin, printed: bytes) -> Credential:

@@ -10,14 +10,13 @@ import base64
 import binascii
 import logging
 import os
-import subprocess
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from buildclient.base.errors import UsageError
 from buildclient.base.files import read_bounded
+from buildclient.base.helper import HelperError, run_helper
 from buildclient.base.oserrors import reason
 from buildclient.contract.jsontext import read_json
 from buildclient.registry.credentials import Credentials
@@ -134,33 +133,25 @@ class DockerConfig:
 
     def _ask(self, helper: str, key: str) -> Credentials:
         program = f"docker-credential-{helper}"
-        began = time.monotonic()
         try:
-            done = subprocess.run(
+            answer = run_helper(
                 [program, "get"],
-                input=key.encode(),
-                env=self._environ,
-                capture_output=True,
+                environ=self._environ,
                 timeout=self._helper_timeout,
-                check=False,
+                log=_LOG,
+                called=f"credential helper {program} for {key}",
+                given=key.encode(),
             )
-        except OSError as error:
-            raise UsageError(f"credential helper {program} cannot be run: {reason(error)}") from None
-        except ValueError:
-            # A name with a zero byte in it.
-            raise UsageError(f"credential helper {program!r} cannot be run") from None
-        except subprocess.TimeoutExpired:
-            raise UsageError(f"credential helper {program} did not end within {self._helper_timeout:.0f} s") from None
-        took = 1000 * (time.monotonic() - began)
-        _LOG.debug("credential helper %s for %s: status %d in %.0f ms", program, key, done.returncode, took)
-        if done.returncode:
-            said = (done.stdout or done.stderr).decode(errors="replace").strip()
+        except HelperError as error:
+            raise UsageError(f"credential helper {program} {error}") from None
+        if answer.status:
+            said = (answer.stdout or answer.stderr).decode(errors="replace").strip()
             if "credentials not found" in said:
                 return Credentials()
-            raise UsageError(f"credential helper {program}: {said or f'ended with status {done.returncode}'}")
+            raise UsageError(f"credential helper {program}: {said or f'ended with status {answer.status}'}")
         try:
-            answer = read_json(done.stdout)
-            username, secret = str(answer.get("Username") or ""), str(answer.get("Secret") or "")
+            found = read_json(answer.stdout)
+            username, secret = str(found.get("Username") or ""), str(found.get("Secret") or "")
         except (ValueError, AttributeError):
             raise UsageError(f"credential helper {program} printed no JSON object") from None
         if username == _TOKEN_USER:
