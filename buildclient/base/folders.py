@@ -9,12 +9,20 @@ from __future__ import annotations
 import errno
 import os
 
-__all__ = ["DIRECTORY", "Folders"]
+__all__ = ["DIRECTORY", "Folders", "reopened"]
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 """Flags that open a folder and refuse a symlink."""
 _MAX_HANDLES = 64
 """Descriptors kept open on the way down; a tree may be deeper than the limit of open files."""
+
+
+def reopened(folder: int) -> int:
+    """Returns a new descriptor of an open folder, with a position of its own. Raises OSError.
+
+    A duplicate shares the position: two listings at the same time would each get a part, or an entry twice.
+    """
+    return os.open(".", DIRECTORY, dir_fd=folder)
 
 
 class Folders:

@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote_plus
 
-from buildclient.base.folders import Folders
+from buildclient.base.folders import Folders, reopened
 from buildclient.base.oserrors import reason
 from buildclient.inputs.follow import with_followed
 from buildclient.inputs.globs import PatternError
@@ -58,7 +58,7 @@ class LocalDir(NamedTuple):
         """A way down into it. Raises OSError."""
         if self.handle < 0:
             return Folders.of(self.path)
-        return Folders(os.dup(self.handle), os.path.realpath(os.fsencode(self.path)))
+        return Folders(reopened(self.handle), os.path.realpath(os.fsencode(self.path)))
 
 
 def filesync(dirs: Mapping[str, LocalDir]) -> Service:

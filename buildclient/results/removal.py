@@ -6,7 +6,7 @@ import errno
 import os
 from contextlib import closing
 
-from buildclient.base.folders import Folders
+from buildclient.base.folders import Folders, reopened
 
 __all__ = ["remove"]
 
@@ -21,7 +21,7 @@ def remove(parent: int, name: bytes) -> None:
     except FileNotFoundError:
         return
     except (IsADirectoryError, PermissionError) as error:
-        with closing(Folders(os.dup(parent), b"")) as folders:
+        with closing(Folders(reopened(parent), b"")) as folders:
             try:
                 found = _tree(folders, name)
             except NotADirectoryError:

@@ -16,7 +16,7 @@ import secrets
 import stat as st
 from collections.abc import Iterator
 
-from buildclient.base.folders import DIRECTORY, Folders
+from buildclient.base.folders import DIRECTORY, Folders, reopened
 from buildclient.base.oserrors import reason
 from buildclient.results.removal import remove
 from buildclient.session.diffcopy import (
@@ -61,12 +61,12 @@ class Tree:
 
     def open(self) -> _Writer:
         """Returns a writer for one stream. Raises OSError if the folder cannot be made."""
-        folders = Folders(os.dup(self._base), os.fsencode(self.folder))
+        folders = Folders(reopened(self._base), os.fsencode(self.folder))
         try:
             for depth, name in enumerate(self._missing):
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(name, mode=0o755, dir_fd=folders.at(os.fsencode("/".join(self._missing[:depth]))))
-            root = os.dup(folders.at(os.fsencode("/".join(self._missing))))
+            root = reopened(folders.at(os.fsencode("/".join(self._missing))))
         except OSError as error:
             raise OSError(error.errno, error.strerror, self.folder) from None
         finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from buildclient.base.folders import Folders
+from buildclient.base.folders import DIRECTORY, Folders, reopened
 
 
 def _names(handle: int) -> list[str]:
@@ -48,3 +48,18 @@ def test_few_handles_are_open_however_deep_a_tree_is(tmp_path: Path) -> None:
             folders.at(b"/".join([b"d"] * depth))
             assert len(os.listdir("/proc/self/fd")) - before < 70
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_reopened_folder_is_listed_beside_the_first(tmp_path: Path) -> None:
+    """Two nodes walk one context at the same time: each gets every entry once."""
+    for number in range(3000):
+        (tmp_path / f"{number}").touch()
+    root = os.open(tmp_path, DIRECTORY)
+    one, two = reopened(root), reopened(root)
+    try:
+        with os.scandir(one) as first, os.scandir(two) as second:
+            pairs = [(a.name, b.name) for a, b in zip(first, second, strict=True)]
+        assert len({a for a, _ in pairs}) == len({b for _, b in pairs}) == 3000
+    finally:
+        for handle in (root, one, two):
+            os.close(handle)
