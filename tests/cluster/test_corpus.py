@@ -1,0 +1,53 @@
+"""docker buildx and buildclient run the same command lines on the same pods and leave the same things."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.cluster.client_builder import HandMadeBuilder
+from tests.cluster.corpus import ROWS
+from tests.cluster.corpus.peers import Peers
+from tests.cluster.corpus.row import Row
+from tests.conftest import kubectl
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def peers(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
+    """A builder of two nodes that both clients use."""
+    namespace = f"corpus-{uuid.uuid4().hex[:8]}"
+    kubectl(cluster, "create", "namespace", namespace)
+    try:
+        builder = HandMadeBuilder(cluster, namespace, tmp_path_factory.mktemp("corpus"))
+        builder.deploy()
+        yield Peers(builder)
+    finally:
+        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
+
+
+def test_every_row_has_a_name_of_its_own() -> None:
+    """No row hides another."""
+    assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_both_clients_leave_the_same(peers: Peers, row: Row) -> None:
+    """Exit status, standard output, a failure's last line, files, image and metadata are docker buildx's."""
+    (theirs, left_by_buildx), (ours, left_by_us) = peers.run(row).values()
+    assert bool(theirs.status) == row.fails, theirs.err[-3000:]
+    assert "Traceback" not in ours.err
+    told = f"buildx:\n{theirs.err[-2000:]}\n\nours:\n{ours.err[-2000:]}"
+    assert _flat(left_by_us._asdict()) == _flat(left_by_buildx._asdict()), told
+
+
+def _flat(value: Any, at: str = "") -> dict[str, Any]:
+    """A nested value as one mapping, so that a failure shows what differs and nothing else."""
+    inner = dict(enumerate(value)) if isinstance(value, list) else value
+    if not isinstance(inner, dict):
+        return {at: value}
+    return {path: one for key, below in inner.items() for path, one in _flat(below, f"{at}/{key}").items()}
