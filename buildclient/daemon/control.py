@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import grpc
@@ -32,6 +32,7 @@ from buildclient.session.wire import WireError, bytes_message, read_bytes_messag
 
 if TYPE_CHECKING:
     from buildclient.daemon.provenance import Provenance
+    from buildclient.daemon.query import Query
 
 __all__ = ["GrpcControl", "Timeouts"]
 
@@ -154,6 +155,14 @@ class GrpcControl:
             await _drain(progress, lambda: last, self._timeouts)
         return dict(response.exporter_response)
 
+    async def ask(self, query: Query[_T], deadline: float) -> _T:
+        """Returns the answer to a query. Raises BuildFailed or a subclass, or UnreachableError."""
+        timeout = max(0.1, deadline - asyncio.get_running_loop().time())
+        try:
+            return await self._answer(query(self._channel, timeout))
+        except grpc.aio.AioRpcError as error:
+            raise self._failure(error) from None
+
     async def provenance(self, ref: str, deadline: float) -> Mapping[str, Provenance]:
         """Returns the provenance recorded for a finished build, by platform; empty if the daemon keeps no records.
 
@@ -161,15 +170,9 @@ class GrpcControl:
         """
         from buildclient.daemon.history import read_provenance
 
-        timeout = max(0.1, deadline - asyncio.get_running_loop().time())
-        try:
-            return await self._answer(read_provenance(self._channel, ref, timeout))
-        except grpc.aio.AioRpcError as error:
-            if error.code() == grpc.StatusCode.UNIMPLEMENTED:
-                return {}
-            raise self._failure(error) from None
+        return await self.ask(read_provenance(ref), deadline)
 
-    async def _answer(self, work: Coroutine[Any, Any, _T]) -> _T:
+    async def _answer(self, work: Awaitable[_T]) -> _T:
         """Returns the result of the call `work`. Raises UnreachableError if the daemon is silent for too long."""
         task = asyncio.ensure_future(work)
         try:

@@ -11,6 +11,7 @@ import grpc
 
 from buildclient.base.errors import BuildFailed
 from buildclient.daemon.provenance import Provenance
+from buildclient.daemon.query import Query, server_stream
 from buildclient.proto import history_pb2 as pb
 
 __all__ = ["read_provenance"]
@@ -22,12 +23,25 @@ _MAX = 64 << 20
 """Maximum bytes of one provenance; that of a large build, with all steps, takes some megabytes."""
 
 
-async def read_provenance(channel: grpc.aio.Channel, ref: str, timeout: float) -> dict[str, Provenance]:
+def read_provenance(ref: str) -> Query[dict[str, Provenance]]:
     """Returns the provenance of a build's results by platform; the key is empty for a result without a platform.
 
     Empty if the daemon keeps none. Raises AioRpcError, BuildFailed.
     """
-    listen = _stream(channel, "/moby.buildkit.v1.Control/ListenBuildHistory", pb.BuildHistoryEvent)
+
+    async def ask(channel: grpc.aio.Channel, timeout: float) -> dict[str, Provenance]:
+        try:
+            return await _read(channel, ref, timeout)
+        except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.UNIMPLEMENTED:
+                return {}
+            raise
+
+    return ask
+
+
+async def _read(channel: grpc.aio.Channel, ref: str, timeout: float) -> dict[str, Provenance]:
+    listen = server_stream(channel, "/moby.buildkit.v1.Control/ListenBuildHistory", pb.BuildHistoryEvent)
     found: dict[str, Any] = {}
     async for event in listen(pb.BuildHistoryRequest(ref=ref, early_exit=True), timeout=timeout):
         results = dict(event.record.results)
@@ -49,7 +63,7 @@ def _provenance(result: Any) -> Any:
 
 
 async def _content(channel: grpc.aio.Channel, descriptor: Any, timeout: float) -> bytes:
-    read = _stream(channel, "/containerd.services.content.v1.Content/Read", pb.ReadContentResponse)
+    read = server_stream(channel, "/containerd.services.content.v1.Content/Read", pb.ReadContentResponse)
     data = bytearray()
     async for piece in read(pb.ReadContentRequest(digest=descriptor.digest), timeout=timeout):
         data += piece.data
@@ -58,11 +72,3 @@ async def _content(channel: grpc.aio.Channel, descriptor: Any, timeout: float) -
     if len(data) != descriptor.size:
         raise BuildFailed(f"failed to load provenance blob from build record: {descriptor.digest} is not whole")
     return bytes(data)
-
-
-def _stream(channel: grpc.aio.Channel, method: str, response: Any) -> Any:
-    return channel.unary_stream(
-        method,
-        request_serializer=lambda request: request.SerializeToString(),
-        response_deserializer=response.FromString,
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from buildclient.daemon.worker import Worker
 from buildclient.progress.events import EventSink
@@ -12,7 +12,9 @@ from buildclient.session.call import Service
 
 if TYPE_CHECKING:
     from buildclient.daemon.provenance import Provenance
+    from buildclient.daemon.query import Query
 
+_T = TypeVar("_T")
 __all__ = ["Control"]
 
 
@@ -30,6 +32,9 @@ class Control(Protocol):
 
     async def provenance(self, ref: str, deadline: float) -> Mapping[str, Provenance]:
         """Returns the provenance recorded for build `ref`, by platform; may be empty. Raises ClientError."""
+
+    async def ask(self, query: Query[_T], deadline: float) -> _T:
+        """Returns the answer to a query (`buildclient.daemon.query`). Raises ClientError."""
 
     async def close(self) -> None:
         """Ends the connection."""

@@ -24,7 +24,7 @@ from buildclient.progress.events import Event, Log, SourceRange, Vertex, VertexS
 from buildclient.progress.excerpt import excerpt
 from buildclient.proto import control_pb2 as pb
 
-__all__ = ["events", "failure", "workers"]
+__all__ = ["events", "failure", "told_by", "workers"]
 
 _TYPE_PREFIX = "github.com/moby/buildkit/"
 _DETAILS = "grpc-status-details-bin"
@@ -108,6 +108,29 @@ def failure(error: grpc.aio.AioRpcError, where: str) -> ClientError:
     return found
 
 
+def told_by(status: bytes) -> tuple[tuple[str, ...], str]:
+    """Returns source excerpts and the digest of the failed step from a google.rpc.Status (JSON in google.rpc.Any)."""
+    sources: list[str] = []
+    vertex = ""
+    try:
+        details = pb.Status.FromString(status).details
+    except DecodeError:
+        return (), ""
+    for detail in details:
+        name = detail.type_url.removeprefix(_TYPE_PREFIX).removesuffix("+json")
+        try:
+            body = read_json(detail.value)
+        except ValueError:
+            continue
+        if not isinstance(body, dict):
+            continue
+        if name == "errdefs.Source" and (text := _source(body)) and text not in sources:
+            sources.append(text)
+        elif name == "errdefs.Vertex":
+            vertex = str(body.get("digest", ""))
+    return tuple(sources), vertex
+
+
 def _name(code: grpc.StatusCode) -> str:
     """Returns a gRPC code as Go writes it, such as `InvalidArgument`."""
     if code == grpc.StatusCode.CANCELLED:
@@ -144,29 +167,11 @@ def _platforms(record: pb.WorkerRecord) -> Iterator[Platform]:
 
 
 def _details(error: grpc.aio.AioRpcError) -> tuple[tuple[str, ...], str]:
-    """Returns source excerpts and vertex digest from `grpc-status-details-bin` (JSON in google.rpc.Any)."""
-    sources: list[str] = []
-    vertex = ""
+    """Returns source excerpts and vertex digest from `grpc-status-details-bin`."""
     for key, value in error.trailing_metadata() or ():
-        if key != _DETAILS:
-            continue
-        try:
-            status = pb.Status.FromString(value if isinstance(value, bytes) else value.encode())
-        except DecodeError:
-            continue
-        for detail in status.details:
-            name = detail.type_url.removeprefix(_TYPE_PREFIX).removesuffix("+json")
-            try:
-                body = read_json(detail.value)
-            except ValueError:
-                continue
-            if not isinstance(body, dict):
-                continue
-            if name == "errdefs.Source" and (text := _source(body)) and text not in sources:
-                sources.append(text)
-            elif name == "errdefs.Vertex":
-                vertex = str(body.get("digest", ""))
-    return tuple(sources), vertex
+        if key == _DETAILS:
+            return told_by(value if isinstance(value, bytes) else value.encode())
+    return (), ""
 
 
 def _source(body: dict[str, object]) -> str:

@@ -15,6 +15,7 @@ from buildclient.session.call import Service
 
 if TYPE_CHECKING:
     from buildclient.daemon.provenance import Provenance
+    from buildclient.daemon.query import Query
 
 __all__ = ["ConnectionPool"]
 
@@ -74,6 +75,9 @@ class _Lent:
 
     async def provenance(self, ref: str, deadline: float) -> Mapping[str, Provenance]:
         return await self._heard(self._control.provenance(ref, deadline))
+
+    async def ask(self, query: Query[_T], deadline: float) -> _T:
+        return await self._heard(self._control.ask(query, deadline))
 
     async def close(self) -> None:
         return None

@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62uildclient/proto/history.proto\x12\x13\x62uildclient.history\"K\n\x13\x42uildHistoryRequest\x12\x13\n\x0b\x61\x63tive_only\x18\x01 \x01(\x08\x12\x0b\n\x03ref\x18\x02 \x01(\t\x12\x12\n\nearly_exit\x18\x03 \x01(\x08\"L\n\x11\x42uildHistoryEvent\x12\x37\n\x06record\x18\x02 \x01(\x0b\x32\'.buildclient.history.BuildHistoryRecord\"\xf4\x01\n\x12\x42uildHistoryRecord\x12\x0b\n\x03ref\x18\x01 \x01(\t\x12\x34\n\x06result\x18\n \x01(\x0b\x32$.buildclient.history.BuildResultInfo\x12\x45\n\x07results\x18\x0b \x03(\x0b\x32\x34.buildclient.history.BuildHistoryRecord.ResultsEntry\x1aT\n\x0cResultsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x33\n\x05value\x18\x02 \x01(\x0b\x32$.buildclient.history.BuildResultInfo:\x02\x38\x01\"H\n\x0f\x42uildResultInfo\x12\x35\n\x0c\x61ttestations\x18\x02 \x03(\x0b\x32\x1f.buildclient.history.Descriptor\"\xb9\x01\n\nDescriptor\x12\x12\n\nmedia_type\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x45\n\x0b\x61nnotations\x18\x05 \x03(\x0b\x32\x30.buildclient.history.Descriptor.AnnotationsEntry\x1a\x32\n\x10\x41nnotationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"B\n\x12ReadContentRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0c\n\x04size\x18\x03 \x01(\x03\"3\n\x13ReadContentResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62uildclient/proto/history.proto\x12\x13\x62uildclient.history\x1a\x1fgoogle/protobuf/timestamp.proto\"K\n\x13\x42uildHistoryRequest\x12\x13\n\x0b\x61\x63tive_only\x18\x01 \x01(\x08\x12\x0b\n\x03ref\x18\x02 \x01(\t\x12\x12\n\nearly_exit\x18\x03 \x01(\x08\"Z\n\x11\x42uildHistoryEvent\x12\x0c\n\x04type\x18\x01 \x01(\x05\x12\x37\n\x06record\x18\x02 \x01(\x0b\x32\'.buildclient.history.BuildHistoryRecord\"\xc1\x06\n\x12\x42uildHistoryRecord\x12\x0b\n\x03ref\x18\x01 \x01(\t\x12\x10\n\x08\x66rontend\x18\x02 \x01(\t\x12\x31\n\x0e\x66rontend_attrs\x18\x03 \x03(\x0b\x32\x19.buildclient.history.Attr\x12\x30\n\texporters\x18\x04 \x03(\x0b\x32\x1d.buildclient.history.Exporter\x12*\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x1b.buildclient.history.Status\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63ompleted_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x04logs\x18\x08 \x01(\x0b\x32\x1f.buildclient.history.Descriptor\x12\x34\n\x11\x65xporter_response\x18\t \x03(\x0b\x32\x19.buildclient.history.Attr\x12\x34\n\x06result\x18\n \x01(\x0b\x32$.buildclient.history.BuildResultInfo\x12\x45\n\x07results\x18\x0b \x03(\x0b\x32\x34.buildclient.history.BuildHistoryRecord.ResultsEntry\x12\x12\n\ngeneration\x18\x0c \x01(\x05\x12.\n\x05trace\x18\r \x01(\x0b\x32\x1f.buildclient.history.Descriptor\x12\x0e\n\x06pinned\x18\x0e \x01(\x08\x12\x14\n\x0c\x63\x61\x63hed_steps\x18\x0f \x01(\x05\x12\x13\n\x0btotal_steps\x18\x10 \x01(\x05\x12\x17\n\x0f\x63ompleted_steps\x18\x11 \x01(\x05\x12\x37\n\x0e\x65xternal_error\x18\x12 \x01(\x0b\x32\x1f.buildclient.history.Descriptor\x12\x10\n\x08warnings\x18\x13 \x01(\x05\x1aT\n\x0cResultsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x33\n\x05value\x18\x02 \x01(\x0b\x32$.buildclient.history.BuildResultInfo:\x02\x38\x01\"\"\n\x04\x41ttr\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\"B\n\x08\x45xporter\x12\x0c\n\x04type\x18\x01 \x01(\t\x12(\n\x05\x61ttrs\x18\x02 \x03(\x0b\x32\x19.buildclient.history.Attr\"\'\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x8e\x02\n\x0f\x42uildResultInfo\x12/\n\x06result\x18\x01 \x01(\x0b\x32\x1f.buildclient.history.Descriptor\x12\x35\n\x0c\x61ttestations\x18\x02 \x03(\x0b\x32\x1f.buildclient.history.Descriptor\x12\x42\n\x07results\x18\x03 \x03(\x0b\x32\x31.buildclient.history.BuildResultInfo.ResultsEntry\x1aO\n\x0cResultsEntry\x12\x0b\n\x03key\x18\x01 \x01(\x03\x12.\n\x05value\x18\x02 \x01(\x0b\x32\x1f.buildclient.history.Descriptor:\x02\x38\x01\"Z\n\x19UpdateBuildHistoryRequest\x12\x0b\n\x03ref\x18\x01 \x01(\t\x12\x0e\n\x06pinned\x18\x02 \x01(\x08\x12\x0e\n\x06\x64\x65lete\x18\x03 \x01(\x08\x12\x10\n\x08\x66inalize\x18\x04 \x01(\x08\"\x1c\n\x1aUpdateBuildHistoryResponse\"\xb9\x01\n\nDescriptor\x12\x12\n\nmedia_type\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x45\n\x0b\x61nnotations\x18\x05 \x03(\x0b\x32\x30.buildclient.history.Descriptor.AnnotationsEntry\x1a\x32\n\x10\x41nnotationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"B\n\x12ReadContentRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0c\n\x04size\x18\x03 \x01(\x03\"3\n\x13ReadContentResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,24 +34,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_BUILDHISTORYRECORD_RESULTSENTRY']._loaded_options = None
   _globals['_BUILDHISTORYRECORD_RESULTSENTRY']._serialized_options = b'8\001'
+  _globals['_BUILDRESULTINFO_RESULTSENTRY']._loaded_options = None
+  _globals['_BUILDRESULTINFO_RESULTSENTRY']._serialized_options = b'8\001'
   _globals['_DESCRIPTOR_ANNOTATIONSENTRY']._loaded_options = None
   _globals['_DESCRIPTOR_ANNOTATIONSENTRY']._serialized_options = b'8\001'
-  _globals['_BUILDHISTORYREQUEST']._serialized_start=56
-  _globals['_BUILDHISTORYREQUEST']._serialized_end=131
-  _globals['_BUILDHISTORYEVENT']._serialized_start=133
-  _globals['_BUILDHISTORYEVENT']._serialized_end=209
-  _globals['_BUILDHISTORYRECORD']._serialized_start=212
-  _globals['_BUILDHISTORYRECORD']._serialized_end=456
-  _globals['_BUILDHISTORYRECORD_RESULTSENTRY']._serialized_start=372
-  _globals['_BUILDHISTORYRECORD_RESULTSENTRY']._serialized_end=456
-  _globals['_BUILDRESULTINFO']._serialized_start=458
-  _globals['_BUILDRESULTINFO']._serialized_end=530
-  _globals['_DESCRIPTOR']._serialized_start=533
-  _globals['_DESCRIPTOR']._serialized_end=718
-  _globals['_DESCRIPTOR_ANNOTATIONSENTRY']._serialized_start=668
-  _globals['_DESCRIPTOR_ANNOTATIONSENTRY']._serialized_end=718
-  _globals['_READCONTENTREQUEST']._serialized_start=720
-  _globals['_READCONTENTREQUEST']._serialized_end=786
-  _globals['_READCONTENTRESPONSE']._serialized_start=788
-  _globals['_READCONTENTRESPONSE']._serialized_end=839
+  _globals['_BUILDHISTORYREQUEST']._serialized_start=89
+  _globals['_BUILDHISTORYREQUEST']._serialized_end=164
+  _globals['_BUILDHISTORYEVENT']._serialized_start=166
+  _globals['_BUILDHISTORYEVENT']._serialized_end=256
+  _globals['_BUILDHISTORYRECORD']._serialized_start=259
+  _globals['_BUILDHISTORYRECORD']._serialized_end=1092
+  _globals['_BUILDHISTORYRECORD_RESULTSENTRY']._serialized_start=1008
+  _globals['_BUILDHISTORYRECORD_RESULTSENTRY']._serialized_end=1092
+  _globals['_ATTR']._serialized_start=1094
+  _globals['_ATTR']._serialized_end=1128
+  _globals['_EXPORTER']._serialized_start=1130
+  _globals['_EXPORTER']._serialized_end=1196
+  _globals['_STATUS']._serialized_start=1198
+  _globals['_STATUS']._serialized_end=1237
+  _globals['_BUILDRESULTINFO']._serialized_start=1240
+  _globals['_BUILDRESULTINFO']._serialized_end=1510
+  _globals['_BUILDRESULTINFO_RESULTSENTRY']._serialized_start=1431
+  _globals['_BUILDRESULTINFO_RESULTSENTRY']._serialized_end=1510
+  _globals['_UPDATEBUILDHISTORYREQUEST']._serialized_start=1512
+  _globals['_UPDATEBUILDHISTORYREQUEST']._serialized_end=1602
+  _globals['_UPDATEBUILDHISTORYRESPONSE']._serialized_start=1604
+  _globals['_UPDATEBUILDHISTORYRESPONSE']._serialized_end=1632
+  _globals['_DESCRIPTOR']._serialized_start=1635
+  _globals['_DESCRIPTOR']._serialized_end=1820
+  _globals['_DESCRIPTOR_ANNOTATIONSENTRY']._serialized_start=1770
+  _globals['_DESCRIPTOR_ANNOTATIONSENTRY']._serialized_end=1820
+  _globals['_READCONTENTREQUEST']._serialized_start=1822
+  _globals['_READCONTENTREQUEST']._serialized_end=1888
+  _globals['_READCONTENTRESPONSE']._serialized_start=1890
+  _globals['_READCONTENTRESPONSE']._serialized_end=1941
 # @@protoc_insertion_point(module_scope)
