@@ -43,7 +43,11 @@ _FIELDS = {
 # flag names, (metavar or None for a switch), help; flags with "…" in their metavar may be given several times
 _FLAGS: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
     (("--add-host",), "HOST:IP…", "Add a custom host-to-IP mapping."),
-    (("--allow",), "ENTITLEMENT…", "Allow an extra entitlement, such as network.host or security.insecure."),
+    (
+        ("--allow",),
+        "ENTITLEMENT…",
+        "Allow an extra entitlement, such as network.host, security.insecure or buildx.local.delete.",
+    ),
     (("--annotation",), "[TYPE:]KEY=VALUE…", "Add an annotation to the image."),
     (("--attest",), "type=TYPE,…", "Attestation parameters."),
     (("--build-arg",), "KEY=VALUE…", "Set a build-time variable."),

@@ -6,7 +6,7 @@ __all__ = ["NOT_SERVED", "SWITCHES", "takes"]
 
 _TAKES = {
     "--add-host": "HOST:IP or HOST=IP, such as db:10.0.0.7",
-    "--allow": "network.host, security.insecure or device[=NAME]",
+    "--allow": "network.host, security.insecure, device[=NAME] or buildx.local.delete",
     "--annotation": "[TYPE[,TYPE…][[PLATFORM]]:]KEY=VALUE, TYPE being index, manifest or their -descriptor",
     "--attest": "type=provenance|sbom[,disabled=true][,KEY=VALUE…]",
     "--build-arg": "KEY=VALUE, or KEY for the environment's value",

@@ -65,7 +65,7 @@ def _one_of(*names: str) -> Callable[[click.Context, click.Parameter, str], list
 
 
 _VALUES: dict[str, Callable[[click.Context, click.Parameter, str], list[CompletionItem]]] = {
-    "allow": _one_of("network.host", "security.insecure"),
+    "allow": _one_of("network.host", "security.insecure", "buildx.local.delete"),
     "attest": _one_of("type=provenance", "type=sbom"),
     "builder": _builders,
     "builder_file": files,

@@ -12,6 +12,7 @@ from buildclient.base.gotext import go_json, parse_bool
 from buildclient.contract.platform import Platform, format_platforms
 from buildclient.registry.reference import InvalidReference, parse_reference, registry_host, repositories
 from buildclient.request.annotations import annotation_attrs
+from buildclient.request.limits import LOCAL_DELETE
 from buildclient.request.solve import CacheEntry, Exporter, SolveRequest
 from buildclient.request.values import BuildRequest, Output
 
@@ -56,7 +57,7 @@ def solve_request(
     attrs.update(_build_attrs(request))
     if platforms:
         attrs["platform"] = format_platforms(platforms)
-    entitlements = list(request.allow)
+    entitlements = [name for name in request.allow if name != LOCAL_DELETE]
     if request.network == "host":
         entitlements.append("network.host")
     exports = [*request.cache_to]

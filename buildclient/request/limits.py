@@ -14,6 +14,7 @@ from buildclient.base.errors import InvalidBuild, UsageError
 from buildclient.base.gotext import go_quoted
 
 __all__ = [
+    "LOCAL_DELETE",
     "HostEntry",
     "Ulimit",
     "parse_entitlements",
@@ -34,7 +35,8 @@ _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _MAX_INTEGER = 1 << 63
 _MAX_DIGITS = 4000
 _ENTITLEMENTS = frozenset(("network.host", "security.insecure", "device"))
-_LOCAL_DELETE = "buildx.local.delete"
+LOCAL_DELETE = "buildx.local.delete"
+"""Lets an output with `mode=delete` delete files outside the working directory; the daemon is not told."""
 
 
 class Ulimit(NamedTuple):
@@ -148,8 +150,10 @@ def parse_entitlements(texts: Iterable[str]) -> tuple[str, ...]:
 
 def _check_entitlement(text: str) -> None:
     name, equals, _ = text.partition("=")
-    if name == _LOCAL_DELETE:
-        raise UsageError(f"{_LOCAL_DELETE} is not supported yet: results never delete files")
+    if name == LOCAL_DELETE:
+        if equals:
+            raise InvalidBuild(f"{LOCAL_DELETE} does not accept a value")
+        return
     if name not in _ENTITLEMENTS or (equals and name != "device"):
         raise InvalidBuild(f"unknown entitlement {text}")
 

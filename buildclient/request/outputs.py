@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 
 from buildclient.base.csvtext import CsvError, csv_fields
 from buildclient.base.errors import InvalidBuild, UsageError
-from buildclient.base.gotext import parse_bool
+from buildclient.base.gotext import go_quoted, parse_bool
 from buildclient.request.destinations import Destination, ToFile, ToFolder, ToStdout
 from buildclient.request.values import Output
 
-__all__ = ["build_outputs", "check_default_load", "is_archive", "parse_output", "parse_outputs"]
+__all__ = ["build_outputs", "check_default_load", "deletes", "is_archive", "parse_output", "parse_outputs"]
 
 _LOAD = (
     "--load puts images into a Docker daemon, and there is none here: "
@@ -91,6 +91,17 @@ def is_archive(output: Output) -> bool:
     return output.type == "tar" or (
         output.type in ("oci", "docker") and parse_bool(output.attrs.get("tar", "true"), True)
     )
+
+
+def deletes(output: Output) -> bool:
+    """Returns whether an output removes from its folder what is not in the result. Raises InvalidBuild."""
+    if output.type != "local":
+        return False
+    mode = output.attrs.get("mode", "")
+    name = mode.strip().lower()
+    if name not in ("", "copy", "delete"):
+        raise InvalidBuild(f"invalid local exporter mode {go_quoted(mode)}")
+    return name == "delete"
 
 
 def _destination(output: Output, text: str) -> Destination:

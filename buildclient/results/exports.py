@@ -12,6 +12,8 @@ from buildclient.base.errors import InvalidBuild
 from buildclient.base.files import replaceable
 from buildclient.base.oserrors import reason
 from buildclient.request.destinations import ToFolder, ToStdout
+from buildclient.request.limits import LOCAL_DELETE
+from buildclient.request.outputs import deletes
 from buildclient.request.values import NodeResult, Output
 from buildclient.results.filesend import filesend
 from buildclient.results.interfaces import ArchiveExport, Export
@@ -29,15 +31,29 @@ class Exports:
     No file appears before every output is complete. Folders and streams are written as data arrives.
     """
 
-    def __init__(self, outputs: Sequence[Output], nodes: int, choose: Choose | None = None) -> None:
-        """Checks every destination; `choose` makes the export of an output (see `export_of`). Raises UsageError."""
+    def __init__(
+        self, outputs: Sequence[Output], nodes: int, choose: Choose | None = None, *, allow: Sequence[str] = ()
+    ) -> None:
+        """Checks every destination; `choose` makes the export of an output (see `export_of`).
+
+        `allow` are the request's entitlements. Raises UsageError.
+        """
         choose = choose or export_of
         self._exports: dict[int, Export] = {}
+        for output in outputs:
+            if deletes(output) and LOCAL_DELETE not in allow and isinstance(output.dest, ToFolder):
+                from buildclient.results.mirror import check_deletable
+
+                check_deletable(output.dest.path)
         # The daemon numbers the exporters of the request.
         asked = [output for output in outputs if output.type != "cacheonly"]
         for number, output in enumerate(asked):
             if (export := choose(output, nodes)) is not None:
                 self._exports[number] = export
+        # Folders first: one that is mirrored must not remove the file of another output.
+        self._exports = dict(
+            sorted(self._exports.items(), key=lambda numbered: not isinstance(asked[numbered[0]].dest, ToFolder))
+        )
         if nodes > 1 and any(output.type == "docker" for output in outputs):
             raise InvalidBuild("docker exporter does not support several nodes, use the oci exporter instead")
 
@@ -89,7 +105,7 @@ def export_of(output: Output, nodes: int) -> Export | None:
 
         if _is_folder(dest.path, "directory") is False:
             raise InvalidBuild(f"destination directory {dest.path} is a file")
-        return FolderExport(output.type, dest.path)
+        return FolderExport(output.type, dest.path, mirrored=deletes(output))
     export: ArchiveExport
     folder = None
     if isinstance(dest, ToStdout):

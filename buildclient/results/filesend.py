@@ -39,6 +39,7 @@ def filesend(receivers: Receivers, close_timeout: float = CLOSE_TIMEOUT) -> Serv
         disk = ThreadPoolExecutor(1, "export")
         try:
             if hasattr(receiver, "open"):
+                _check_whole(call, cast(TreeReceiver, receiver))
                 await _tree(call, cast(TreeReceiver, receiver), disk, close_timeout)
             else:
                 await _archive(call, receiver, disk)
@@ -52,6 +53,15 @@ def filesend(receivers: Receivers, close_timeout: float = CLOSE_TIMEOUT) -> Serv
             disk.shutdown(wait=False)
 
     return {"/moby.filesync.v1.FileSend/DiffCopy": diff_copy}
+
+
+def _check_whole(call: Call, receiver: TreeReceiver) -> None:
+    """Refuses a stream per platform where all else is deleted: daemons before 0.31 do not know `mode=delete`."""
+    if receiver.whole and "1" not in call.metadata.get("buildkit-exporter-multi-platform", ()):
+        raise Status(
+            Code.UNKNOWN,
+            "local exporter mode=delete requires a BuildKit daemon with multi-platform local export support",
+        )
 
 
 async def _archive(call: Call, receiver: ArchiveReceiver, disk: ThreadPoolExecutor) -> None:

@@ -2,35 +2,61 @@
 
 from __future__ import annotations
 
-from buildclient.base.errors import BuildFailed
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from buildclient.base.errors import BuildFailed, Cancelled
 from buildclient.results.tree import Tree
+
+if TYPE_CHECKING:
+    from buildclient.results.mirror import Mirror
 
 __all__ = ["FolderExport"]
 
 
 class FolderExport:
-    """Merges the trees of all nodes into the folder as they arrive; files that were written stay."""
+    """Merges the trees of all nodes into the folder as they arrive; files that were written stay.
 
-    def __init__(self, type_: str, path: str) -> None:
+    With `mirrored`, what is in the folder and not in any tree is removed at the end, once every node has succeeded.
+    """
+
+    def __init__(self, type_: str, path: str, *, mirrored: bool = False) -> None:
         self._type = type_
         self._path = path
         self._trees: dict[int, Tree] = {}
+        self._aborted = False
+        self._mirror: Mirror | None = None
+        if mirrored:
+            from buildclient.results.mirror import Mirror
+
+            self._mirror = Mirror()
 
     def receiver(self, node: int) -> Tree:
         """Returns the receiver of a node's tree. Raises OSError."""
         if node not in self._trees:
-            self._trees[node] = Tree(self._path)
+            self._trees[node] = Tree(self._path, self._mirror.keep if self._mirror else None)
         return self._trees[node]
 
     def stage(self) -> None:
-        """Raises BuildFailed if a tree never arrived."""
+        """Raises BuildFailed if a tree never arrived, and OSError if something cannot be removed."""
         if not all(tree.complete for tree in self._trees.values()):
             raise BuildFailed(f"the daemon sent no result for output {self._type}")
+        if self._mirror:
+            with closing(self._trees[0].folders()) as folders:
+                self._mirror.stage(folders)
 
     def commit(self) -> None:
-        """Does nothing: everything is in place."""
+        """Removes what is not in the result, if that was asked for; all else is in place. Raises OSError, Cancelled."""
+        if self._mirror:
+            with closing(self._trees[0].folders()) as folders:
+                self._mirror.commit(folders, self._go_on)
 
     def abort(self) -> None:
         """Closes the folder; the files in it are complete."""
+        self._aborted = True
         for tree in self._trees.values():
             tree.close()
+
+    def _go_on(self) -> None:
+        if self._aborted:
+            raise Cancelled("the export was aborted")

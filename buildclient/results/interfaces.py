@@ -50,6 +50,10 @@ class ArchiveReceiver(Protocol):
 class TreeReceiver(Protocol):
     """Receives a tree of files (local); called in a thread."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether each stream must hold all platforms of its node (`mode=delete`)."""
+
     def open(self) -> TreeWriter:
         """Returns a writer for one stream; several platforms may arrive at once."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from contextlib import closing
 
 from buildclient.base.folders import Folders, reopened
 
-__all__ = ["remove"]
+__all__ = ["check_unmounted", "remove"]
 
 
 def remove(parent: int, name: bytes) -> None:
@@ -30,8 +31,14 @@ def remove(parent: int, name: bytes) -> None:
                 _empty(folders, path)
 
 
+def check_unmounted(parent: int, name: bytes) -> None:
+    """Checks that `remove` would meet no mount point. Raises OSError, as `remove`."""
+    with closing(Folders(reopened(parent), b"")) as folders, contextlib.suppress(NotADirectoryError, FileNotFoundError):
+        _tree(folders, name)
+
+
 def _tree(folders: Folders, name: bytes) -> list[bytes]:
-    """Yields a folder and all folders below it, parents first. Raises OSError."""
+    """Returns a folder and all folders below it, parents first. Raises OSError."""
     mount = _mount(folders.root)
     found, waiting = [], [name]
     while waiting:

@@ -14,7 +14,7 @@ import contextlib
 import os
 import secrets
 import stat as st
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from buildclient.base.folders import DIRECTORY, Folders, reopened
 from buildclient.base.oserrors import reason
@@ -39,12 +39,13 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 class Tree:
     """A destination folder; files in it stay unless an entry of the same name arrives."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, keep: Callable[[bytes], None] | None = None) -> None:
         """Opens the folder, or its nearest existing parent, so that nothing exported meanwhile redirects it.
 
-        Raises OSError.
+        `keep` is told the path of each entry, for a folder that is to hold nothing else. Raises OSError.
         """
         self.folder = folder
+        self.keep = keep
         self.complete = False
         """Whether a stream has ended."""
         self._missing: list[str] = []
@@ -59,8 +60,17 @@ class Tree:
                 here, name = os.path.split(here.rstrip("/"))
                 self._missing.insert(0, name)
 
+    @property
+    def whole(self) -> bool:
+        """Whether each stream must hold all platforms of its node."""
+        return self.keep is not None
+
     def open(self) -> _Writer:
         """Returns a writer for one stream. Raises OSError if the folder cannot be made."""
+        return _Writer(self, self.folders())
+
+    def folders(self) -> Folders:
+        """Returns the folder, made if it is missing; the caller closes it. Raises OSError."""
         folders = Folders(reopened(self._base), os.fsencode(self.folder))
         try:
             for depth, name in enumerate(self._missing):
@@ -71,7 +81,7 @@ class Tree:
             raise OSError(error.errno, error.strerror, self.folder) from None
         finally:
             folders.close()
-        return _Writer(self, Folders(root, os.fsencode(self.folder)))
+        return Folders(root, os.fsencode(self.folder))
 
     def close(self) -> None:
         """Closes the folder; may be called twice."""
@@ -95,6 +105,8 @@ class _Writer:
     def entry(self, stat: Stat) -> bool:
         """Makes one entry, or notes it for later; returns whether it needs its content."""
         self._position += 1
+        if self._tree.keep:
+            self._tree.keep(stat.path)
         kind = stat.mode & GO_TYPE
         if kind == GO_DIR:
             with self._placing(stat.path) as (parent, name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 from buildclient.results.filesend import filesend
@@ -16,13 +17,16 @@ __all__ = ["SEND", "feed", "file", "folder", "link"]
 SEND = "/moby.filesync.v1.FileSend/DiffCopy"
 
 
-async def feed(dest: Path, *stats: bytes, contents: bool = True) -> MemoryCall:
+async def feed(
+    dest: Path | Tree, *stats: bytes, contents: bool = True, metadata: Mapping[str, tuple[str, ...]] | None = None
+) -> MemoryCall:
     """Plays a daemon that sends these STATs, and one byte for each file that is asked for."""
-    call = MemoryCall()
+    call = MemoryCall(metadata)
+    tree = dest if isinstance(dest, Tree) else Tree(str(dest))
     for stat in stats:
         call.incoming.put_nowait(stat)
     call.incoming.put_nowait(diffcopy.END_OF_STATS)
-    task = asyncio.ensure_future(filesend({0: Tree(str(dest))})[SEND](call))
+    task = asyncio.ensure_future(filesend({0: tree})[SEND](call))
     try:
         while not task.done():
             try:
@@ -35,6 +39,7 @@ async def feed(dest: Path, *stats: bytes, contents: bool = True) -> MemoryCall:
                     call.incoming.put_nowait(diffcopy.encode_data_end(packet.id))
             elif packet.type == diffcopy.FIN_TYPE:
                 call.incoming.put_nowait(diffcopy.FIN)
+                break
     finally:
         call.incoming.put_nowait(None)
         await asyncio.wait_for(task, 5)

@@ -222,6 +222,8 @@ async def test_a_disk_that_hangs_does_not_hold_an_interrupted_tree(tmp_path: Pat
     class Hanging:
         """A tree on such a disk."""
 
+        whole = False
+
         def open(self) -> Hanging:
             return self
 
