@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from buildclient.nodes.pool import ConnectionPool
     from buildclient.nodes.views import BuilderView
     from buildclient.results.interfaces import CommitStep
+    from buildclient.results.subrequests import BuildTarget, CheckResult, Outline
     from buildclient.session.call import Service
 
 __all__ = [
@@ -167,6 +168,18 @@ class Client:
         """
         return _run(self.build_async(request, sink))
 
+    def check(self, request: BuildRequest) -> CheckResult:
+        """Returns what the build checks find in the request's Dockerfile, and builds nothing; see `check_async`."""
+        return _run(self.check_async(request))
+
+    def outline(self, request: BuildRequest) -> Outline:
+        """Returns what the request's target takes; see `outline_async`."""
+        return _run(self.outline_async(request))
+
+    def targets(self, request: BuildRequest) -> tuple[BuildTarget, ...]:
+        """Returns the targets of the request's Dockerfile; see `targets_async`."""
+        return _run(self.targets_async(request))
+
     def inspect(self, *, bootstrap: bool = False) -> BuilderView:
         """Returns the builder's nodes, pods and platforms; with `bootstrap`, waits for ready pods first.
 
@@ -193,7 +206,8 @@ class Client:
         Several builds may run at once. To share one sink, give each `of_build(sink, name)`.
         """
         output = await self.output_async()
-        check_default_load(output.default_load, request.outputs, self.environ)
+        if not request.call:
+            check_default_load(output.default_load, request.outputs, self.environ)
         longest = max(node.timeout_seconds for node in output.nodes)
         deadline = asyncio.get_running_loop().time() + longest + _CONNECT_GRACE
         tools = _Tools(self, sink)
@@ -219,6 +233,36 @@ class Client:
         finally:
             self._pool = None
             await pool.close()
+
+    async def check_async(self, request: BuildRequest, sink: EventSink = _ignore) -> CheckResult:
+        """Returns what the build checks find in the request's Dockerfile, and builds nothing.
+
+        Outputs and cache exports of the request are ignored. Raises as `build` does; a Dockerfile that cannot be built
+        is no exception but the result's `error`.
+        """
+        from buildclient.results.subrequests import read_check
+
+        return read_check(await self.call_async(request, "lint", sink))
+
+    async def outline_async(self, request: BuildRequest, sink: EventSink = _ignore) -> Outline:
+        """Returns what the request's target takes: build arguments, secrets, SSH. Raises as `build` does."""
+        from buildclient.results.subrequests import read_outline
+
+        return read_outline(await self.call_async(request, "outline", sink))
+
+    async def targets_async(self, request: BuildRequest, sink: EventSink = _ignore) -> tuple[BuildTarget, ...]:
+        """Returns the targets of the request's Dockerfile, in its order. Raises as `build` does."""
+        from buildclient.results.subrequests import read_targets
+
+        return read_targets(await self.call_async(request, "targets", sink))
+
+    async def call_async(self, request: BuildRequest, name: str, sink: EventSink = _ignore) -> Mapping[str, str]:
+        """Asks the request's frontend for `frontend.NAME` and returns its answer: `result.json`, `result.txt`, ….
+
+        Of several nodes all are asked, and the first one's answer is returned. Raises as `build` does.
+        """
+        result = await self.build_async(request._replace(call=name), sink)
+        return result.nodes[0].response
 
     async def inspect_async(
         self, *, bootstrap: bool = False, waiting: Callable[[str, Sequence[Pod]], None] | None = None

@@ -13,7 +13,7 @@ import secrets
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from buildclient.base.errors import BuildFailed
 from buildclient.base.tasks import gather_all
@@ -32,6 +32,9 @@ from buildclient.results.index import MergedIndex
 from buildclient.results.interfaces import CommitStep
 from buildclient.results.metadata import build_result
 from buildclient.session.call import Service
+
+if TYPE_CHECKING:
+    from buildclient.daemon.gateway import GatewayWork
 
 __all__ = ["PUSH_RETRY_DELAYS", "Tools", "build"]
 
@@ -84,6 +87,9 @@ async def build(
     archive.
     """
     check_request(request)
+    if request.call:
+        # docker buildx exports: an image without a layer, in place of the tag's.
+        request = request._replace(outputs=(), cache_to=(), metadata_provenance="")
     tools.commit_steps(request, 1)  # A wrong destination is reported before anything is connected.
     nodes = tools.nodes(output)
     key = request.routing_key or tools.routing_key(request)
@@ -105,7 +111,7 @@ async def build(
             await step.stage(results)
         for step in steps:
             await step.commit()
-    return build_result(output.name, results, index.digest)
+    return build_result(output.name, results, index.digest, recorded=not request.call)
 
 
 async def _prepare(tools: Tools, request: BuildRequest, stack: contextlib.AsyncExitStack) -> Prepared:
@@ -194,7 +200,7 @@ class _Build(NamedTuple):
         delays = list(self.push_retry_delays) if only_pushes else []
         while True:
             try:
-                return asked, await control.solve(asked, self._services(number), told)
+                return asked, await control.solve(asked, self._services(number), told, _work(self.request, asked))
             except BuildFailed as error:
                 if not delays or not push_raced(str(error)):
                     raise
@@ -207,6 +213,15 @@ class _Build(NamedTuple):
         """Returns the services of a node's session: those of the inputs, of the results and of the tools."""
         of_steps = [service for step in self.steps for service in step.services(number)]
         return [*self.shared, *self.prepared.services(), *of_steps]
+
+
+def _work(request: BuildRequest, asked: SolveRequest) -> GatewayWork | None:
+    """Returns what is done in the solve's gateway; None for a plain build, which needs none."""
+    if not request.call:
+        return None
+    from buildclient.daemon.subrequest import subrequest
+
+    return subrequest(asked, request.call)
 
 
 async def _provenance(control: Control, ref: str, mode: str, sink: EventSink) -> dict[str, str]:

@@ -21,6 +21,7 @@ from buildclient.cli.running import cancelled_build, run
 from buildclient.cli.where import client_of, complete_value, where_options
 from buildclient.progress.events import Event, Warned, distinct
 from buildclient.progress.terminal import choose_mode, open_display, shown
+from buildclient.request.callmethod import parse_call
 from buildclient.request.destinations import ToStdout
 from buildclient.request.values import BuildRequest, BuildResult
 
@@ -33,6 +34,7 @@ _NO_OUTPUT = (
     "WARNING: no output specified: the result stays in the build cache. "
     "Use --push to push it, or -o for a file or folder"
 )
+_CALL_OUTPUT = "WARNING: nothing is built with --call: outputs, and --push, are left out"
 
 
 @click.command("build", cls=FlagsCommand)
@@ -54,14 +56,23 @@ def command(context: str, **flags: Any) -> int:
         raise UsageError(f"standard input cannot be both the builder and the {stdin[0]}")
     client = client_of(flags)
     request = request_of(context, flags, os.environ)
+    method = parse_call(flags["call"])
+    if method:
+        request = request._replace(call=method.name)
     quiet = flags["quiet"] or flags["progress"] == "quiet"
     _check_stdout(request, quiet)
     places = _prepare_files(request, flags)
-    if not request.outputs and mode != "quiet":
+    if method and request.outputs:
+        print(_CALL_OUTPUT, file=sys.stderr)
+    if not method and not request.outputs and mode != "quiet":
         print(_NO_OUTPUT, file=sys.stderr)
     warnings: list[Warned] = []
     result = run(_built(client, request, mode, warnings), cancelled_build())
     _write(result, warnings, flags, places)
+    if method:
+        from buildclient.cli.call import dockerfile_name, print_answer
+
+        return print_answer(method, result.nodes[0].response, dockerfile_name(context, request.dockerfile))
     if quiet:
         _print_id(result.image_id)
     return 0
@@ -127,9 +138,9 @@ def _prepare_files(request: BuildRequest, flags: Mapping[str, Any]) -> dict[str,
 
 def _check_stdout(request: BuildRequest, quiet: bool) -> None:
     """Says before the build that its result would be lost. (docker buildx ends with 0, as Go writes to /dev/null.)"""
-    wanted = quiet or any(isinstance(output.dest, ToStdout) for output in request.outputs)
+    wanted = quiet or request.call or any(isinstance(output.dest, ToStdout) for output in request.outputs)
     if wanted and not sys.stdout.writable():
-        what = "the image ID" if quiet else "the result"
+        what = "the answer" if request.call else "the image ID" if quiet else "the result"
         raise UsageError(f"standard output is closed, and {what} goes there")
 
 

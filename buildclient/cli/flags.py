@@ -54,7 +54,9 @@ _FLAGS: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
     (("--build-context",), "NAME=PATH…", "An additional build context."),
     (("--cache-from",), "REF|type=…,…", "An external cache source."),
     (("--cache-to",), "REF|type=…,…", "A cache export destination."),
+    (("--call",), "METHOD", "Ask for check, outline or targets instead of building; METHOD[,format=json]."),
     (("--cgroup-parent",), "NAME", "The parent cgroup for RUN instructions."),
+    (("--check",), None, "Shorthand for --call=check."),
     (("-f", "--file"), "PATH", "Name of the Dockerfile (default PATH/Dockerfile)."),
     (("--iidfile",), "FILE", "Write the image ID to a file."),
     (("--label",), "KEY=VALUE…", "Set a label of the image."),
@@ -79,6 +81,10 @@ _FLAGS: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
 )
 
 
+_ALIASES = {"--check": "--call=check", "--print": "--call"}
+"""Flags that set the value of another: the last of them on a command line counts."""
+
+
 class FlagsCommand(click.Command):
     """A command whose switches also take `=true` and `=false`, as Go's do."""
 
@@ -96,11 +102,12 @@ class FlagsCommand(click.Command):
                 kept.append(argument)
                 value_follows = False
             elif option.is_flag and equals:
-                kept += [name] if _switched_on(name, value) else []
+                kept += [_ALIASES.get(name, name)] if _switched_on(name, value) else []
             else:
                 # Long forms: of a short one's value click would make the sign a part, and without a value it first
                 # searches for similar long ones, at a price.
                 long = max(option.opts, key=len)
+                long = _ALIASES.get(long, long)
                 kept.append(f"{long}={value}" if equals else long)
                 value_follows = not equals and not option.is_flag
         return super().parse_args(ctx, kept)
@@ -117,6 +124,7 @@ def build_flags(function: _F) -> _F:
     """Adds the flags to a command."""
     for names, reason in NOT_SERVED.items():
         function = click.option(*names, hidden=True, multiple=True, **_refused(names[0], reason))(function)
+    function = click.option("--print", hidden=True, expose_value=False)(function)
     for names, metavar, text in reversed(_FLAGS):
         settings: dict[str, Any] = {"help": text, "shell_complete": complete_value}
         if metavar is None:

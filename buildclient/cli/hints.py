@@ -13,6 +13,7 @@ _TAKES = {
     "--build-context": "NAME=PATH, NAME=URL or NAME=docker-image://IMAGE, NAME in lower case",
     "--cache-from": "IMAGE or type=registry|gha|s3|azblob,KEY=VALUE…",
     "--cache-to": "IMAGE or type=registry|inline|gha|s3|azblob,KEY=VALUE…",
+    "--call": "build, check, outline or targets[,format=json|text][,ignorestatus=true]",
     "--label": "KEY=VALUE",
     "--network": "default, none or host",
     "--output": "DIR, - or type=image|registry|oci|docker|tar|local|cacheonly[,dest=PATH][,KEY=VALUE…]",
@@ -25,12 +26,9 @@ _TAKES = {
 }
 _LATER = "is not supported yet; "
 _PEER = f"{_LATER}docker buildx, attached to the same builder, has it"
-_CHECKS = f"{_LATER}the build itself shows the checks' warnings"
 _LIMITS = f"{_LATER}limits are the builder's: its options requests.* and limits.*"
 _NEVER = "has no meaning with BuildKit; leave it out: "
 NOT_SERVED = {
-    ("--call",): _CHECKS,
-    ("--check",): _CHECKS,
     ("--compress",): f"{_NEVER}only what changed of a context is sent",
     ("--cpu-period",): _LIMITS,
     ("--cpu-quota",): _LIMITS,
@@ -42,7 +40,6 @@ NOT_SERVED = {
     ("--memory", "-m"): _LIMITS,
     ("--memory-swap",): _LIMITS,
     ("--policy",): _PEER,
-    ("--print",): _CHECKS,
     ("--resource",): _LIMITS,
     ("--rm",): f"{_NEVER}no intermediate container stays",
     ("--secret",): _PEER,
@@ -51,7 +48,7 @@ NOT_SERVED = {
     ("--ssh",): _PEER,
 }
 """Flags of docker buildx that are not served, and why or what is there instead."""
-SWITCHES = frozenset(("--check", "--compress", "--force-rm", "--rm", "--squash"))
+SWITCHES = frozenset(("--compress", "--force-rm", "--rm", "--squash"))
 """Those of them that take no value."""
 
 

@@ -69,6 +69,7 @@ _VALUES: dict[str, Callable[[click.Context, click.Parameter, str], list[Completi
     "attest": _one_of("type=provenance", "type=sbom"),
     "builder": _builders,
     "builder_file": files,
+    "call": _one_of("check", "check,format=json", "outline", "outline,format=json", "targets", "targets,format=json"),
     "context": folders,
     "file": files,
     "iidfile": files,

@@ -31,6 +31,7 @@ from buildclient.session.server import SessionServer
 from buildclient.session.wire import WireError, bytes_message, read_bytes_message
 
 if TYPE_CHECKING:
+    from buildclient.daemon.gateway import GatewayWork
     from buildclient.daemon.provenance import Provenance
     from buildclient.daemon.query import Query
 
@@ -111,11 +112,14 @@ class GrpcControl:
         except grpc.aio.AioRpcError as error:
             raise self._failure(error) from None
 
-    async def solve(self, request: SolveRequest, services: Sequence[Service], sink: EventSink) -> dict[str, str]:
+    async def solve(
+        self, request: SolveRequest, services: Sequence[Service], sink: EventSink, work: GatewayWork | None = None
+    ) -> dict[str, str]:
         """Runs one solve with a session that serves `services` and Health; progress goes to `sink`.
 
-        Returns the exporter's response. Raises BuildFailed or a subclass, UnreachableError, and ValueError if two
-        services have the same method.
+        `work`, if given, runs in the solve's gateway instead of the request's frontend. Returns the exporter's
+        response, with the metadata of the work's result. Raises BuildFailed or a subclass, UnreachableError, and
+        ValueError if two services have the same method.
         """
         _LOG.debug("%s", _summary(request, self._endpoint.description))
         session = secrets.token_hex(13)
@@ -129,8 +133,7 @@ class GrpcControl:
 
         async with self._session(session, request.shared_key, services) as broken:
             progress = asyncio.ensure_future(self._status(request.ref, told))
-            call = self._unary("Solve", pb.SolveRequest, pb.SolveResponse)
-            solving = asyncio.ensure_future(_finish(call(solve_message(request, session))))
+            solving = asyncio.ensure_future(self._solved(request, session, work))
             try:
                 await self._unless_silent(solving, broken)
                 if not solving.done():
@@ -153,7 +156,16 @@ class GrpcControl:
                 raise
             _LOG.debug("solve %s: OK after %.1f s", request.ref, loop.time() - began)
             await _drain(progress, lambda: last, self._timeouts)
-        return dict(response.exporter_response)
+        return response
+
+    async def _solved(self, request: SolveRequest, session: str, work: GatewayWork | None) -> dict[str, str]:
+        call = self._unary("Solve", pb.SolveRequest, pb.SolveResponse)
+        solving = _finish(call(solve_message(request, session, in_gateway=work is not None)))
+        if work is None:
+            return dict((await solving).exporter_response)
+        from buildclient.daemon.gateway import solve_in_gateway
+
+        return await solve_in_gateway(self._channel, request.ref, solving, work)
 
     async def ask(self, query: Query[_T], deadline: float) -> _T:
         """Returns the answer to a query. Raises BuildFailed or a subclass, or UnreachableError."""

@@ -11,6 +11,7 @@ from buildclient.request.solve import SolveRequest
 from buildclient.session.call import Service
 
 if TYPE_CHECKING:
+    from buildclient.daemon.gateway import GatewayWork
     from buildclient.daemon.provenance import Provenance
     from buildclient.daemon.query import Query
 
@@ -24,10 +25,13 @@ class Control(Protocol):
     async def workers(self, deadline: float) -> Sequence[Worker]:
         """Returns the daemon's workers and version."""
 
-    async def solve(self, request: SolveRequest, services: Sequence[Service], sink: EventSink) -> Mapping[str, str]:
+    async def solve(
+        self, request: SolveRequest, services: Sequence[Service], sink: EventSink, work: GatewayWork | None = None
+    ) -> Mapping[str, str]:
         """Runs one solve with a session that serves `services`; progress goes to `sink`.
 
-        Returns the exporter's response. Raises BuildFailed or a subclass, or UnreachableError.
+        `work`, if given, runs in the solve's gateway instead of the request's frontend. Returns the exporter's
+        response, with the metadata of the work's result. Raises BuildFailed or a subclass, or UnreachableError.
         """
 
     async def provenance(self, ref: str, deadline: float) -> Mapping[str, Provenance]:

@@ -10,8 +10,10 @@ from buildclient.request.solve import CacheEntry, SolveRequest
 __all__ = ["solve_message"]
 
 
-def solve_message(request: SolveRequest, session: str) -> pb.SolveRequest:
+def solve_message(request: SolveRequest, session: str, *, in_gateway: bool = False) -> pb.SolveRequest:
     """Returns the message for `Control.Solve`; `session` is the id of its session.
+
+    With `in_gateway` it names no frontend: what is solved comes through the solve's gateway.
 
     Texts are passed on as they are, even if they are not UTF-8 (surrogate escapes): the daemon decides about them.
     """
@@ -19,7 +21,7 @@ def solve_message(request: SolveRequest, session: str) -> pb.SolveRequest:
     return pb.SolveRequest(
         ref=request.ref,
         session=session,
-        frontend=request.frontend,
+        frontend="" if in_gateway else request.frontend,
         frontend_attrs=_attrs(request.frontend_attrs),
         # Daemons before 0.13 read the first exporter from these fields only.
         exporter_deprecated=_raw(first.type) if first else b"",
@@ -29,6 +31,7 @@ def solve_message(request: SolveRequest, session: str) -> pb.SolveRequest:
         ],
         cache=pb.CacheOptions(exports=_entries(request.cache_exports), imports=_entries(request.cache_imports)),
         entitlements=[_raw(entitlement) for entitlement in request.entitlements],
+        internal=request.internal,
     )
 
 

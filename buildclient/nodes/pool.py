@@ -14,6 +14,7 @@ from buildclient.request.solve import SolveRequest
 from buildclient.session.call import Service
 
 if TYPE_CHECKING:
+    from buildclient.daemon.gateway import GatewayWork
     from buildclient.daemon.provenance import Provenance
     from buildclient.daemon.query import Query
 
@@ -70,8 +71,10 @@ class _Lent:
     async def workers(self, deadline: float) -> Sequence[Worker]:
         return await self._heard(self._control.workers(deadline))
 
-    async def solve(self, request: SolveRequest, services: Sequence[Service], sink: EventSink) -> Mapping[str, str]:
-        return await self._heard(self._control.solve(request, services, sink))
+    async def solve(
+        self, request: SolveRequest, services: Sequence[Service], sink: EventSink, work: GatewayWork | None = None
+    ) -> Mapping[str, str]:
+        return await self._heard(self._control.solve(request, services, sink, work))
 
     async def provenance(self, ref: str, deadline: float) -> Mapping[str, Provenance]:
         return await self._heard(self._control.provenance(ref, deadline))

@@ -75,6 +75,7 @@ def solve_request(
         cache_imports=imports,
         entitlements=tuple(entitlements),
         shared_key=shared_key,
+        internal=bool(request.call),
     )
 
 

@@ -35,6 +35,8 @@ class SolveRequest(NamedTuple):
     entitlements: tuple[str, ...] = ()
     shared_key: str = ""
     """The session's shared key; equal keys make context uploads incremental."""
+    internal: bool = False
+    """Whether the daemon keeps no record of the build."""
 
 
 def push_raced(message: str) -> bool:

@@ -75,6 +75,11 @@ class BuildRequest(NamedTuple):
     """Overrides the key for the sticky choice of a pod."""
     source_date_epoch: str = ""
     """SOURCE_DATE_EPOCH of the environment; becomes a build argument unless the request has one."""
+    call: str = ""
+    """What the frontend is asked for instead of a build: `lint`, `outline` or `targets`; empty for a build.
+
+    Then nothing is exported, and the answer is in the first node's response.
+    """
     metadata_provenance: str = ""
     """`min` or `max`: how much provenance the result's metadata holds; empty for none."""
 

@@ -20,8 +20,12 @@ _DIGEST = "containerimage.digest"
 _CONFIG = "containerimage.config.digest"
 
 
-def build_result(builder: str, results: Sequence[NodeResult], merged_digest: str) -> BuildResult:
+def build_result(
+    builder: str, results: Sequence[NodeResult], merged_digest: str, *, recorded: bool = True
+) -> BuildResult:
     """Returns the result of a build; `merged_digest` is the digest of the merged index, if there is one.
+
+    `recorded` tells whether the daemons keep a record of the build, whose name is in the metadata.
 
     As in docker buildx, the metadata of a merged image is its digest alone, and that of several nodes without a merged
     image is the first node's.
@@ -31,7 +35,7 @@ def build_result(builder: str, results: Sequence[NodeResult], merged_digest: str
     if merged_digest:
         response = {_DIGEST: merged_digest}
     metadata = decode_response(response)
-    if not merged_digest:
+    if recorded and not merged_digest:
         metadata["buildx.build.ref"] = f"{builder}/{first.node}/{first.ref}"
     digest = response.get(_DIGEST, "")
     return BuildResult(digest, response.get(_CONFIG, digest), tuple(results), metadata)

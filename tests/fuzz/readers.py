@@ -42,11 +42,14 @@ from buildclient.registry.merge import OCI_INDEX, Source, descriptor_of, merge_s
 from buildclient.registry.reference import InvalidReference, parse_reference, parse_tag
 from buildclient.registry.token import TokenRefused, read_token
 from buildclient.request.annotations import annotation_attrs, parse_annotations
+from buildclient.request.callmethod import CallMethod, parse_call
 from buildclient.request.flagtext import key_values, parse_attests, parse_cache, parse_context_names, parse_list
 from buildclient.request.limits import parse_entitlements, parse_host, parse_size, parse_ulimits
 from buildclient.request.outputs import parse_output
 from buildclient.request.platforms import read_platforms
 from buildclient.results.metadata import decode_response
+from buildclient.results.subrequest_text import answer_text, check_error_text
+from buildclient.results.subrequests import read_check
 from buildclient.session import diffcopy, wire
 from tests.fuzz.harness import Reader, Report, run
 
@@ -298,10 +301,37 @@ _SLSA = {
         "metadata": {"invocationId": "x", "buildkit_completeness": {"request": True}, "buildkit_metadata": {}},
     },
 }
+_REFUSED = (BuildFailed,)
+_LINE = {"ranges": [{"start": {"line": 1}, "end": {"line": 1}}], "sourceIndex": 0}
+_CHECK = {
+    "warnings": [{"ruleName": "r", "url": "u", "detail": "d", "location": _LINE}, {"ruleName": "s", "location": _LINE}],
+    "sources": [{"filename": "Dockerfile", "data": "RlJPTSBhCg==", "language": "Dockerfile"}],
+    "buildError": {"message": "m", "location": _LINE},
+}
+_OUTLINE = {
+    "name": "n",
+    "args": [{"name": "a", "value": "v", "description": "d"}],
+    "secrets": [{"name": "s", "required": True}],
+    "ssh": [{"name": "default"}],
+    "cache": [{"ID": "/c"}],
+}
+_TARGETS = {"targets": [{"name": "n", "description": "d", "base": "scratch"}, {"default": True}]}
 _SOURCE = {
     "info": {"filename": "Dockerfile", "data": "RlJPTSBhCg=="},
     "ranges": [{"start": {"line": 1}, "end": {"line": 1}}],
 }
+
+
+def _answer(name: str) -> Callable[[bytes], object]:
+    """The text of a frontend's answer, and why a Dockerfile cannot be built."""
+
+    def read(data: bytes) -> None:
+        response = {"result.json": data.decode("utf-8", "surrogateescape"), "version": "1.0.0"}
+        answer_text(CallMethod(name), response, "Dockerfile")
+        if name == "lint":
+            check_error_text(read_check(response))
+
+    return read
 
 
 def _status() -> bytes:
@@ -537,6 +567,18 @@ _ALL = (
         _words("e30= containerimage.descriptor result.json"),
         (BuildFailed,),
         json=True,
+    ),
+    Reader(
+        "check", _answer("lint"), _json(_CHECK), _words("sourceIndex buildError start end line"), _REFUSED, json=True
+    ),
+    Reader("outline", _answer("outline"), _json(_OUTLINE), _words("name \t \n args ssh"), _REFUSED, json=True),
+    Reader("targets", _answer("targets"), _json(_TARGETS), _words("name default \t"), _REFUSED, json=True),
+    Reader(
+        "call",
+        _text(parse_call),
+        (b"check,format=json,ignorestatus=true", b'"outline"'),
+        _words(', = "'),
+        (UsageError,),
     ),
     Reader("provenance-1", _provenance("https://slsa.dev/provenance/v1"), _json(_SLSA), (), (BuildFailed,), json=True),
     Reader(

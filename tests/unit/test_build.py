@@ -13,6 +13,7 @@ from buildclient.base.errors import BuildFailed, UnreachableError, UsageError
 from buildclient.build import build
 from buildclient.contract.output import BuilderOutput, NodeOutput
 from buildclient.contract.platform import Platform, parse_platform
+from buildclient.daemon.gateway import GatewayWork
 from buildclient.daemon.provenance import Provenance
 from buildclient.daemon.worker import Worker
 from buildclient.progress.events import Event, EventSink, Vertex
@@ -35,7 +36,10 @@ class FakeControl:
     async def workers(self, deadline: float) -> Sequence[Worker]:
         return (Worker("w", {}, self.world.reported.get(self.name, ())),)
 
-    async def solve(self, request: SolveRequest, services: Sequence[Service], sink: EventSink) -> Mapping[str, str]:
+    async def solve(
+        self, request: SolveRequest, services: Sequence[Service], sink: EventSink, work: GatewayWork | None = None
+    ) -> Mapping[str, str]:
+        self.world.works[self.name] = work
         self.world.solves[self.name] = request
         self.world.served[self.name] = sorted(methods_of(services))
         sink(Vertex("d", "step"))
@@ -119,6 +123,7 @@ class World:
         self.keys: list[str] = []
         self.records: list[str] = []
         self.solves: dict[str, SolveRequest] = {}
+        self.works: dict[str, GatewayWork | None] = {}
         self.answers: dict[str, Any] = {}
         self.reported: dict[str, tuple[Platform, ...]] = {}
         self.unreachable: set[str] = set()
