@@ -33,7 +33,7 @@ from buildclient.base.errors import (
 )
 from buildclient.build import build
 from buildclient.contract.cluster import Cluster
-from buildclient.contract.output import BuilderOutput
+from buildclient.contract.output import BuilderOutput, NodeOutput
 from buildclient.contract.platform import Platform, PlatformError, parse_platforms
 from buildclient.kube.pod import Pod
 from buildclient.progress.events import Event, EventSink, Log, Vertex, VertexStatus, Warned, of_build
@@ -49,6 +49,7 @@ from buildclient.request.solve import CacheEntry
 from buildclient.request.values import BuildRequest, BuildResult, NodeResult, Output
 
 if TYPE_CHECKING:
+    from buildclient.base.streams import Connection
     from buildclient.inputs.interfaces import Prepared
     from buildclient.kube.pods import KubernetesPods
     from buildclient.nodes.interfaces import Node
@@ -110,9 +111,10 @@ class Where(NamedTuple):
 
         Where(stack="dev")
         Where(from_cluster="buildkit/kube", kube_context="staging")
+        Where(addr=("tcp://buildkit.example:1234",))
 
-    Of `builder_file`, `from_cluster`, `builder` and `stack` the first that is not empty counts. If all are empty, the
-    environment and the project's selected stack decide, as for the command `buildclient`.
+    Of `addr`, `builder_file`, `from_cluster`, `builder` and `stack` the first that is not empty counts. If all are
+    empty, the environment and the project's selected stack decide, as for the command `buildclient`.
     """
 
     builder_file: str = ""
@@ -127,6 +129,8 @@ class Where(NamedTuple):
     """Folder of the Pulumi project; empty means the working directory."""
     kube_context: str = ""
     """Name of a kubeconfig context; empty lets the builder output decide."""
+    addr: tuple[str, ...] = ()
+    """Addresses of BuildKit daemons, each a node: `tcp://HOST:PORT,platform=linux/arm64,cacert=ca.pem`."""
 
 
 def _ignore(event: Event) -> None:
@@ -156,7 +160,7 @@ class Client:
         self._where = where or Where()
         self.environ = dict(os.environ if environ is None else environ)
         self._output = output
-        self._pods: dict[Cluster, KubernetesPods] = {}
+        self._pods: dict[tuple[Cluster, str], KubernetesPods] = {}
         self._home: KubernetesPods | None = None
         self._pool: ConnectionPool | None = None
 
@@ -270,10 +274,31 @@ class Client:
         """As `inspect`; `waiting` is called with a node's name and pods while it waits for them."""
         return await self._view(await self.output_async(), bootstrap, waiting)
 
+    async def dial_async(
+        self,
+        platform: Platform | None = None,
+        routing_key: str = "",
+        waiting: Callable[[str, Sequence[Pod]], None] | None = None,
+    ) -> Connection:
+        """Opens a byte stream to one BuildKit daemon, for a client of its own; the caller closes it.
+
+        Of several nodes, that of `platform`; of several pods, that of the routing key (default: the working
+        directory). Raises UnreachableError, UsageError.
+        """
+        from buildclient.nodes.placement import choose_node
+
+        output = await self.output_async()
+        longest = max(node.timeout_seconds for node in output.nodes)
+        deadline = asyncio.get_running_loop().time() + longest + _CONNECT_GRACE
+        key = routing_key or os.getcwd()
+        node = await choose_node(self.nodes_of(output, waiting), (platform,) if platform else (), key, deadline)
+        return await node.dial(key, deadline)
+
     async def ls_async(self) -> tuple[BuilderView, ...]:
         """As `ls`."""
         current = None
-        if self._output is not None or any(self._where[:4]):
+        where = self._where
+        if self._output or where.addr or where.builder_file or where.from_cluster or where.builder or where.stack:
             outputs: Sequence[BuilderOutput] = [await self.output_async()]
         else:
             from buildclient.discovery.builder_output import find_output, find_outputs
@@ -293,8 +318,7 @@ class Client:
         from buildclient.nodes.node import NodeClient
 
         return [
-            NodeClient(node, None if node.address else self._cluster(output), waiting, self._pool)
-            for node in output.nodes
+            NodeClient(node, self._pods_for(node, output), waiting, self._pool, self.environ) for node in output.nodes
         ]
 
     async def _view(
@@ -312,13 +336,28 @@ class Client:
             context = self._cluster(output).api.access.context
         return BuilderView(output, context, await inspect_nodes(nodes, bootstrap=bootstrap))
 
+    def _pods_for(self, node: NodeOutput, output: BuilderOutput) -> KubernetesPods | None:
+        if not node.address:
+            return self._cluster(output)
+        if not node.address.startswith("kube-pod:"):
+            return None
+        from buildclient.contract.address import KubePod, parse_address
+
+        address = parse_address(node.address)
+        context = address.context if isinstance(address, KubePod) else ""
+        return self._pods_of(output.cluster, context)
+
     def _cluster(self, output: BuilderOutput) -> KubernetesPods:
         # An output read from a cluster belongs to that cluster, whatever address it records.
         return self._home if self._home and output is self._output else self._pods_of(output.cluster)
 
-    def _pods_of(self, cluster: Cluster) -> KubernetesPods:
-        """Returns the pods of a cluster: one object per cluster, so that its certificates are read once."""
-        if cluster not in self._pods:
+    def _pods_of(self, cluster: Cluster, kube_context: str = "") -> KubernetesPods:
+        """Returns the pods of a cluster: one object per cluster, so that its certificates are read once.
+
+        `kube_context` is the context that an address names.
+        """
+        key = cluster, kube_context
+        if key not in self._pods:
             from buildclient.discovery.cluster import choose_access, in_cluster
             from buildclient.kube.api import KubeApi
             from buildclient.kube.kubeconfig import load_kubeconfig
@@ -327,11 +366,11 @@ class Client:
             access = choose_access(
                 load_kubeconfig(self.environ),
                 cluster,
-                self._where.kube_context,
+                kube_context or self._where.kube_context,
                 in_cluster(self.environ),
             )
-            self._pods[cluster] = KubernetesPods(KubeApi(access, self.environ))
-        return self._pods[cluster]
+            self._pods[key] = KubernetesPods(KubeApi(access, self.environ))
+        return self._pods[key]
 
     async def _config_map(self, namespace: str, name: str) -> Mapping[str, str]:
         self._home = self._pods_of(Cluster())

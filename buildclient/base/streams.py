@@ -1,4 +1,4 @@
-"""Protocols of the byte stream to a daemon: a pod's exec, TCP or a Unix socket.
+"""Protocols of the byte stream to a daemon: a pod's exec, TCP, a Unix socket or ssh.
 
 Deadlines are absolute, on `asyncio`'s loop clock (seconds). A stream that ends without its end marker is an error.
 """
@@ -23,19 +23,23 @@ class Connection(Protocol):
     async def write(self, data: bytes | memoryview) -> None:
         """Sends bytes; waits while too much is in flight."""
 
-    async def close_write(self) -> None:
-        """Signals that no more will be written."""
+    async def close_write(self) -> bool:
+        """Signals that no more will be written; returns whether the transport can signal that."""
 
     async def close(self) -> None:
         """Closes both directions; may be called twice."""
 
 
 class Endpoint(Protocol):
-    """How to reach one daemon: an exec into a pod, a TCP address or a Unix socket."""
+    """How to reach one daemon: an exec into a pod, or an address."""
 
     @property
     def description(self) -> str:
         """For messages: context, namespace, pod and container, or the address."""
+
+    @property
+    def authority(self) -> str:
+        """HTTP/2's `:authority` for calls to the daemon."""
 
     async def connect(self, deadline: float) -> Connection:
         """Opens a new connection. Raises UnreachableError."""

@@ -13,7 +13,7 @@ from buildclient.cli.running import run
 from buildclient.cli.where import client_of, complete_value, format_option, where_options
 from buildclient.kube.pod import Pod
 
-__all__ = ["command"]
+__all__ = ["WaitLines", "command"]
 
 
 @click.command("inspect")
@@ -34,7 +34,7 @@ def command(name: str, bootstrap: bool, shape: str, **flags: Any) -> int:
     from buildclient.nodes.views import inspect_lines, status_of, to_json
 
     flags["builder"] = name or flags["builder"]
-    view = run(client_of(flags).inspect_async(bootstrap=bootstrap, waiting=_WaitLines()))
+    view = run(client_of(flags).inspect_async(bootstrap=bootstrap, waiting=WaitLines()))
     if shape == "json":
         import json
 
@@ -45,7 +45,7 @@ def command(name: str, bootstrap: bool, shape: str, **flags: Any) -> int:
     return 125 if view.error or lost or (bootstrap and any(node.error for node in view.nodes)) else 0
 
 
-class _WaitLines:
+class WaitLines:
     """Says on standard error, once each, what the pods are waiting for."""
 
     def __init__(self) -> None:

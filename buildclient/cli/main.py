@@ -37,6 +37,7 @@ _ALIKE = 0.75
 _COMMANDS = {
     "build": ("buildclient.cli.build", "Start a build."),
     "completion": ("buildclient.cli.completion", "Print what a shell needs to complete command lines."),
+    "dial-stdio": ("buildclient.cli.dial_stdio", "Connect standard input and output to a builder's BuildKit."),
     "inspect": ("buildclient.cli.inspect", "Show a builder, its nodes, pods and what BuildKit reports."),
     "ls": ("buildclient.cli.ls", "List builders."),
 }

@@ -15,6 +15,11 @@ __all__ = ["client_of", "complete_value", "format_option", "where_options"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _OPTIONS = (
+    (
+        "--addr",
+        "ADDRESS…",
+        "Build on the BuildKit at an address: tcp://, unix://, ssh:// or kube-pod://; several are nodes.",
+    ),
     ("--builder", "NAME", "A builder's name among the project's stacks, or NAMESPACE/NAME in the cluster."),
     ("--builder-file", "FILE", "A file with a builder's output, - for standard input (default $BUILDCLIENT_BUILDER)."),
     ("--from-cluster", "NAMESPACE/NAME", "Read the builder's output from its ConfigMap."),
@@ -34,9 +39,11 @@ def where_options(command: _F) -> _F:
     for flag, metavar, text in reversed(_OPTIONS):
         name = _DEST.get(flag, flag[2:].replace("-", "_"))
         names = [flag, *([_ALSO[flag]] if flag in _ALSO else []), name]
+        several = "…" in metavar
         command = click.option(
-            *names, cls=SpelledOption, metavar=metavar, default="", help=text, shell_complete=complete_value
-        )(command)
+            *names, cls=SpelledOption, metavar=metavar, multiple=several, default=() if several else "", help=text,
+            shell_complete=complete_value,
+        )(command)  # fmt: skip
     return command
 
 

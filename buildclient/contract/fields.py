@@ -143,10 +143,16 @@ class FieldReader:
         return tuple(found)
 
     def address(self, raw: Mapping[str, Any], key: str, where: str) -> str:
-        """`tcp://HOST:PORT` or `unix://PATH`; empty where there is none."""
+        """A daemon's address (`buildclient.contract.address`); empty where there is none."""
         value = self.text(raw, key, where, default="")
-        if value and not _is_address(value):
-            self.problems.append(f"{where}{key} must be tcp://HOST:PORT or unix://PATH, not {shown(value)}")
+        if value:
+            # Imported here: most outputs have none.
+            from buildclient.contract.address import AddressError, parse_address
+
+            try:
+                parse_address(value)
+            except AddressError as error:
+                self.problems.append(f"{where}{key} {shown(value)}: {error}")
         return value
 
     def server(self, raw: Mapping[str, Any], key: str, where: str) -> str:
@@ -175,17 +181,6 @@ def _is_number(value: Any) -> bool:
     return (isinstance(value, int) and not isinstance(value, bool)) or (
         isinstance(value, float) and math.isfinite(value)
     )
-
-
-def _is_address(text: str) -> bool:
-    scheme, separator, rest = text.partition("://")
-    if not separator or not rest:
-        return False
-    if scheme == "unix":
-        return True
-    host, colon, port = rest.rpartition(":")
-    number = re.fullmatch(r"[0-9]{1,5}", port)
-    return scheme == "tcp" and bool(host.strip("[]")) and bool(colon) and number is not None and 0 < int(port) < 65536
 
 
 def _is_server(text: str) -> bool:

@@ -49,7 +49,6 @@ _OPTIONS = [
     ("grpc.enable_retries", 0),
     # Ignore proxy variables: the target is a private socket.
     ("grpc.enable_http_proxy", 0),
-    ("grpc.default_authority", "localhost"),
 ]
 
 
@@ -95,7 +94,8 @@ class GrpcControl:
         """
         bridge = Bridge(endpoint, connection or await endpoint.connect(deadline))
         target = await bridge.open()
-        return cls(endpoint, bridge, grpc.aio.insecure_channel(target, options=_OPTIONS), timeouts)
+        options = [*_OPTIONS, ("grpc.default_authority", endpoint.authority)]
+        return cls(endpoint, bridge, grpc.aio.insecure_channel(target, options=options), timeouts)
 
     async def close(self) -> None:
         """Ends the connection."""

@@ -1,7 +1,8 @@
-"""Where a builder's output is found: a file, the cluster, or a Pulumi stack.
+"""Where a builder's output is found: addresses, a file, the cluster, or a Pulumi stack.
 
-The first that applies: `--builder-file` or BUILDCLIENT_BUILDER; `--from-cluster NAMESPACE/NAME`; `--builder X` or
-BUILDX_BUILDER (`NAMESPACE/NAME`, or a name among the project's stacks); `--stack`; the project's selected stack.
+The first that applies: `--addr`; `--builder-file` or BUILDCLIENT_BUILDER; `--from-cluster NAMESPACE/NAME`; `--builder
+X` or BUILDX_BUILDER (`NAMESPACE/NAME`, or a name among the project's stacks); `--stack`; the project's selected stack;
+outside of a project BUILDKIT_HOST: buildctl's variable takes no build away from a project's builder.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -29,11 +30,15 @@ ConfigMaps = Callable[[str, str], Awaitable[Mapping[str, str]]]
 _LOG = logging.getLogger("buildclient.discovery")
 _MASKED = "[secret]"
 """What Pulumi prints for an output that is a secret."""
-_HINT = "name a builder with --stack, --from-cluster NAMESPACE/NAME or --builder-file"
+_HINT = "name a builder with --stack, --from-cluster NAMESPACE/NAME, --builder-file or --addr"
 
 
 class Search(Protocol):
     """What the user named; empty where nothing was (`buildclient.api.Where`)."""
+
+    @property
+    def addr(self) -> tuple[str, ...]:
+        """Addresses of daemons."""
 
     @property
     def builder_file(self) -> str:
@@ -58,6 +63,8 @@ class Search(Protocol):
 
 async def find_output(where: Search, environ: Mapping[str, str], config_map: ConfigMaps) -> BuilderOutput:
     """The builder the user means. Raises UsageError for unreadable output, ConfigurationError where there is none."""
+    if where.addr:
+        return _at_addresses(where.addr, "--addr")
     if where.builder_file:
         return await _from_file(where.builder_file, "--builder-file")
     if where.from_cluster:
@@ -74,7 +81,12 @@ async def find_output(where: Search, environ: Mapping[str, str], config_map: Con
         return _read(named, "BUILDCLIENT_BUILDER")
     if named := environ.get("BUILDX_BUILDER", ""):
         return await _by_name(where, named, environ, config_map)
+    host = environ.get("BUILDKIT_HOST", "")
+    if host and not where.project and ProjectFolder.find(where.project, environ) is None:
+        return _at_addresses([host], "BUILDKIT_HOST")
     project = _project(where, environ)
+    if host:
+        _LOG.debug("BUILDKIT_HOST is not used: there is project %s", project.name)
     selected = project.selected()
     if not selected:
         known = ", ".join(await in_thread(project.stacks)) or "none"
@@ -98,6 +110,13 @@ async def find_outputs(where: Search, environ: Mapping[str, str], config_map: Co
             f"no stack of project {project.name} has a builder", hint="run: builders up --stack STACK"
         )
     return outputs
+
+
+def _at_addresses(texts: Sequence[str], why: str) -> BuilderOutput:
+    from buildclient.discovery.addresses import output_of_addresses
+
+    _LOG.debug("builder at the addresses of %s: %s", why, " ".join(texts))
+    return output_of_addresses(texts, why)
 
 
 async def _from_file(path: str, why: str) -> BuilderOutput:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 
 from buildclient.base.errors import ConfigurationError, UnreachableError
+from buildclient.base.files import read_bounded
 from buildclient.contract.cluster import Cluster, same_cluster, same_server
 from buildclient.kube.identity import cluster_of
 from buildclient.kube.kubeconfig import Access, Kubeconfig, Material
@@ -16,6 +17,8 @@ __all__ = ["choose_access", "cluster_at", "current_access", "in_cluster"]
 
 _LOG = logging.getLogger("buildclient.kube")
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+_LONGEST_NAME = 253
+"""Bytes of a namespace's name, generously."""
 
 
 def in_cluster(environ: Mapping[str, str], folder: str = _ACCOUNT) -> Access | None:
@@ -30,7 +33,15 @@ def in_cluster(environ: Mapping[str, str], folder: str = _ACCOUNT) -> Access | N
         context="in-cluster",
         ca=Material(file=ca) if os.path.exists(ca) else Material(),
         token_file=token,
+        namespace=_own_namespace(os.path.join(folder, "namespace")),
     )
+
+
+def _own_namespace(file: str) -> str:
+    try:
+        return read_bounded(file, _LONGEST_NAME).decode().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def choose_access(config: Kubeconfig, recorded: Cluster, kube_context: str, inside: Access | None) -> Access:

@@ -77,6 +77,8 @@ class Access(NamedTuple):
     impersonate: tuple[tuple[str, str], ...] = ()
     """Impersonation headers."""
     plugin: ExecPlugin | None = None
+    namespace: str = ""
+    """The context's namespace; empty if it names none."""
 
 
 class Kubeconfig(NamedTuple):
@@ -135,6 +137,7 @@ class Kubeconfig(NamedTuple):
             password=str(user.get("password") or password),
             impersonate=_impersonation(user, where),
             plugin=_plugin(user.get("exec"), cluster, where),
+            namespace=str(entry.get("namespace") or ""),
         )
 
 

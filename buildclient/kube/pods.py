@@ -101,10 +101,10 @@ class KubernetesPods:
         return {str(key): str(value) for key, value in table(found.get("data")).items()}
 
     def endpoint(self, pod: Pod, container: str) -> Endpoint:
-        """The daemon in a pod, through an exec."""
+        """The daemon in a pod, through an exec; a pod without a namespace is in the context's."""
         from buildclient.kube.tunnel import ExecEndpoint
 
-        return ExecEndpoint(self.api, pod.namespace, pod.name, container)
+        return ExecEndpoint(self.api, pod.namespace or self.api.access.namespace or "default", pod.name, container)
 
     async def _list(self, wanted: _Wanted) -> tuple[dict[str, Pod], str]:
         answer = await self.api.get(wanted.path, wanted.query, wanted.what)

@@ -55,7 +55,10 @@ def backoff() -> Iterator[float]:
 class ExecEndpoint:
     """The daemon in one pod."""
 
+    authority = "localhost"
+
     def __init__(self, api: KubeApi, namespace: str, pod: str, container: str) -> None:
+        """An empty `container` is that of a pod with only one."""
         self._api = api
         self._namespace = namespace
         self._pod = pod
@@ -64,7 +67,8 @@ class ExecEndpoint:
     @property
     def description(self) -> str:
         """Pod and container, namespace and context."""
-        return f"pod {self._pod} container {self._container} (namespace {self._namespace}, {self._api.where})"
+        container = f" container {self._container}" if self._container else ""
+        return f"pod {self._pod}{container} (namespace {self._namespace}, {self._api.where})"
 
     async def connect(self, deadline: float) -> ExecConnection:
         """Opens a tunnel whose daemon has answered. Raises UnreachableError, at the deadline with the last reason."""
@@ -145,7 +149,8 @@ class ExecEndpoint:
         return redacted(self._api.access.server)
 
     def _url(self) -> str:
-        query = [*(("command", word) for word in _COMMAND), ("container", self._container)]
+        query = [("command", word) for word in _COMMAND]
+        query += [("container", self._container)] if self._container else []
         query += [("stdin", "true"), ("stdout", "true"), ("stderr", "true")]
         server = urlsplit(self._api.access.server)
         namespace, pod = quote(self._namespace, safe=""), quote(self._pod, safe="")
@@ -201,11 +206,13 @@ class ExecConnection:
         except Closed as error:
             raise UnreachableError(f"lost the connection to {self._where}: {self.lost(str(error))}") from None
 
-    async def close_write(self) -> None:
+    async def close_write(self) -> bool:
         """Half-closes the stream, which only v5 of the protocol can."""
-        if self._websocket.subprotocol == V5:
-            with contextlib.suppress(Closed):
-                await self._websocket.send(close_frame(STDIN))
+        if self._websocket.subprotocol != V5:
+            return False
+        with contextlib.suppress(Closed):
+            await self._websocket.send(close_frame(STDIN))
+        return True
 
     async def close(self) -> None:
         """Ends the exec; may be called twice."""

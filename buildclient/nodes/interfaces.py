@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from buildclient.base.streams import Connection
 from buildclient.contract.output import NodeOutput
 from buildclient.daemon.interfaces import Control
 
@@ -16,6 +17,9 @@ class Node(Protocol):
     @property
     def node(self) -> NodeOutput:
         """The node in the builder output."""
+
+    async def dial(self, key: str, deadline: float) -> Connection:
+        """As `open`, but returns the byte stream to the daemon. Raises UnreachableError."""
 
     async def open(self, key: str, deadline: float) -> Control:
         """Connects to the daemon that takes the builds of this routing key. Raises UnreachableError."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
-from buildclient.base.errors import UnreachableError
-from buildclient.base.streams import Endpoint
+from buildclient.base.errors import ConfigurationError, UnreachableError
+from buildclient.base.streams import Connection, Endpoint
 from buildclient.contract.output import NodeOutput
 from buildclient.kube.pod import Pod, Pods
 from buildclient.nodes.choice import choose_pod, usable
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from buildclient.nodes.pool import ConnectionPool
 
 __all__ = ["NodeClient", "Waiting"]
+
+_T = TypeVar("_T")
 
 Waiting = Callable[[str, Sequence[Pod]], None]
 """Called with the node's name and its pods while none of them can take a build."""
@@ -42,12 +45,17 @@ class NodeClient:
         pods: Pods | None,
         waiting: Waiting | None = None,
         pool: ConnectionPool | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
-        """`pods` may be None for a node with an address; connections are shared through `pool`, if there is one."""
+        """`pods` may be None for a node with an address outside Kubernetes.
+
+        Connections are shared through `pool`, if there is one; `environ` is the environment of programs (ssh).
+        """
         self.node = node
         self._pods = pods
         self._waiting = waiting
         self._pool = pool
+        self._environ = os.environ if environ is None else environ
 
     @property
     def name(self) -> str:
@@ -58,11 +66,26 @@ class NodeClient:
         """Connects to the daemon that takes the build with routing key `key`. Raises UnreachableError."""
         if self.node.address:
             return await self._shared("", self._address, deadline)
+        return await self._first_pod(key, deadline, lambda pod: self.connect_to(pod, deadline))
+
+    async def dial(self, key: str, deadline: float) -> Connection:
+        """As `open`, but returns the byte stream to the daemon. Raises UnreachableError."""
+
+        async def dialled(endpoint: Endpoint) -> Connection:
+            return await endpoint.connect(_until(deadline))
+
+        if self.node.address:
+            return await dialled(self._address())
+        source = self._source()
+        return await self._first_pod(key, deadline, lambda pod: dialled(source.endpoint(pod, self.node.container)))
+
+    async def _first_pod(self, key: str, deadline: float, connect: Callable[[Pod], Awaitable[_T]]) -> _T:
+        """Connects to the pod of the routing key, or to another if that one has just gone."""
         tried: set[str] = set()
         while True:
             pod = await self._choose(key, tried, deadline)
             try:
-                return await self.connect_to(pod, deadline)
+                return await connect(pod)
             except UnreachableError as error:
                 tried.add(pod.name)
                 others = [p for p in usable(await self.list_pods()) if p.name not in tried]
@@ -140,9 +163,23 @@ class NodeClient:
         return pod
 
     def _address(self) -> Endpoint:
+        """The daemon at the node's address. Raises ConfigurationError for an address that is none."""
+        from buildclient.contract.address import AddressError, KubePod, Ssh, parse_address
+
+        try:
+            address = parse_address(self.node.address)
+        except AddressError as error:
+            raise ConfigurationError(f"node {self.node.name}: address {self.node.address}: {error}") from None
+        if isinstance(address, KubePod):
+            pod = Pod(address.pod, address.namespace, ready=True, terminating=False)
+            return self._source().endpoint(pod, address.container)
+        if isinstance(address, Ssh):
+            from buildclient.daemon.ssh import SshEndpoint
+
+            return SshEndpoint(address, self._environ)
         from buildclient.daemon.address import AddressEndpoint
 
-        return AddressEndpoint(self.node.address, self.node.tls)
+        return AddressEndpoint(address, self.node.tls)
 
     async def _shared(self, pod: str, endpoint: Callable[[], Endpoint], deadline: float) -> Control:
         """Opens a connection, or takes it from the pool."""
@@ -151,7 +188,7 @@ class NodeClient:
         return await self._pool.get(f"{self.node.name}/{pod}", lambda: self._connect(endpoint(), deadline))
 
     async def _connect(self, endpoint: Endpoint, deadline: float) -> GrpcControl:
-        until = min(deadline, asyncio.get_running_loop().time() + _CONNECT_TIMEOUT)
+        until = _until(deadline)
         connection = await endpoint.connect(until)
         from buildclient.daemon.control import GrpcControl
 
@@ -165,6 +202,10 @@ class NodeClient:
         if self._pods is None:
             raise UnreachableError(f"node {self.node.name} has no cluster to look for its pods in")
         return self._pods
+
+
+def _until(deadline: float) -> float:
+    return min(deadline, asyncio.get_running_loop().time() + _CONNECT_TIMEOUT)
 
 
 def _load_aside() -> None:

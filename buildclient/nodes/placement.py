@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from buildclient.base.tasks import gather_all
 from buildclient.contract.platform import Platform
@@ -13,7 +13,7 @@ from buildclient.daemon.interfaces import Control
 from buildclient.nodes.interfaces import Node
 from buildclient.nodes.plan import Candidate, Share, needs_reports, plan
 
-__all__ = ["Placed", "place"]
+__all__ = ["Placed", "choose_node", "place"]
 
 _LOG = logging.getLogger("buildclient.nodes")
 
@@ -39,6 +39,35 @@ async def place(
         opened[number] = control = await nodes[number].open(key, deadline)
         stack.push_async_callback(control.close)
 
+    shares = await _shares(nodes, platforms, reach, opened, deadline)
+    await gather_all(reach(share.node) for share in shares if share.node not in opened)
+    return [Placed(share, nodes[share.node], opened[share.node]) for share in shares]
+
+
+async def choose_node(nodes: Sequence[Node], platforms: Sequence[Platform], key: str, deadline: float) -> Node:
+    """Returns the node that builds the first of the platforms; without any, the first node.
+
+    Raises UnreachableError if the daemons have to be asked and one does not answer.
+    """
+    opened: dict[int, Control] = {}
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def reach(number: int) -> None:
+            opened[number] = control = await nodes[number].open(key, deadline)
+            stack.push_async_callback(control.close)
+
+        shares = await _shares(nodes, platforms, reach, opened, deadline)
+    return nodes[shares[0].node]
+
+
+async def _shares(
+    nodes: Sequence[Node],
+    platforms: Sequence[Platform],
+    reach: Callable[[int], Coroutine[Any, Any, None]],
+    opened: Mapping[int, Control],
+    deadline: float,
+) -> Sequence[Share]:
+    """Plans; asks the daemons for their platforms only if no node declares one of those that are wanted."""
     candidates = [Candidate(node.node.name, node.node.platforms) for node in nodes]
     if needs_reports(candidates, platforms):
         # No node declares some platform; the daemons know whether they run or emulate it.
@@ -50,8 +79,7 @@ async def place(
     for share in shares:
         named = ", ".join(str(platform) for platform in share.platforms) or "its own platform"
         _LOG.debug("%s builds %s", nodes[share.node].node.name, named)
-    await gather_all(reach(share.node) for share in shares if share.node not in opened)
-    return [Placed(share, nodes[share.node], opened[share.node]) for share in shares]
+    return shares
 
 
 async def _reported(control: Control, deadline: float) -> tuple[Platform, ...]:

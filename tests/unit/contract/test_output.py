@@ -158,9 +158,10 @@ def test_foreign_values_are_not_believed(change: dict[str, Any], words: str) -> 
         ({"timeoutSeconds": float("nan")}, "timeoutSeconds must be a number from 0 to"),
         ({"timeoutSeconds": 1e308}, "timeoutSeconds must be a number from 0 to"),
         ({"timeoutSeconds": 10**400}, "not a very large number"),
-        ({"address": "tcp://host:²"}, "address must be tcp://HOST:PORT"),
-        ({"address": "tcp://host:99999"}, "address must be tcp://HOST:PORT"),
-        ({"address": "unix://"}, "address must be tcp://HOST:PORT"),
+        ({"address": "tcp://host:²"}, "address 'tcp://host:²': '²' is no port"),
+        ({"address": "tcp://host:99999"}, "'99999' is no port"),
+        ({"address": "unix://"}, "unix:// wants the path of a socket"),
+        ({"address": "kube-pod://p?pod=q"}, "kube-pod:// takes namespace, context and container, not 'pod'"),
         ({"address": "tcp://h:1", "tls": {"ca": "a\0b"}}, "tls.ca must have no control characters"),
     ],
 )
