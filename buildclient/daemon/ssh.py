@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import signal
 import time
 from collections.abc import Mapping, Sequence
 
@@ -145,14 +147,15 @@ class ProcessConnection:
     async def close(self) -> None:
         """Ends the program; may be called twice."""
         await self.close_write()
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), _END_GRACE)
-        with contextlib.suppress(ProcessLookupError):
-            if self._process.returncode is None:
-                self._process.kill()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            # Its children too (ProxyCommand): it leads its process group.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, number)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), _END_GRACE)
+                break
         self._listening.cancel()
+        await asyncio.gather(self._listening, return_exceptions=True)
 
     def told(self, text: str) -> str:
         """The text, with what the program printed to standard error."""

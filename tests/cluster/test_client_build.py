@@ -22,6 +22,7 @@ import yaml
 from buildclient.api import BuildResult, Client, build_request, of_build
 from buildclient.kube.tunnel import ExecEndpoint
 from buildclient.progress.terminal import Display, open_display, shown
+from localcluster.tools import ensure
 from tests.cluster.client_builder import BIN, HandMadeBuilder
 from tests.conftest import kubectl
 
@@ -386,6 +387,37 @@ def test_a_daemon_at_an_address_builds_too(builder: HandMadeBuilder) -> None:
     assert done.status == 125
     assert f"cannot reach BuildKit at tcp://{address}:1" in done.last
     assert "running" in builder.run("ls", "--builder-file", output(1234)).out
+
+
+def test_a_pod_by_its_address(builder: HandMadeBuilder) -> None:
+    """`kube-pod://` is buildctl's form: with a container or without, in the context's namespace or another."""
+    pod = builder.pods("amd64")[0].removeprefix("pod/")
+    context = builder.context("kube-pod", HELLO)
+    for query in ("", "&container=buildkitd&context=local"):
+        address = f"kube-pod://{pod}?namespace={builder.namespace}{query}"
+        done = builder.run("build", "--addr", address, context, BUILDCLIENT_BUILDER="")
+        assert done.status == 0, done.err
+        assert f"[2/2] RUN {HELLO.splitlines()[1].removeprefix('RUN ')}" in done.err
+    done = builder.run("build", "--addr", "kube-pod://nobody", "-q", context)
+    assert done.status == 125
+    where = 'pod nobody (namespace default, context "local")'
+    assert done.err == f'ERROR: cannot exec into {where}: pods "nobody" not found\n'
+
+
+def test_buildctl_builds_through_a_pods_exec(builder: HandMadeBuilder, tmp_path: Path) -> None:
+    """The real buildctl, over `buildclient dial-stdio` in place of ssh, on the node of the platform."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text(f"#!/bin/sh\nexec {BIN}/buildclient dial-stdio --platform linux/arm64 --progress plain\n")
+    ssh.chmod(0o755)
+    context = builder.context("dial", HELLO)
+    command = [str(ensure("buildctl")), "--addr", "ssh://x", "build", "--frontend", "dockerfile.v0", "--progress=plain"]
+    done = subprocess.run(
+        [*command, "--local", f"context={context}", "--local", f"dockerfile={context}"],
+        env={**builder.environment, "PATH": f"{tmp_path}:{builder.environment['PATH']}"},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "aarch64" in done.stderr
 
 
 @pytest.mark.slow

@@ -28,6 +28,7 @@ from buildclient.contract.output import BuilderOutput, OutputError
 from buildclient.contract.platform import PlatformError, parse_platforms
 from buildclient.daemon.provenance import Provenance, provenance_entries
 from buildclient.daemon.status import events, failure, workers
+from buildclient.discovery.addresses import output_of_addresses
 from buildclient.discovery.pulumi_state import ProjectFolder
 from buildclient.inputs.globs import PatternError
 from buildclient.inputs.ignore import ROOT, Filter
@@ -374,6 +375,16 @@ _ALL = (
         _words("version name nodes workload Deployment tcp:// 1.0 sticky Infinity"),
         (OutputError,),
         json=True,
+    ),
+    Reader(
+        "addresses",
+        _text(lambda text: output_of_addresses(text.split("\n"))),
+        (
+            b'tcp://[::1]:1234,platform=linux/arm64,cacert=a,"cert=b,c",key=d,servername=e\nunix:///run/s,name=n',
+            b"ssh://me@host:22/run/s.sock\nkube-pod://p?namespace=n&context=c%2Fd&container=e",
+        ),
+        _words("tcp:// unix:// ssh:// kube-pod:// tlsdir= platform= name= %00 ? # [ ] @"),
+        (UsageError,),
     ),
     Reader("kubeconfig", _kubeconfig, (*_json(_KUBE), _KUBE_YAML), _KUBE_WORDS, (UnreachableError,)),
     Reader("kubeconfig-json", _kubeconfig, _json(_KUBE), _KUBE_WORDS, (UnreachableError,), json=True),

@@ -17,6 +17,7 @@ import h2.events
 import pytest
 
 from buildclient.base.errors import BuildFailed, UnreachableError
+from buildclient.contract.address import Unix
 from buildclient.daemon.address import AddressEndpoint
 from buildclient.daemon.control import GrpcControl, Timeouts
 from buildclient.daemon.provenance import Provenance
@@ -119,7 +120,7 @@ async def connected(daemon: Daemon, folder: Path, idle: float = 60, **timeouts: 
     await server.start()
     deadline = asyncio.get_running_loop().time() + 10
     control = await GrpcControl.open(
-        AddressEndpoint(f"unix://{folder}/d"), deadline, timeouts=Timeouts(idle, **timeouts)
+        AddressEndpoint(Unix(f"{folder}/d")), deadline, timeouts=Timeouts(idle, **timeouts)
     )
     try:
         yield control

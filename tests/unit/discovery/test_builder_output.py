@@ -278,7 +278,7 @@ async def test_what_is_not_there_is_said_in_one_line(
 async def test_no_project_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nowhere to look: the ways to name a builder."""
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UnreachableError, match="--stack, --from-cluster NAMESPACE/NAME or --builder-file"):
+    with pytest.raises(UnreachableError, match="--stack, --from-cluster NAMESPACE/NAME, --builder-file or --addr"):
         await find_output(Where(), {"HOME": str(tmp_path)}, Cluster())
 
 
