@@ -12,6 +12,7 @@ import grpc
 import pytest
 
 from buildclient.base.errors import BuildFailed, UnreachableError
+from buildclient.contract.address import Unix
 from buildclient.daemon.address import AddressEndpoint
 from buildclient.daemon.control import GrpcControl, Timeouts
 from buildclient.daemon.gateway import Gateway, GatewayResult
@@ -99,7 +100,7 @@ async def connected(daemon: Daemon, folder: Path) -> AsyncIterator[GrpcControl]:
     server.add_insecure_port(f"unix:{folder}/d")
     await server.start()
     deadline = asyncio.get_running_loop().time() + 10
-    control = await GrpcControl.open(AddressEndpoint(f"unix://{folder}/d"), deadline, timeouts=Timeouts(60))
+    control = await GrpcControl.open(AddressEndpoint(Unix(f"{folder}/d")), deadline, timeouts=Timeouts(60))
     try:
         yield control
     finally:
