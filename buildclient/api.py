@@ -408,7 +408,7 @@ class _Tools:
     def commit_steps(self, request: BuildRequest, nodes: int) -> Sequence[CommitStep]:
         from buildclient.results.exports import Exports
 
-        return (Exports(request.outputs, nodes, allow=request.allow),)
+        return (Exports(request.outputs, nodes, allow=request.allow, platforms=request.platforms),)
 
     def services(self, request: BuildRequest) -> Sequence[Service]:
         from buildclient.registry.token import fetch_token

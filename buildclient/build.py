@@ -24,9 +24,9 @@ from buildclient.nodes.interfaces import Node
 from buildclient.nodes.placement import Placed, place
 from buildclient.progress.events import EventSink
 from buildclient.progress.steps import client_step
-from buildclient.request.attrs import image_names, pushes, solve_request
+from buildclient.request.attrs import image_names, push_once, pushes, solve_request
 from buildclient.request.checks import check_request
-from buildclient.request.solve import SolveRequest, push_raced
+from buildclient.request.solve import SolveRequest, push_raced, ref_taken
 from buildclient.request.values import BuildRequest, BuildResult, NodeResult
 from buildclient.results.index import MergedIndex
 from buildclient.results.interfaces import CommitStep
@@ -99,6 +99,8 @@ async def build(
             _prepare(tools, request, stack), place(nodes, request.platforms, key, deadline, stack)
         )
         merged = len(placed) > 1 and pushes(request.outputs)
+        if merged:
+            request = push_once(request)
         names = image_names(request) if merged else ()
         index = MergedIndex(lambda responses: tools.merge(request, responses), names, sink)
         # Tags come first: the registry may refuse them, while a staged file only has to be renamed.
@@ -195,13 +197,20 @@ class _Build(NamedTuple):
     async def _pushed(
         self, number: int, control: Control, asked: SolveRequest, told: EventSink
     ) -> tuple[SolveRequest, Mapping[str, str]]:
-        """Returns the solve that succeeded and its response; retries a push that another node's push broke."""
+        """Returns the solve that succeeded and its response.
+
+        Retries a push that another node's push broke, and takes another id where two nodes are one daemon.
+        """
         only_pushes = len(self.placed) > 1 and all(output.push for output in self.request.outputs)
         delays = list(self.push_retry_delays) if only_pushes else []
+        ref = asked.ref
         while True:
             try:
                 return asked, await control.solve(asked, self._services(number), told, _work(self.request, asked))
             except BuildFailed as error:
+                if asked.ref == ref and ref_taken(str(error), ref):
+                    asked = asked._replace(ref=secrets.token_hex(13))
+                    continue
                 if not delays or not push_raced(str(error)):
                     raise
                 _LOG.debug("solve %s: push again in %.1f s: %s", asked.ref, delays[0], error)

@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from buildclient.base.errors import BuildFailed
@@ -25,7 +25,6 @@ __all__ = [
     "descriptor_of",
     "digest_of",
     "index_annotations",
-    "merge_indexes",
     "merge_sources",
 ]
 
@@ -62,14 +61,15 @@ def descriptor_of(response: Mapping[str, str]) -> dict[str, Any]:
     return {"digest": digest}
 
 
-def merge_indexes(indexes: Sequence[bytes], annotations: Mapping[str, str] | None = None) -> tuple[str, bytes]:
-    """Media type and bytes of one index over the manifests of several. Raises BuildFailed if one is not an index."""
-    sources = [Source({"mediaType": str(_object(data).get("mediaType") or OCI_INDEX)}, data) for data in indexes]
-    return merge_sources(sources, annotations)
-
-
-def merge_sources(sources: Sequence[Source], annotations: Mapping[str, str] | None = None) -> tuple[str, bytes]:
+def merge_sources(
+    sources: Sequence[Source],
+    annotations: Mapping[str, str] | None = None,
+    platforms: Sequence[Platform] | None = None,
+) -> tuple[str, bytes]:
     """Media type and bytes of one index over images and indexes.
+
+    With `platforms` the images stand in that order and their attestations after them, as in the index of one node;
+    without, all stand in the order of the sources, as docker buildx merges indexes.
 
     A plain image's descriptor must carry its platform. `annotations` are exporter attributes such as
     `annotation-index.key` and `annotation-manifest-descriptor[linux/arm64].key`; others among them are left out.
@@ -86,6 +86,8 @@ def merge_sources(sources: Sequence[Source], annotations: Mapping[str, str] | No
         for entry in entries:
             _add(found, entry)
     descriptors = list(found.values())
+    if platforms is not None:
+        descriptors.sort(key=_ranks(descriptors, platforms))
     docker = all(str(one.get("mediaType", "")).startswith("application/vnd.docker.") for one in descriptors)
     kind = DOCKER_LIST if docker else OCI_INDEX
     on_index: dict[str, str] = {}
@@ -128,6 +130,25 @@ def _add(found: dict[str, dict[str, Any]], entry: Mapping[str, Any]) -> None:
         old["platform"] = entry["platform"]
     if entry.get("annotations"):
         old["annotations"] = {**(old.get("annotations") or {}), **entry["annotations"]}
+
+
+def _ranks(
+    descriptors: Sequence[Mapping[str, Any]], platforms: Sequence[Platform]
+) -> Callable[[Mapping[str, Any]], tuple[bool, int, str]]:
+    """Returns the sort key of the descriptors of one index."""
+    wanted = {str(platform): number for number, platform in enumerate(platforms)}
+    ranks: dict[str, int] = {}
+    for one in descriptors:
+        platform = one.get("platform")
+        rank = wanted.get(str(Platform.from_json(platform)), len(wanted)) if platform else len(wanted)
+        ranks[str(one.get("digest"))] = rank
+
+    def key(one: Mapping[str, Any]) -> tuple[bool, int, str]:
+        digest = str(one.get("digest"))
+        image = (one.get("annotations") or {}).get("vnd.docker.reference.digest")
+        return image is not None, ranks.get(str(image), len(wanted)) if image else ranks[digest], digest
+
+    return key
 
 
 def _matches(platform: Any, wanted: str) -> bool:

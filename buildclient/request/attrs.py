@@ -5,11 +5,12 @@ Pure: what was read from disk (context, Dockerfile, Git) comes in as attributes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence, Set
 
 from buildclient.base.errors import InvalidBuild
 from buildclient.base.gotext import go_json, parse_bool
-from buildclient.contract.platform import Platform, format_platforms
+from buildclient.contract.platform import Platform, PlatformError, format_platforms, parse_platform
 from buildclient.registry.reference import InvalidReference, parse_reference, registry_host, repositories
 from buildclient.request.annotations import annotation_attrs
 from buildclient.request.limits import LOCAL_DELETE
@@ -19,12 +20,14 @@ from buildclient.request.values import BuildRequest, Output
 __all__ = [
     "image_names",
     "insecure_registries",
+    "push_once",
     "pushes",
     "solve_request",
     "with_proxies",
 ]
 
 _NAMED = ("image", "oci", "docker")
+_ANNOTATED = re.compile(r"annotation(?:-[a-z-]+)?\[([^\]]+)\]\.")
 
 
 def solve_request(
@@ -70,7 +73,7 @@ def solve_request(
         ref=ref,
         frontend=frontend,
         frontend_attrs=attrs,
-        exporters=_exporters(request, several_nodes=several_nodes),
+        exporters=_exporters(request, set(request.platforms) - set(platforms), several_nodes=several_nodes),
         cache_exports=tuple(exports),
         cache_imports=imports,
         entitlements=tuple(entitlements),
@@ -101,25 +104,38 @@ def _build_attrs(request: BuildRequest) -> dict[str, str]:
     return attrs
 
 
-def _exporters(request: BuildRequest, *, several_nodes: bool) -> tuple[Exporter, ...]:
+def _exporters(request: BuildRequest, elsewhere: Set[Platform], *, several_nodes: bool) -> tuple[Exporter, ...]:
+    """`elsewhere` are the platforms that other nodes build."""
     annotations = annotation_attrs(request.annotations)
     exporters = []
-    pushed = False
     for output in request.outputs:
         if output.type == "cacheonly":
             continue
-        attrs = {**output.attrs, **annotations}
+        attrs = _without(elsewhere, {**output.attrs, **annotations})
         if request.tags and output.type in _NAMED:
             attrs["name"] = ",".join(request.tags)
         if "BUILDKIT_INLINE_BUILDINFO_ATTRS" in request.build_args and output.type in _NAMED:
             attrs["buildinfo-attrs"] = request.build_args["BUILDKIT_INLINE_BUILDINFO_ATTRS"]
-        if several_nodes and output.push and not pushed:
-            # One push is either by tag or by digest: only the merged index gets the tags.
+        if several_nodes and output.push:
+            # Only the merged index gets the tags; a node pushes by digest.
             attrs["name"] = ",".join(_repositories(attrs.get("name", "").split(",")))
             attrs["push-by-digest"] = "true"
-            pushed = True
         exporters.append(Exporter(output.type, attrs))
     return tuple(exporters)
+
+
+def _without(platforms: Set[Platform], attrs: Mapping[str, str]) -> dict[str, str]:
+    """Returns attributes without the annotations of these platforms, which a node refuses that does not build them."""
+    kept = {}
+    for name, value in attrs.items():
+        match = _ANNOTATED.match(name)
+        try:
+            if match and parse_platform(match[1]) in platforms:
+                continue
+        except PlatformError:
+            pass
+        kept[name] = value
+    return kept
 
 
 def _repositories(names: Sequence[str]) -> tuple[str, ...]:
@@ -142,12 +158,31 @@ def pushes(outputs: Sequence[Output]) -> bool:
 
 
 def image_names(request: BuildRequest) -> tuple[str, ...]:
-    """Returns the names that the image is pushed under: the tags, else the output's `name`. Raises UsageError."""
-    output = next(output for output in request.outputs if output.push)
-    names: tuple[str, ...] = request.tags or tuple(name for name in output.attrs.get("name", "").split(",") if name)
+    """Returns the names that the image is pushed under: the tags, else those of the outputs. Raises UsageError."""
+    listed = [output.attrs.get("name", "").split(",") for output in request.outputs if output.push]
+    names: tuple[str, ...] = request.tags or tuple(dict.fromkeys(name for of in listed for name in of if name))
     if not names:
         raise InvalidBuild("tag is needed when pushing to registry")
     return names
+
+
+def push_once(request: BuildRequest) -> BuildRequest:
+    """Returns the request of several nodes with one push, of all names, as the last output.
+
+    One, since an image's attestations name it, and one index is made of the nodes' images. Last, since all exporters
+    of a node answer in one map, in which the last one wins. Raises InvalidBuild for pushes that differ in attributes.
+    """
+    pushed = [output for output in request.outputs if output.push]
+    if not pushed:
+        return request
+    if len({tuple(sorted({**output.attrs, "name": ""}.items())) for output in pushed}) > 1:
+        raise InvalidBuild(
+            "several nodes cannot push images with different attributes in one build",
+            hint="use one output with all names, or a build for each",
+        )
+    attrs = {**pushed[0].attrs, "name": ",".join(map(str, image_names(request)))}
+    others = [output for output in request.outputs if not output.push]
+    return request._replace(outputs=(*others, pushed[0]._replace(attrs=attrs)))
 
 
 def insecure_registries(request: BuildRequest) -> tuple[str, ...]:

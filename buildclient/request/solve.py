@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["CacheEntry", "Exporter", "SolveRequest", "push_raced"]
+__all__ = ["CacheEntry", "Exporter", "SolveRequest", "push_raced", "ref_taken"]
 
 
 class Exporter(NamedTuple):
@@ -46,3 +46,8 @@ def push_raced(message: str) -> bool:
     BLOB_UNKNOWN.
     """
     return "failed to push" in message and "blob unknown to registry" in message
+
+
+def ref_taken(message: str, ref: str) -> bool:
+    """Returns whether the daemon runs another build with this id."""
+    return f"job ID {ref} exists" in message

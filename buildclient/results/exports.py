@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import stat as st
 import sys
 from collections.abc import Callable, Sequence
+from typing import BinaryIO
 
-from buildclient.base.errors import InvalidBuild
+from buildclient.base.errors import InvalidBuild, ResourceExhausted
 from buildclient.base.files import replaceable
+from buildclient.base.gotext import parse_bool
 from buildclient.base.oserrors import reason
+from buildclient.contract.platform import Platform
 from buildclient.request.destinations import ToFolder, ToStdout
 from buildclient.request.limits import LOCAL_DELETE
 from buildclient.request.outputs import deletes
@@ -32,13 +36,19 @@ class Exports:
     """
 
     def __init__(
-        self, outputs: Sequence[Output], nodes: int, choose: Choose | None = None, *, allow: Sequence[str] = ()
+        self,
+        outputs: Sequence[Output],
+        nodes: int,
+        choose: Choose | None = None,
+        *,
+        allow: Sequence[str] = (),
+        platforms: Sequence[Platform] = (),
     ) -> None:
         """Checks every destination; `choose` makes the export of an output (see `export_of`).
 
-        `allow` are the request's entitlements. Raises UsageError.
+        `allow` and `platforms` are the request's: its entitlements, and the order of the images. Raises UsageError.
         """
-        choose = choose or export_of
+        choose = choose or (lambda output, nodes: export_of(output, nodes, platforms))
         self._exports: dict[int, Export] = {}
         for output in outputs:
             if deletes(output) and LOCAL_DELETE not in allow and isinstance(output.dest, ToFolder):
@@ -89,11 +99,17 @@ class Exports:
             self.abort()
             await asyncio.gather(running, return_exceptions=True)
             raise
-        running.result()
+        try:
+            running.result()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            # The status that a daemon makes of it, when the disk is full while it sends.
+            raise ResourceExhausted(f"write {os.fsdecode(error.filename or '')}: {reason(error)}") from None
 
 
-def export_of(output: Output, nodes: int) -> Export | None:
-    """Returns the export of one output; None if nothing comes back.
+def export_of(output: Output, nodes: int, platforms: Sequence[Platform] = ()) -> Export | None:
+    """Returns the export of one output; None if nothing comes back. `platforms` is the order of a merged index.
 
     Raises UsageError for a destination of the wrong kind, such as a folder instead of a file.
     """
@@ -105,7 +121,8 @@ def export_of(output: Output, nodes: int) -> Export | None:
 
         if _is_folder(dest.path, "directory") is False:
             raise InvalidBuild(f"destination directory {dest.path} is a file")
-        return FolderExport(output.type, dest.path, mirrored=deletes(output))
+        split = parse_bool(output.attrs.get("platform-split", ""), True)
+        return FolderExport(output.type, dest.path, mirrored=deletes(output), nodes=nodes, split=split)
     export: ArchiveExport
     folder = None
     if isinstance(dest, ToStdout):
@@ -125,14 +142,17 @@ def export_of(output: Output, nodes: int) -> Export | None:
         from buildclient.results.stream import StreamExport
 
         export = StreamExport(output.type, dest.path)
-    return export if nodes == 1 else _merged(output.type, export, folder)
+    return export if nodes == 1 else _merged(output.type, export, folder, platforms)
 
 
-def _merged(type_: str, into: ArchiveExport, folder: str | None) -> Export:
+def _merged(type_: str, into: ArchiveExport, folder: str | None, platforms: Sequence[Platform]) -> Export:
     from buildclient.results.archive import merge_oci, merge_tars
     from buildclient.results.merged import MergedExport
 
-    return MergedExport(type_, into, merge_tars if type_ == "tar" else merge_oci, folder)
+    def merge(parts: Sequence[BinaryIO], out: BinaryIO) -> None:
+        merge_oci(parts, out, platforms)
+
+    return MergedExport(type_, into, merge_tars if type_ == "tar" else merge, folder)
 
 
 def _is_folder(path: str, kind: str) -> bool | None:

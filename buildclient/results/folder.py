@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from buildclient.base.errors import BuildFailed, Cancelled
 from buildclient.results.tree import Tree
+from buildclient.session.diffcopy import GO_DIR, GO_TYPE, DiffCopyError, Stat
 
 if TYPE_CHECKING:
     from buildclient.results.mirror import Mirror
@@ -20,11 +23,14 @@ class FolderExport:
     With `mirrored`, what is in the folder and not in any tree is removed at the end, once every node has succeeded.
     """
 
-    def __init__(self, type_: str, path: str, *, mirrored: bool = False) -> None:
+    def __init__(self, type_: str, path: str, *, mirrored: bool = False, nodes: int = 1, split: bool = True) -> None:
+        """`split`: each platform has a folder of its own (`platform-split`)."""
         self._type = type_
         self._path = path
         self._trees: dict[int, Tree] = {}
         self._aborted = False
+        self._split = split
+        self._owners: dict[bytes, int] | None = {} if nodes > 1 else None
         self._mirror: Mirror | None = None
         if mirrored:
             from buildclient.results.mirror import Mirror
@@ -34,8 +40,29 @@ class FolderExport:
     def receiver(self, node: int) -> Tree:
         """Returns the receiver of a node's tree. Raises OSError."""
         if node not in self._trees:
-            self._trees[node] = Tree(self._path, self._mirror.keep if self._mirror else None)
+            self._trees[node] = Tree(self._path, self._note(node), whole=self._mirror is not None)
         return self._trees[node]
+
+    def _note(self, node: int) -> Callable[[Stat], None]:
+        def note(stat: Stat) -> None:
+            if self._owners is not None:
+                self._claim(self._owners, node, stat)
+            if self._mirror:
+                self._mirror.keep(stat.path)
+
+        return note
+
+    def _claim(self, owners: dict[bytes, int], node: int, stat: Stat) -> None:
+        """Refuses what another node sent too: which of the two stays would be a matter of luck.
+
+        A platform's folder is one node's; without such folders, each path is that is no folder.
+        """
+        path = stat.path.split(b"/", 1)[0] if self._split else stat.path
+        if not self._split and stat.mode & GO_TYPE == GO_DIR:
+            return
+        if owners.setdefault(path, node) != node:
+            why = "" if self._split else " when split option is disabled"
+            raise DiffCopyError(f"cannot overwrite {os.fsdecode(path)} of one node with that of another{why}")
 
     def stage(self) -> None:
         """Raises BuildFailed if a tree never arrived, and OSError if something cannot be removed."""

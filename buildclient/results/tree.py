@@ -39,13 +39,15 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 class Tree:
     """A destination folder; files in it stay unless an entry of the same name arrives."""
 
-    def __init__(self, folder: str, keep: Callable[[bytes], None] | None = None) -> None:
+    def __init__(self, folder: str, note: Callable[[Stat], None] | None = None, *, whole: bool = False) -> None:
         """Opens the folder, or its nearest existing parent, so that nothing exported meanwhile redirects it.
 
-        `keep` is told the path of each entry, for a folder that is to hold nothing else. Raises OSError.
+        `note` is told each entry before it is made, and may raise DiffCopyError. Raises OSError.
         """
         self.folder = folder
-        self.keep = keep
+        self.note = note
+        self.whole = whole
+        """Whether each stream must hold all platforms of its node."""
         self.complete = False
         """Whether a stream has ended."""
         self._missing: list[str] = []
@@ -59,11 +61,6 @@ class Tree:
                     raise
                 here, name = os.path.split(here.rstrip("/"))
                 self._missing.insert(0, name)
-
-    @property
-    def whole(self) -> bool:
-        """Whether each stream must hold all platforms of its node."""
-        return self.keep is not None
 
     def open(self) -> _Writer:
         """Returns a writer for one stream. Raises OSError if the folder cannot be made."""
@@ -105,8 +102,8 @@ class _Writer:
     def entry(self, stat: Stat) -> bool:
         """Makes one entry, or notes it for later; returns whether it needs its content."""
         self._position += 1
-        if self._tree.keep:
-            self._tree.keep(stat.path)
+        if self._tree.note:
+            self._tree.note(stat)
         kind = stat.mode & GO_TYPE
         if kind == GO_DIR:
             with self._placing(stat.path) as (parent, name):

@@ -10,6 +10,7 @@ import stat as st
 import subprocess
 import tarfile
 import time
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,6 +168,8 @@ _FULL = {
     "oci": ("type=oci,dest=small/o.tar", "", 102, "write {folder}/small/o.tar: "),
     "docker": ("type=docker,dest=small/o.tar", "", 102, "write {folder}/small/o.tar: "),
     "stdout": ("type=tar,dest=-", "small/printed", 102, "write /dev/stdout: "),
+    "two oci": ("type=oci,dest=small/o.tar", "", 102, "write {folder}/small: "),
+    "two stdout": ("type=oci,dest=-", "small/printed", 102, "write /dev/stdout: "),
 }
 
 
@@ -174,6 +177,7 @@ _FULL = {
 def test_a_full_disk_is_the_last_line_with_its_path(builder: HandMadeBuilder, output: str) -> None:
     """As docker buildx says it, and for a folder, too, where docker buildx says `EOF`; within a few seconds."""
     flag, stdout, status, words = _FULL[output]
+    platforms = _BOTH if output.startswith("two") else ("--platform", "linux/amd64")
     # Nothing that compresses: an image's layer is compressed.
     context = Path(builder.context("big", "FROM scratch\nCOPY big /d/big\n"))
     if not (context / "big").exists():
@@ -187,7 +191,7 @@ def test_a_full_disk_is_the_last_line_with_its_path(builder: HandMadeBuilder, ou
     try:
         with open(builder.folder / (stdout or "printed"), "wb") as out:
             done = subprocess.run(
-                [str(BIN / "buildclient"), "build", "--platform", "linux/amd64", "-o", flag, str(context)],
+                [str(BIN / "buildclient"), "build", *platforms, "-o", flag, str(context)],
                 env=builder.environment,
                 cwd=builder.folder,
                 stdout=out,
@@ -196,6 +200,7 @@ def test_a_full_disk_is_the_last_line_with_its_path(builder: HandMadeBuilder, ou
                 timeout=60,
                 check=False,
             )
+        assert output == "local" or os.listdir(small) == ([Path(stdout).name] if stdout else [])
     finally:
         subprocess.run(["umount", "-l", str(small)], check=True)
     last = done.stderr.strip().splitlines()[-1]
@@ -246,6 +251,76 @@ def test_the_archives_of_two_nodes_are_one_oci_layout(builder: HandMadeBuilder) 
         manifest = json.loads(blobs[entry["digest"]])
         for part in (manifest["config"], *manifest["layers"]):
             assert part["size"] == len(blobs[part["digest"]])
+
+
+_EQUAL = {
+    "oci": "type=oci,rewrite-timestamp=true",
+    "oci annotated": "type=oci,rewrite-timestamp=true,annotation-index.a=<1>,annotation-manifest[linux/arm64].b=2",
+    "oci zstd": "type=oci,rewrite-timestamp=true,compression=zstd,force-compression=true",
+    "tar": "type=tar",
+}
+
+
+@pytest.mark.parametrize("case", _EQUAL)
+def test_what_two_nodes_send_has_the_bytes_of_one_node_from_docker_buildx(builder: HandMadeBuilder, case: str) -> None:
+    """Manifests, configs, layers, every name and annotation, entries and their order: the archives are equal."""
+    files = {"linux-amd64": "a\n", "linux-arm64": "b\n", "same": "c\n"}
+    context = builder.context(
+        "equal", "FROM scratch\nARG TARGETARCH\nCOPY same /\nCOPY linux-$TARGETARCH /d/\nLABEL a=$TARGETARCH\n", **files
+    )
+    names = ("-t", f"{builder.registry}/equal:1", "-t", f"{builder.registry}/other:2")
+    marked = ("--annotation", "manifest:m=1", "--annotation", "index-descriptor:d=2") if "oci" in case else ()
+    flags = (*_BOTH, "--provenance=false", *names, *marked, context)
+    environment = {**builder.environment, "SOURCE_DATE_EPOCH": "1700000000"}
+    whole = []
+    for client in ("buildx", "ours"):
+        dest = builder.folder / f"equal-{client}.tar"
+        command = [str(tools.ensure("buildx")), "build", "--builder", "peer"]
+        if client == "ours":
+            command = [str(BIN / "buildclient"), "build"]
+        output = ("-o", f"{_EQUAL[case]},dest={dest}")
+        done = subprocess.run(
+            [*command, *output, *flags], env=environment, capture_output=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        whole.append(dest.read_bytes())
+    assert len(whole[1]) == len(whole[0])
+    assert whole[1] == whole[0]
+
+
+def test_several_outputs_of_two_nodes_come_from_one_build(builder: HandMadeBuilder) -> None:
+    """A push under two names, an archive of other media types, and a folder: each whole, the index of the image."""
+    context = builder.context("several", "FROM scratch\nCOPY same /\n", same="same\n")
+    names = [f"{builder.registry}/exports/several-{number}:1" for number in range(2)]
+    pushes = [("-o", f"type=image,oci-mediatypes=false,push=true,name={name}") for name in names]
+    rest = ("-o", f"type=oci,dest={builder.folder}/several.tar", "-o", f"{builder.folder}/several-out")
+    flags = ("--metadata-file", "several.json", "--provenance=false", *_BOTH)
+    done = builder.run("build", *pushes[0], *rest, *pushes[1], *flags, context)
+    assert done.status == 0, done.err
+    digest = json.loads((builder.folder / "several.json").read_text())["containerimage.digest"]
+    for name in names:
+        host, _, path = name.partition("/")
+        url = f"http://{host}/v2/{path.removesuffix(':1')}/manifests/1"
+        accepted = {"Accept": "application/vnd.docker.distribution.manifest.list.v2+json"}
+        with urllib.request.urlopen(urllib.request.Request(url, headers=accepted), timeout=10) as answer:
+            assert answer.headers["Docker-Content-Digest"] == digest
+            pushed = json.load(answer)
+        assert [one["platform"]["architecture"] for one in pushed["manifests"]] == ["amd64", "arm64"]
+    with tarfile.open(builder.folder / "several.tar") as archive:
+        (top,) = _member(archive, "index.json")["manifests"]
+    assert top["mediaType"] == "application/vnd.oci.image.index.v1+json"
+    assert sorted(os.listdir(builder.folder / "several-out")) == ["linux_amd64", "linux_arm64"]
+
+
+def test_what_two_nodes_write_into_one_folder_must_not_overlap(builder: HandMadeBuilder) -> None:
+    """As docker buildx refuses it of one node; there it does not see what two nodes do to each other."""
+    context = builder.context(
+        "overlap", "FROM scratch\nARG TARGETARCH\nCOPY same /\nCOPY same /$TARGETARCH\n", same="x"
+    )
+    output = f"type=local,dest={builder.folder}/overlap-out,platform-split=false"
+    done = builder.run("build", *_BOTH, "-o", output, context)
+    assert done.status == 1
+    assert done.last.endswith("cannot overwrite same of one node with that of another when split option is disabled")
 
 
 def test_the_tars_of_two_nodes_are_one(builder: HandMadeBuilder) -> None:

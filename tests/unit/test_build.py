@@ -17,7 +17,7 @@ from buildclient.daemon.gateway import GatewayWork
 from buildclient.daemon.provenance import Provenance
 from buildclient.daemon.worker import Worker
 from buildclient.progress.events import Event, EventSink, Vertex
-from buildclient.request.destinations import ToFolder
+from buildclient.request.destinations import ToFile, ToFolder
 from buildclient.request.flagtext import parse_tags
 from buildclient.request.solve import SolveRequest
 from buildclient.request.values import BuildRequest, NodeResult, Output
@@ -47,6 +47,8 @@ class FakeControl:
             answer = self.world.answers.get(self.name, {"containerimage.digest": f"sha256:{self.name}"})
             if isinstance(answer, list):
                 answer = answer.pop(0)
+            if callable(answer):
+                answer = answer(request)
             if answer == "never":
                 await asyncio.sleep(60)
             await asyncio.sleep(0.01)
@@ -377,3 +379,55 @@ async def test_the_routing_key_can_be_given(given: str, used: str) -> None:
     world = World(a=(AMD,))
     await world.build(routing_key=given)
     assert world.keys == [used]
+
+
+@pytest.mark.parametrize("answers", [1, 9])
+async def test_two_nodes_that_are_one_daemon_get_an_id_each(answers: int) -> None:
+    """The second solve finds its id taken and takes another; once, for a daemon that says so of every id."""
+    world = World(a=(AMD,), b=(ARM,))
+
+    def taken(request: SolveRequest) -> BuildFailed:
+        return BuildFailed(f"failed to solve: job ID {request.ref} exists")
+
+    world.answers["b"] = [*[taken] * answers, {"containerimage.digest": "sha256:b"}]
+    building = world.build(tags=("r/app:1",), platforms=(AMD, ARM), outputs=PUSH)
+    if answers > 1:
+        with pytest.raises(BuildFailed, match="job ID"):
+            await building
+        assert len(world.answers["b"]) == answers + 1 - 2
+    else:
+        assert (await building).digest == "sha256:merged"
+        assert len({solve.ref for solve in world.solves.values()}) == 2
+
+
+async def test_all_pushes_of_several_nodes_are_one_and_the_last_output() -> None:
+    """Under the names of all; the answer that wins is the one of the image that is merged."""
+    world = World(a=(AMD,), b=(ARM,))
+    one, other = (Output("image", {"push": "true", "name": f"r/{name}:1"}) for name in "ab")
+    folder = Output("local", {}, ToFolder("x"))
+    await world.build(platforms=(AMD, ARM), outputs=(one, folder, other))
+    for solve in world.solves.values():
+        assert [(exporter.type, exporter.attrs.get("name")) for exporter in solve.exporters] == [
+            ("local", None),
+            ("image", "docker.io/r/a,docker.io/r/b"),
+        ]
+    assert "merging manifest list r/a:1,r/b:1" in [event.name for event in world.events if isinstance(event, Vertex)]
+    squeezed = other._replace(attrs={**other.attrs, "compression": "zstd"})
+    with pytest.raises(UsageError, match="several nodes cannot push images with different attributes"):
+        await world.build(platforms=(AMD, ARM), outputs=(one, squeezed))
+    await world.build(platforms=(AMD,), outputs=(one, squeezed))
+
+
+async def test_a_node_gets_no_annotations_of_platforms_that_it_does_not_build() -> None:
+    """It would refuse them; those of a platform that nobody builds go to every node, for its refusal."""
+    world = World(a=(AMD, S390), b=(ARM,))
+    keys = [
+        f"annotation-manifest[{platform}].k" for platform in ("linux/amd64", "linux/s390x", "linux/arm64", "linux/386")
+    ]
+    attrs = {**dict.fromkeys(keys, "1"), "annotation-index.k": "1"}
+    await world.build(platforms=(AMD, S390, ARM), outputs=(Output("oci", attrs, ToFile("x")),))
+    found = {name: set(solve.exporters[0].attrs) for name, solve in world.solves.items()}
+    assert found == {
+        "a": {keys[0], keys[1], keys[3], "annotation-index.k"},
+        "b": {keys[2], keys[3], "annotation-index.k"},
+    }

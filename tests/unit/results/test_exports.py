@@ -27,6 +27,7 @@ from buildclient.session import diffcopy
 from buildclient.session.call import Status
 from buildclient.session.wire import bytes_message
 from tests.unit.filesync_call import MemoryCall
+from tests.unit.node_archives import put, send_archive, tar_of
 
 _SEND = "/moby.filesync.v1.FileSend/DiffCopy"
 
@@ -35,41 +36,14 @@ def _file(path: bytes, **more: int) -> bytes:
     return diffcopy.encode_stat(path, more.get("mode", 0o644), 1, more.get("mtime", 1))
 
 
-async def _put(exports: Exports) -> None:
-    """As a build does once every node has answered."""
-    try:
-        await exports.stage([])
-        await exports.commit()
-    finally:
-        exports.abort()
-
-
-async def _archive(exports: Exports, node: int, data: bytes, exporter: str = "0") -> None:
-    call = MemoryCall({"buildkit-attachable-exporter-id": (exporter,)})
-    for at in range(0, len(data), 7000):
-        call.incoming.put_nowait(bytes_message(data[at : at + 7000]))
-    call.incoming.put_nowait(None)
-    await exports.services(node)[0][_SEND](call)
-
-
-def _tar(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return out.getvalue()
-
-
 async def test_an_archive_appears_only_when_it_is_whole(tmp_path: Path) -> None:
     """Until then the destination is what it was; afterwards nothing else is beside it."""
     dest = tmp_path / "out.tar"
     dest.write_text("old")
     exports = Exports([Output("tar", {}, ToFile(str(dest)))], 1)
-    await _archive(exports, 0, b"new" * 10_000)
+    await send_archive(exports, 0, b"new" * 10_000)
     assert dest.read_text() == "old"
-    await _put(exports)
+    await put(exports)
     assert dest.read_bytes() == b"new" * 10_000
     assert os.listdir(tmp_path) == ["out.tar"]
 
@@ -78,7 +52,7 @@ async def test_an_aborted_build_leaves_the_destination_alone(tmp_path: Path) -> 
     """Nothing half-written, and a folder without leftovers."""
     dest = tmp_path / "out.tar"
     exports = Exports([Output("oci", {}, ToFile(str(dest)))], 1)
-    await _archive(exports, 0, b"half")
+    await send_archive(exports, 0, b"half")
     exports.abort()
     assert os.listdir(tmp_path) == []
 
@@ -91,8 +65,8 @@ async def test_a_pipe_is_written_into_and_stays_one(tmp_path: Path, nodes: int) 
     exports = Exports([Output("tar", {}, ToFile(str(dest)))], nodes)
     reading = asyncio.ensure_future(asyncio.to_thread(dest.read_bytes))
     for node in range(nodes):
-        await _archive(exports, node, _tar({f"f{node}": b"1" * 100_000}))
-    await _put(exports)
+        await send_archive(exports, node, tar_of({f"f{node}": b"1" * 100_000}))
+    await put(exports)
     with tarfile.open(fileobj=io.BytesIO(await asyncio.wait_for(reading, 5))) as archive:
         assert archive.getnames() == [f"f{node}" for node in range(nodes)]
     assert st.S_ISFIFO(dest.stat().st_mode)
@@ -103,8 +77,8 @@ async def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> 
     """As if it had been opened."""
     (tmp_path / "link.tar").symlink_to("out.tar")
     exports = Exports([Output("tar", {}, ToFile(str(tmp_path / "link.tar")))], 1)
-    await _archive(exports, 0, b"new")
-    await _put(exports)
+    await send_archive(exports, 0, b"new")
+    await put(exports)
     assert (tmp_path / "link.tar").is_symlink()
     assert (tmp_path / "out.tar").read_bytes() == b"new"
     assert sorted(os.listdir(tmp_path)) == ["link.tar", "out.tar"]
@@ -139,7 +113,7 @@ async def test_a_pipe_that_nobody_reads_does_not_hold_a_commit_that_is_aborted(
     os.mkfifo(dest)
     exports = Exports([Output("tar", {}, ToFile(str(dest)))], 2)
     for node in range(2):
-        await _archive(exports, node, _tar({f"f{node}": b"1"}))
+        await send_archive(exports, node, tar_of({f"f{node}": b"1"}))
     committing = asyncio.ensure_future(exports.stage([]))
     await asyncio.wait([committing], timeout=0.3)
     waited = not committing.done()
@@ -164,7 +138,7 @@ async def test_nothing_is_put_in_place_after_an_abort(tmp_path: Path) -> None:
     dest = tmp_path / "out.tar"
     dest.write_text("old")
     exports = Exports([Output("tar", {}, ToFile(str(dest)))], 1)
-    await _archive(exports, 0, b"new")
+    await send_archive(exports, 0, b"new")
     await exports.stage([])
     exports.abort()
     with pytest.raises(Cancelled):
@@ -198,7 +172,7 @@ async def test_cancelled_while_it_merges_it_waits_for_the_thread(tmp_path: Path)
             self.aborted.set()
 
     exports = Exports([Output("tar", {}, ToFile(str(tmp_path / "out.tar")))], 1, lambda output, nodes: Slow())
-    task = asyncio.ensure_future(_put(exports))
+    task = asyncio.ensure_future(put(exports))
     assert await asyncio.to_thread(begun.wait, 5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -209,8 +183,8 @@ async def test_cancelled_while_it_merges_it_waits_for_the_thread(tmp_path: Path)
 async def test_what_is_in_its_place_stays_after_an_abort(tmp_path: Path) -> None:
     """What it has replaced cannot be brought back."""
     exports = Exports([Output("tar", {}, ToFile(str(tmp_path / "out.tar")))], 1)
-    await _archive(exports, 0, b"new")
-    await _put(exports)
+    await send_archive(exports, 0, b"new")
+    await put(exports)
     exports.abort()
     assert (tmp_path / "out.tar").read_bytes() == b"new"
 
@@ -255,7 +229,7 @@ async def test_a_result_that_never_came_fails_the_build(tmp_path: Path, type_: s
     exports = Exports([Output(type_, {}, ToFolder(place) if type_ == "local" else ToFile(place))], 1)
     exports.services(0)
     with pytest.raises(BuildFailed, match=f"the daemon sent no result for output {type_}"):
-        await _put(exports)
+        await put(exports)
     exports.abort()
     assert os.listdir(tmp_path) == []
 
@@ -264,9 +238,9 @@ async def test_of_two_outputs_none_is_put_in_place_if_one_is_missing(tmp_path: P
     """The first stays what it was, though it came whole."""
     (tmp_path / "a.tar").write_text("old")
     exports = Exports([Output("tar", {}, ToFile(str(tmp_path / name))) for name in ("a.tar", "b.tar")], 1)
-    await _archive(exports, 0, b"new")
+    await send_archive(exports, 0, b"new")
     with pytest.raises(BuildFailed):
-        await _put(exports)
+        await put(exports)
     exports.abort()
     assert (tmp_path / "a.tar").read_text() == "old"
     assert os.listdir(tmp_path) == ["a.tar"]
@@ -277,10 +251,10 @@ async def test_of_two_merged_archives_none_is_put_in_place_if_one_cannot_be_read
     names = ["a.tar", "b.tar"]
     exports = Exports([Output("tar", {}, ToFile(str(tmp_path / name))) for name in names], 2)
     for node in range(2):
-        await _archive(exports, node, _tar({"a": b"1"}))
-        await _archive(exports, node, b"no tar at all" * 100, exporter="1")
+        await send_archive(exports, node, tar_of({f"a{node}": b"1"}))
+        await send_archive(exports, node, b"no tar at all" * 100, exporter="1")
     with pytest.raises(BuildFailed, match="a node sent an archive"):
-        await _put(exports)
+        await put(exports)
     exports.abort()
     assert os.listdir(tmp_path) == []
 
@@ -343,8 +317,8 @@ async def test_a_file_system_that_knows_no_files_without_names_will_do(
     if before is not None:
         dest.write_bytes(before)
     exports = Exports([Output("tar", {}, ToFile(str(dest)))], 1)
-    await _archive(exports, 0, b"new" * 10_000)
-    await _put(exports)
+    await send_archive(exports, 0, b"new" * 10_000)
+    await put(exports)
     (tmp_path / "plain").touch()
     assert dest.read_bytes() == b"new" * 10_000
     assert dest.stat().st_mode == (tmp_path / "plain").stat().st_mode
