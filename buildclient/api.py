@@ -212,6 +212,10 @@ class Client:
         output = await self.output_async()
         if not request.call:
             check_default_load(output.default_load, request.outputs, self.environ)
+        if self.environ.get("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"):
+            from buildclient.daemon.source_policy import read_source_policy
+
+            request = request._replace(source_policy=read_source_policy(self.environ))
         longest = max(node.timeout_seconds for node in output.nodes)
         deadline = asyncio.get_running_loop().time() + longest + _CONNECT_GRACE
         tools = _Tools(self, sink)

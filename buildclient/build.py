@@ -20,6 +20,7 @@ from buildclient.base.tasks import gather_all
 from buildclient.contract.output import BuilderOutput
 from buildclient.daemon.interfaces import Control
 from buildclient.inputs.interfaces import Prepared
+from buildclient.inputs.policy import refused_policy, remote_policy
 from buildclient.nodes.interfaces import Node
 from buildclient.nodes.placement import Placed, place
 from buildclient.progress.events import EventSink
@@ -226,11 +227,13 @@ class _Build(NamedTuple):
 
 def _work(request: BuildRequest, asked: SolveRequest) -> GatewayWork | None:
     """Returns what is done in the solve's gateway; None for a plain build, which needs none."""
-    if not request.call:
+    policy = remote_policy(request, asked.frontend_attrs.get("filename", ""))
+    if not request.call and not policy:
         return None
-    from buildclient.daemon.subrequest import subrequest
+    from buildclient.daemon.subrequest import subrequest, unless_file
 
-    return subrequest(asked, request.call)
+    work = subrequest(asked, request.call) if request.call else None
+    return unless_file(asked, policy, refused_policy(policy), work) if policy else work
 
 
 async def _provenance(control: Control, ref: str, mode: str, sink: EventSink) -> dict[str, str]:

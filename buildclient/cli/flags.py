@@ -29,6 +29,7 @@ _FIELDS = {
     "label": "labels",
     "output": "outputs",
     "platform": "platforms",
+    "policy": "policies",
     "tag": "tags",
     "ulimit": "ulimits",
     **{
@@ -67,6 +68,7 @@ _FLAGS: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
     (("--no-cache-filter",), "STAGE…", "Do not use the cache for these stages."),
     (("-o", "--output"), "type=TYPE,dest=PATH,…", "Output destination: image, registry, oci, docker, tar, local."),
     (("--platform",), "OS/ARCH[/VARIANT]…", "Target platforms, comma-separated or several flags."),
+    (("--policy",), "filename=PATH,…", "Policies for sources; disabled=true for none."),
     (("--progress",), "MODE", f"Progress on standard error: {', '.join(MODES)}."),
     (("--provenance",), "VALUE", "Shorthand for --attest=type=provenance."),
     (("--pull",), None, "Always attempt to pull all referenced images."),

@@ -32,6 +32,7 @@ def solve_message(request: SolveRequest, session: str, *, in_gateway: bool = Fal
         cache=pb.CacheOptions(exports=_entries(request.cache_exports), imports=_entries(request.cache_imports)),
         entitlements=[_raw(entitlement) for entitlement in request.entitlements],
         internal=request.internal,
+        source_policy=request.source_policy or None,
     )
 
 

@@ -6,19 +6,22 @@ Reference: Build and fallbackPrintError in build/build.go of buildx 0.38, fronte
 from __future__ import annotations
 
 import logging
+import re
 
 import grpc
 
-from buildclient.base.errors import BuildFailed
+from buildclient.base.errors import BuildFailed, ClientError
 from buildclient.daemon.gateway import Gateway, GatewayResult, GatewayWork
 from buildclient.request.solve import SolveRequest
 
-__all__ = ["FALLBACK_FRONTEND", "subrequest"]
+__all__ = ["FALLBACK_FRONTEND", "subrequest", "unless_file"]
 
 _LOG = logging.getLogger("buildclient.daemon")
 FALLBACK_FRONTEND = "docker/dockerfile:1.8.1@sha256:e87caa74dcb7d46cd820352bfea12591f3dba3ddc4285e19c7dcd13359f7cefd"
 """The frontend that answers where the daemon's or the Dockerfile's own cannot; docker buildx takes the same."""
 _CAPABILITY = "moby.buildkit.frontend.subrequests"
+_UNREADABLE = re.compile(r"dockerfile parse error|file with no instructions|Dockerfile cannot be empty")
+"""What a frontend says of a file that is there and no Dockerfile."""
 _WITH_FALLBACK = ("lint", "outline", "targets")
 
 
@@ -48,6 +51,34 @@ def subrequest(request: SolveRequest, name: str) -> GatewayWork:
         except grpc.aio.AioRpcError as error:
             _LOG.debug("solve %s: %s", request.ref, error.details())
         raise _refused(text)
+
+    return work
+
+
+def unless_file(request: SolveRequest, path: str, refusal: ClientError, then: GatewayWork | None) -> GatewayWork:
+    """Returns work that refuses a Git context with a file `path`, and else does `then`, or solves the request.
+
+    The frontend looks for the file: it is told that this is the Dockerfile. The work raises `refusal` and AioRpcError.
+    """
+    options = {
+        key: text
+        for key, text in request.frontend_attrs.items()
+        if key.startswith(("context", "build-arg:BUILDKIT_GIT"))
+    }
+    asked = {**options, "filename": path, "frontend.caps": f"{_CAPABILITY}+forward", "requestid": "frontend.targets"}
+
+    async def work(gateway: Gateway) -> GatewayResult:
+        try:
+            await gateway.solve("dockerfile.v0", asked)
+        except grpc.aio.AioRpcError as error:
+            text = error.details() or ""
+            if _UNREADABLE.search(text):
+                raise refusal from None
+            if "no such file" not in text:
+                raise
+        else:
+            raise refusal
+        return await (then(gateway) if then else gateway.solve(request.frontend, request.frontend_attrs))
 
     return work
 

@@ -17,6 +17,7 @@ from buildclient.base.errors import InvalidBuild, UsageError
 from buildclient.base.gotext import go_quoted
 from buildclient.base.oserrors import reason
 from buildclient.inputs.filesync import LocalDir, filesync
+from buildclient.inputs.policy import check_policies
 from buildclient.inputs.stdin import Stdin
 from buildclient.inputs.upload import address, upload
 from buildclient.inputs.vcs import vcs_attrs
@@ -65,6 +66,7 @@ def prepare(
         inputs = _Inputs(request, Stdin(stdin, stopped), stack)
         inputs.context()
         inputs.dockerfile()
+        check_policies(request, inputs.attrs["filename"], inputs.dockerfile_folder)
         inputs.named()
         if os.path.isdir(request.context):
             folders = {name: folder.path for name, folder in inputs.dirs.items()}
@@ -127,6 +129,11 @@ class _Inputs:
             self.dirs["dockerfile"] = self._local(self._folder)
             name = _lower_case(self._folder, name)
         self.attrs["filename"] = name
+
+    @property
+    def dockerfile_folder(self) -> str:
+        """The Dockerfile's own folder, if it is in one of this machine and was not piped in."""
+        return "" if self._content is not None else self._folder
 
     def named(self) -> None:
         for name, path in self._request.build_contexts.items():

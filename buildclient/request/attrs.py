@@ -78,6 +78,7 @@ def solve_request(
         cache_imports=imports,
         entitlements=tuple(entitlements),
         shared_key=shared_key,
+        source_policy=request.source_policy,
         internal=bool(request.call),
     )
 

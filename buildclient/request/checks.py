@@ -18,6 +18,7 @@ from buildclient.request.destinations import ToFile, ToFolder, ToStdout
 from buildclient.request.flagtext import flagged
 from buildclient.request.limits import HostEntry, Ulimit, parse_entitlements
 from buildclient.request.outputs import is_archive
+from buildclient.request.policy import PolicyConfig
 from buildclient.request.solve import CacheEntry
 from buildclient.request.values import BuildRequest, Output
 
@@ -39,6 +40,7 @@ _KINDS: Mapping[str, tuple[type[Any], str]] = {
     "ulimits": (Ulimit, "ulimits, such as parse_ulimits gives"),
     "cache_from": (CacheEntry, "cache entries, such as parse_cache gives"),
     "cache_to": (CacheEntry, "cache entries, such as parse_cache gives"),
+    "policies": (PolicyConfig, "policies, such as parse_policies gives"),
     "no_cache_filter": (str, "names of stages"),
     "allow": (str, "names of entitlements"),
 }

@@ -25,6 +25,7 @@ from buildclient.request.flagtext import (
 from buildclient.request.limits import parse_entitlements, parse_hosts, parse_size, parse_ulimits
 from buildclient.request.outputs import build_outputs, parse_output
 from buildclient.request.platforms import read_platforms
+from buildclient.request.policy import PolicyConfig, parse_policies
 from buildclient.request.values import BuildRequest, Output
 
 __all__ = ["Pairs", "Texts", "build_request"]
@@ -63,6 +64,7 @@ def build_request(
     cgroup_parent: str = "",
     cache_from: Texts = (),
     cache_to: Texts = (),
+    policies: Texts = (),
     routing_key: str = "",
     metadata_provenance: str = "",
     environ: Mapping[str, str] | None = None,
@@ -88,6 +90,7 @@ def build_request(
         ulimits=ulimits,
         cache_from=cache_from,
         cache_to=cache_to,
+        policies=policies,
     )
     wanted = [*_several("platforms", platforms, Platform)] or [variables.get("DOCKER_DEFAULT_PLATFORM", "")]
     results = _several("outputs", outputs, Output)
@@ -103,6 +106,7 @@ def build_request(
         routing_key=routing_key,
         source_date_epoch=variables.get("SOURCE_DATE_EPOCH", ""),
         metadata_provenance=metadata_provenance,
+        policies=_policies(texts["policies"], variables),
         attests=_attests(texts["attests"], provenance, sbom, variables),
         build_args=_pairs("build_args", build_args, "--build-arg", variables),
         labels=_pairs("labels", labels, "--label"),
@@ -178,6 +182,16 @@ def _outputs(given: Iterable[str | Output], push: bool, load: bool, environ: Map
         read = [one if isinstance(one, Output) else parse_output(one) for one in given if one]
         outputs = build_outputs(read, push=push, load=load)
     return without_artifacts(outputs, environ.get("BUILDX_NO_DEFAULT_OCI_ARTIFACT"))
+
+
+def _policies(texts: tuple[str, ...], environ: Mapping[str, str]) -> tuple[PolicyConfig, ...]:
+    configs = _read("--policy", parse_policies, texts)
+    if parse_bool(environ.get("BUILDX_DEFAULT_POLICY", "")) and not any(one.disabled for one in configs):
+        raise UsageError(
+            "BUILDX_DEFAULT_POLICY: docker buildx's own policy verifies signatures, which cannot be done here",
+            hint="build with docker buildx, or without a policy: --policy disabled=true",
+        )
+    return configs
 
 
 def _attests(items: Texts, provenance: str, sbom: str, environ: Mapping[str, str]) -> dict[str, str | None]:

@@ -35,6 +35,8 @@ class SolveRequest(NamedTuple):
     entitlements: tuple[str, ...] = ()
     shared_key: str = ""
     """The session's shared key; equal keys make context uploads incremental."""
+    source_policy: bytes = b""
+    """Rules for its sources (`moby.buildkit.v1.sourcepolicy.Policy`, serialized)."""
     internal: bool = False
     """Whether the daemon keeps no record of the build."""
 

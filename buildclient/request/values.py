@@ -14,6 +14,7 @@ from buildclient.registry.reference import ImageTag
 from buildclient.request.annotations import Annotation
 from buildclient.request.destinations import Destination
 from buildclient.request.limits import HostEntry, Ulimit
+from buildclient.request.policy import PolicyConfig
 from buildclient.request.solve import CacheEntry
 
 __all__ = ["BuildRequest", "BuildResult", "NodeResult", "Output"]
@@ -75,6 +76,9 @@ class BuildRequest(NamedTuple):
     """Overrides the key for the sticky choice of a pod."""
     source_date_epoch: str = ""
     """SOURCE_DATE_EPOCH of the environment; becomes a build argument unless the request has one."""
+    policies: tuple[PolicyConfig, ...] = ()
+    source_policy: bytes = b""
+    """Rules for the build's sources, as the message that the daemon takes (`daemon/source_policy.py`)."""
     call: str = ""
     """What the frontend is asked for instead of a build: `lint`, `outline` or `targets`; empty for a build.
 

@@ -27,6 +27,7 @@ from buildclient.base.errors import BuildFailed, ClientError, UnreachableError, 
 from buildclient.contract.output import BuilderOutput, OutputError
 from buildclient.contract.platform import PlatformError, parse_platforms
 from buildclient.daemon.provenance import Provenance, provenance_entries
+from buildclient.daemon.source_policy import encode_source_policy
 from buildclient.daemon.status import events, failure, workers
 from buildclient.discovery.addresses import output_of_addresses
 from buildclient.discovery.pulumi_state import ProjectFolder
@@ -48,6 +49,7 @@ from buildclient.request.flagtext import key_values, parse_attests, parse_cache,
 from buildclient.request.limits import parse_entitlements, parse_host, parse_size, parse_ulimits
 from buildclient.request.outputs import parse_output
 from buildclient.request.platforms import read_platforms
+from buildclient.request.policy import combined, parse_policies
 from buildclient.results.metadata import decode_response
 from buildclient.results.subrequest_text import answer_text, check_error_text
 from buildclient.results.subrequests import read_check
@@ -585,6 +587,21 @@ _ALL = (
     ),
     Reader("outline", _answer("outline"), _json(_OUTLINE), _words("name \t \n args ssh"), _REFUSED, json=True),
     Reader("targets", _answer("targets"), _json(_TARGETS), _words("name default \t"), _REFUSED, json=True),
+    Reader(
+        "policy",
+        _text(lambda text: combined(parse_policies([text]), "Dockerfile.rego")),
+        (b"filename=a,reset=true,strict=1,log-level=info", b"disabled=true"),
+        _words(', = " false'),
+        (UsageError,),
+    ),
+    Reader(
+        "source-policy",
+        encode_source_policy,
+        _json({"version": 1, "rules": [{"action": "DENY", "selector": {"identifier": "docker-image://*"}}]}),
+        _words("match_type constraints updates attrs REGEX"),
+        (UsageError,),
+        json=True,
+    ),
     Reader(
         "call",
         _text(parse_call),

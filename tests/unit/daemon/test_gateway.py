@@ -11,12 +11,12 @@ from typing import Any
 import grpc
 import pytest
 
-from buildclient.base.errors import BuildFailed, UnreachableError
+from buildclient.base.errors import BuildFailed, UnreachableError, UsageError
 from buildclient.contract.address import Unix
 from buildclient.daemon.address import AddressEndpoint
 from buildclient.daemon.control import GrpcControl, Timeouts
 from buildclient.daemon.gateway import Gateway, GatewayResult
-from buildclient.daemon.subrequest import FALLBACK_FRONTEND, subrequest
+from buildclient.daemon.subrequest import FALLBACK_FRONTEND, subrequest, unless_file
 from buildclient.proto import control_pb2, gateway_pb2
 from buildclient.request.solve import SolveRequest
 
@@ -210,3 +210,45 @@ async def test_an_answer_that_is_too_large(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(BuildFailed, match="the frontend's answer is larger than 1 MiB"):
         await ask(daemon, tmp_path)
     assert daemon.returned.result().error
+
+
+async def _guarded(daemon: Daemon, folder: Path) -> dict[str, str]:
+    attrs = {"context": "https://x/r.git", "contextsubdir": "sub", "filename": "Dockerfile", "label:a": "b"}
+    request = SolveRequest("ref", "gateway.v0", attrs)
+    work = unless_file(request, "Dockerfile.rego", UsageError("there is a policy"), None)
+    async with connected(daemon, folder) as control:
+        return await asyncio.wait_for(control.solve(request, [], lambda event: None, work), 20)
+
+
+async def test_a_context_without_the_file(tmp_path: Path) -> None:
+    """The frontend looks for it as for a Dockerfile; then the request's own is solved."""
+    daemon = Daemon()
+    daemon.answers = ["failed to read dockerfile: open Dockerfile.rego: no such file or directory", b"{}"]
+    assert (await _guarded(daemon, tmp_path))["result.json"] == "{}"
+    looked, solved = daemon.asked
+    assert (looked["frontend"], looked["filename"], looked["context"]) == (
+        "dockerfile.v0",
+        "Dockerfile.rego",
+        "https://x/r.git",
+    )
+    assert looked["requestid"] == "frontend.targets"
+    assert (solved["frontend"], solved["filename"], solved["label:a"]) == ("gateway.v0", "Dockerfile", "b")
+
+
+@pytest.mark.parametrize("answer", [b"{}", "dockerfile parse error on line 1: unknown instruction: package"])
+async def test_a_context_with_the_file(tmp_path: Path, answer: bytes | str) -> None:
+    """The build is refused, whether or not the file could pass for a Dockerfile."""
+    daemon = Daemon()
+    daemon.answers = [answer]
+    with pytest.raises(UsageError, match="there is a policy"):
+        await _guarded(daemon, tmp_path)
+    assert len(daemon.asked) == 1
+
+
+async def test_a_context_that_cannot_be_looked_at(tmp_path: Path) -> None:
+    """Nothing is built from it: the file may be there."""
+    daemon = Daemon()
+    daemon.answers = ["failed to read dockerfile: permission denied"]
+    with pytest.raises(BuildFailed, match="permission denied"):
+        await _guarded(daemon, tmp_path)
+    assert len(daemon.asked) == 1
