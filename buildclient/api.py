@@ -40,11 +40,12 @@ from buildclient.progress.events import Event, EventSink, Log, Vertex, VertexSta
 from buildclient.registry.reference import ImageTag
 from buildclient.request.annotations import Annotation, parse_annotations
 from buildclient.request.attrs import with_proxies
-from buildclient.request.destinations import ToFile, ToFolder, ToStdout
+from buildclient.request.checks import check_request
+from buildclient.request.destinations import ToContainerd, ToEngine, ToFile, ToFolder, ToStdout
 from buildclient.request.flagtext import parse_tags
 from buildclient.request.limits import HostEntry, Ulimit, parse_hosts, parse_ulimits
 from buildclient.request.make import build_request
-from buildclient.request.outputs import check_default_load, parse_outputs
+from buildclient.request.outputs import loads, parse_outputs, with_default_load
 from buildclient.request.solve import CacheEntry
 from buildclient.request.values import BuildRequest, BuildResult, NodeResult, Output
 
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from buildclient.nodes.pool import ConnectionPool
     from buildclient.nodes.views import BuilderView
     from buildclient.results.interfaces import CommitStep
+    from buildclient.results.loads import Loads
     from buildclient.results.subrequests import BuildTarget, CheckResult, Outline
     from buildclient.session.call import Service
 
@@ -81,6 +83,8 @@ __all__ = [
     "Platform",
     "PlatformError",
     "ResourceExhausted",
+    "ToContainerd",
+    "ToEngine",
     "ToFile",
     "ToFolder",
     "ToStdout",
@@ -209,9 +213,11 @@ class Client:
 
         Several builds may run at once. To share one sink, give each `of_build(sink, name)`.
         """
+        check_request(request)
         output = await self.output_async()
         if not request.call:
-            check_default_load(output.default_load, request.outputs, self.environ)
+            outputs = with_default_load(output.default_load, request.outputs, self.environ)
+            request = request._replace(outputs=outputs)
         if self.environ.get("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"):
             from buildclient.daemon.source_policy import read_source_policy
 
@@ -219,7 +225,19 @@ class Client:
         longest = max(node.timeout_seconds for node in output.nodes)
         deadline = asyncio.get_running_loop().time() + longest + _CONNECT_GRACE
         tools = _Tools(self, sink)
-        return await build(output, with_proxies(request, tools.docker.proxies()), tools, sink, deadline)
+        request = with_proxies(request, tools.docker.proxies())
+        if request.call or not loads(request.outputs):
+            return await build(output, request, tools, sink, deadline)
+        from buildclient.results.loads import prepare_loads
+
+        tools.loads = await prepare_loads(request, self.environ, sink)
+        try:
+            return await build(output, tools.loads.request, tools, sink, deadline)
+        except (BuildFailed, OSError):
+            # The daemon only knows that its archive was not taken.
+            if failure := tools.loads.failure:
+                raise failure from None
+            raise
 
     @contextlib.asynccontextmanager
     async def session(self) -> AsyncIterator[Client]:
@@ -391,6 +409,7 @@ class _Tools:
         self._client = client
         self.docker = DockerConfig(client.environ)
         self._waiting = WaitSteps(sink)
+        self.loads: Loads | None = None
 
     def nodes(self, output: BuilderOutput) -> Sequence[Node]:
         return self._client.nodes_of(output, self._waiting)
@@ -412,7 +431,8 @@ class _Tools:
     def commit_steps(self, request: BuildRequest, nodes: int) -> Sequence[CommitStep]:
         from buildclient.results.exports import Exports
 
-        return (Exports(request.outputs, nodes, allow=request.allow, platforms=request.platforms),)
+        choose = self.loads.export if self.loads else None
+        return (Exports(request.outputs, nodes, choose, allow=request.allow, platforms=request.platforms),)
 
     def services(self, request: BuildRequest) -> Sequence[Service]:
         from buildclient.registry.token import fetch_token

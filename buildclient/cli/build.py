@@ -23,6 +23,7 @@ from buildclient.progress.events import Event, Warned, distinct
 from buildclient.progress.terminal import choose_mode, open_display, shown
 from buildclient.request.callmethod import parse_call
 from buildclient.request.destinations import ToStdout
+from buildclient.request.outputs import with_default_load
 from buildclient.request.values import BuildRequest, BuildResult
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ __all__ = ["command", "progress_mode"]
 
 _NO_OUTPUT = (
     "WARNING: no output specified: the result stays in the build cache. "
-    "Use --push to push it, or -o for a file or folder"
+    "Use --push to push it, --load to load it into a Docker Engine, or -o for a file or folder"
 )
 _CALL_OUTPUT = "WARNING: nothing is built with --call: outputs, and --push, are left out"
 
@@ -64,8 +65,6 @@ def command(context: str, **flags: Any) -> int:
     places = _prepare_files(request, flags)
     if method and request.outputs:
         print(_CALL_OUTPUT, file=sys.stderr)
-    if not method and not request.outputs and mode != "quiet":
-        print(_NO_OUTPUT, file=sys.stderr)
     warnings: list[Warned] = []
     result = run(_built(client, request, mode, warnings), cancelled_build())
     _write(result, warnings, flags, places)
@@ -91,6 +90,10 @@ def progress_mode(flags: Mapping[str, Any]) -> str:
 
 
 async def _built(client: Client, request: BuildRequest, mode: str, warnings: list[Warned]) -> BuildResult:
+    if not request.call and not request.outputs and mode != "quiet":
+        output = await client.output_async()
+        if not with_default_load(output.default_load, (), client.environ):
+            print(_NO_OUTPUT, file=sys.stderr)
     with debug.held(mode == "tty"):
         return await _shown(client, request, mode, warnings)
 

@@ -61,7 +61,7 @@ _FLAGS: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
     (("-f", "--file"), "PATH", "Name of the Dockerfile (default PATH/Dockerfile)."),
     (("--iidfile",), "FILE", "Write the image ID to a file."),
     (("--label",), "KEY=VALUE…", "Set a label of the image."),
-    (("--load",), None, "Refused, as there is no Docker here: use -o type=docker,dest=FILE."),
+    (("--load",), None, "Load the image into a Docker Engine, Podman or containerd: -o type=docker."),
     (("--metadata-file",), "FILE", "Write the build's result metadata to a file."),
     (("--network",), "MODE", "Network of RUN instructions: default, none or host."),
     (("--no-cache",), None, "Do not use the cache."),

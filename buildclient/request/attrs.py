@@ -13,6 +13,7 @@ from buildclient.base.gotext import go_json, parse_bool
 from buildclient.contract.platform import Platform, PlatformError, format_platforms, parse_platform
 from buildclient.registry.reference import InvalidReference, parse_reference, registry_host, repositories
 from buildclient.request.annotations import annotation_attrs
+from buildclient.request.destinations import ToEngine
 from buildclient.request.limits import LOCAL_DELETE
 from buildclient.request.solve import CacheEntry, Exporter, SolveRequest
 from buildclient.request.values import BuildRequest, Output
@@ -110,7 +111,7 @@ def _exporters(request: BuildRequest, elsewhere: Set[Platform], *, several_nodes
     annotations = annotation_attrs(request.annotations)
     exporters = []
     for output in request.outputs:
-        if output.type == "cacheonly":
+        if output.type == "cacheonly" or (several_nodes and _loads_another(output, elsewhere)):
             continue
         attrs = _without(elsewhere, {**output.attrs, **annotations})
         if request.tags and output.type in _NAMED:
@@ -123,6 +124,11 @@ def _exporters(request: BuildRequest, elsewhere: Set[Platform], *, several_nodes
             attrs["push-by-digest"] = "true"
         exporters.append(Exporter(output.type, attrs))
     return tuple(exporters)
+
+
+def _loads_another(output: Output, elsewhere: Set[Platform]) -> bool:
+    """Returns whether an engine takes only a platform that another node builds."""
+    return isinstance(output.dest, ToEngine) and output.dest.platform in elsewhere
 
 
 def _without(platforms: Set[Platform], attrs: Mapping[str, str]) -> dict[str, str]:

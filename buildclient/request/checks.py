@@ -14,10 +14,10 @@ from buildclient.base.gotext import go_quoted
 from buildclient.contract.platform import Platform
 from buildclient.registry.reference import ImageTag
 from buildclient.request.annotations import Annotation
-from buildclient.request.destinations import ToFile, ToFolder, ToStdout
+from buildclient.request.destinations import ToContainerd, ToEngine, ToFile, ToFolder, ToStdout
 from buildclient.request.flagtext import flagged
 from buildclient.request.limits import HostEntry, Ulimit, parse_entitlements
-from buildclient.request.outputs import is_archive
+from buildclient.request.outputs import is_archive, loads
 from buildclient.request.policy import PolicyConfig
 from buildclient.request.solve import CacheEntry
 from buildclient.request.values import BuildRequest, Output
@@ -71,7 +71,7 @@ def _check_kinds(request: BuildRequest) -> None:
 def _check_dest(output: Output) -> None:
     kinds: tuple[type, ...] = ()
     if is_archive(output):
-        kinds = (ToFile, ToStdout)
+        kinds = (ToFile, ToStdout) if output.type == "tar" else (ToFile, ToStdout, ToEngine, ToContainerd)
     elif output.type in ("local", "oci", "docker"):
         kinds = (ToFolder,)
     if kinds and output.dest is None:
@@ -109,10 +109,12 @@ def check_network(request: BuildRequest) -> None:
 
 
 def check_outputs(request: BuildRequest) -> None:
-    """Refuses the docker exporter for several platforms or with attestations. Raises InvalidBuild."""
-    if any(output.type == "docker" for output in request.outputs) and (
-        len(request.platforms) > 1 or any(value is not None for value in request.attests.values())
-    ):
+    """Refuses a docker archive for several platforms or with attestations. Raises InvalidBuild.
+
+    What goes into an engine is fitted to it (`buildclient.results.loads`).
+    """
+    archives = [one for one in request.outputs if one.type == "docker" and not loads([one])]
+    if archives and (len(request.platforms) > 1 or any(value is not None for value in request.attests.values())):
         raise InvalidBuild("docker exporter does not support exporting manifest lists, use the oci exporter instead")
 
 

@@ -3,6 +3,7 @@
     Output("oci", dest=ToFile("image.tar"))
     Output("local", dest=ToFolder("out"))
     Output("tar", dest=ToStdout())
+    Output("docker", dest=ToEngine())
 
 `buildclient.results.exports` chooses the class that writes each.
 """
@@ -11,7 +12,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Destination", "ToFile", "ToFolder", "ToStdout"]
+from buildclient.contract.platform import Platform
+
+__all__ = ["Destination", "ToContainerd", "ToEngine", "ToFile", "ToFolder", "ToStdout"]
 
 
 class ToFile(NamedTuple):
@@ -30,4 +33,21 @@ class ToStdout(NamedTuple):
     """Writes an archive to standard output."""
 
 
-Destination = ToFile | ToFolder | ToStdout | None
+class ToEngine(NamedTuple):
+    """Loads the image into a Docker Engine, or what speaks its API."""
+
+    context: str = ""
+    """A docker context's name, or an address such as `unix:///run/podman/podman.sock`; empty for the engine that the
+    docker command would use."""
+    platform: Platform | None = None
+    """Of an image for several platforms, the one to load. The client fills it in for an engine that takes no index."""
+
+
+class ToContainerd(NamedTuple):
+    """Loads the image into a namespace of containerd."""
+
+    socket: str = "/run/containerd/containerd.sock"
+    namespace: str = "default"
+
+
+Destination = ToFile | ToFolder | ToStdout | ToEngine | ToContainerd | None

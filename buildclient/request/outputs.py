@@ -10,15 +10,12 @@ from collections.abc import Mapping, Sequence
 from buildclient.base.csvtext import CsvError, csv_fields
 from buildclient.base.errors import InvalidBuild, UsageError
 from buildclient.base.gotext import go_quoted, parse_bool
-from buildclient.request.destinations import Destination, ToFile, ToFolder, ToStdout
+from buildclient.request.destinations import Destination, ToContainerd, ToEngine, ToFile, ToFolder, ToStdout
 from buildclient.request.values import Output
 
-__all__ = ["build_outputs", "check_default_load", "deletes", "is_archive", "parse_output", "parse_outputs"]
+__all__ = ["build_outputs", "deletes", "is_archive", "loads", "parse_output", "parse_outputs", "with_default_load"]
 
-_LOAD = (
-    "--load puts images into a Docker daemon, and there is none here: "
-    "use -o type=docker,dest=image.tar (or type=oci), or --push"
-)
+_ENGINES = (ToEngine, ToContainerd)
 
 
 def parse_output(text: str) -> Output:
@@ -47,14 +44,14 @@ def parse_output(text: str) -> Output:
     return Output(kind, attrs, _destination(Output(kind, attrs), dest))
 
 
-def parse_outputs(*texts: str, push: bool = False) -> tuple[Output, ...]:
-    """Parses `-o` texts, with or without `--push`, into a request's outputs.
+def parse_outputs(*texts: str, push: bool = False, load: bool = False) -> tuple[Output, ...]:
+    """Parses `-o` texts, with or without `--push` and `--load`, into a request's outputs.
 
         parse_outputs("out", "type=oci,dest=image.tar")
 
     Raises UsageError.
     """
-    return build_outputs([parse_output(text) for text in texts], push=push)
+    return build_outputs([parse_output(text) for text in texts], push=push, load=load)
 
 
 def build_outputs(given: Sequence[Output], *, push: bool = False, load: bool = False) -> tuple[Output, ...]:
@@ -62,8 +59,6 @@ def build_outputs(given: Sequence[Output], *, push: bool = False, load: bool = F
 
     Whether a destination can be written is checked in `buildclient.results`.
     """
-    if load:
-        raise UsageError(_LOAD, flag="--load")
     outputs = [_exporter(output) for output in given]
     if push:
         images = [number for number, output in enumerate(outputs) if output.type == "image"]
@@ -72,18 +67,26 @@ def build_outputs(given: Sequence[Output], *, push: bool = False, load: bool = F
             outputs[number] = outputs[number]._replace(attrs=attrs)
         if not images:
             outputs.append(Output("image", {"push": "true", "unpack": "false"}))
+    if load and not loads(outputs):
+        outputs.append(Output("docker", {}, ToEngine()))
     if sum(isinstance(output.dest, ToStdout) for output in outputs) > 1:
         raise InvalidBuild("multiple outputs configured to write to stdout")
     return tuple(outputs)
 
 
-def check_default_load(default_load: bool, outputs: Sequence[Output], environ: Mapping[str, str]) -> None:
-    """Refuses a build without output on a builder whose default is to load into Docker. Raises UsageError."""
+def with_default_load(default_load: bool, outputs: Sequence[Output], environ: Mapping[str, str]) -> tuple[Output, ...]:
+    """Returns the outputs of a build on a builder with or without the option `default-load`.
+
+    As in docker buildx it counts where no output is given, unless BUILDX_NO_DEFAULT_LOAD is true.
+    """
     if default_load and not outputs and not parse_bool(environ.get("BUILDX_NO_DEFAULT_LOAD", "")):
-        raise UsageError(
-            "the builder's option default-load wants the image in a Docker daemon, and there is none here: "
-            "use --push, -o type=docker,dest=image.tar, or -o type=cacheonly to leave it in the build cache"
-        )
+        return (Output("docker", {}, ToEngine()),)
+    return tuple(outputs)
+
+
+def loads(outputs: Sequence[Output]) -> bool:
+    """Returns whether any output goes into an engine."""
+    return any(isinstance(output.dest, _ENGINES) for output in outputs)
 
 
 def is_archive(output: Output) -> bool:
@@ -117,8 +120,9 @@ def _exporter(output: Output) -> Output:
     kind, attrs, dest = output.type, dict(output.attrs), output.dest
     if kind == "registry":
         return Output("image", {"unpack": "false", **attrs, "push": "true"})
-    if kind == "docker" and not dest:
-        raise UsageError(_LOAD)
+    if kind == "docker" and parse_bool(attrs.get("tar", "true"), True) and (dest is None or isinstance(dest, _ENGINES)):
+        context = attrs.pop("context", "")
+        return Output(kind, attrs, ToEngine(context) if dest is None else dest)
     if kind in ("oci", "docker") and not parse_bool(attrs.get("tar", "true"), True):
         raise UsageError(f"tar=false is not supported yet for {kind}: write an archive, dest=FILE, and unpack it")
     if is_archive(output):

@@ -15,15 +15,15 @@ from buildclient.base.files import replaceable
 from buildclient.base.gotext import parse_bool
 from buildclient.base.oserrors import reason
 from buildclient.contract.platform import Platform
-from buildclient.request.destinations import ToFolder, ToStdout
+from buildclient.request.destinations import ToContainerd, ToEngine, ToFolder, ToStdout
 from buildclient.request.limits import LOCAL_DELETE
-from buildclient.request.outputs import deletes
+from buildclient.request.outputs import deletes, loads
 from buildclient.request.values import NodeResult, Output
 from buildclient.results.filesend import filesend
 from buildclient.results.interfaces import ArchiveExport, Export
 from buildclient.session.call import Service
 
-__all__ = ["Exports", "export_of"]
+__all__ = ["Exports", "export_of", "merged_export"]
 
 Choose = Callable[[Output, int], Export | None]
 """Makes the export of an output that comes from this many nodes."""
@@ -64,7 +64,7 @@ class Exports:
         self._exports = dict(
             sorted(self._exports.items(), key=lambda numbered: not isinstance(asked[numbered[0]].dest, ToFolder))
         )
-        if nodes > 1 and any(output.type == "docker" for output in outputs):
+        if nodes > 1 and any(output.type == "docker" and not loads([output]) for output in outputs):
             raise InvalidBuild("docker exporter does not support several nodes, use the oci exporter instead")
 
     def services(self, node: int) -> Sequence[Service]:
@@ -114,7 +114,8 @@ def export_of(output: Output, nodes: int, platforms: Sequence[Platform] = ()) ->
     Raises UsageError for a destination of the wrong kind, such as a folder instead of a file.
     """
     dest = output.dest
-    if dest is None:
+    # An engine's export is made by `buildclient.results.loads`, once the engine has been asked.
+    if dest is None or isinstance(dest, ToEngine | ToContainerd):
         return None
     if isinstance(dest, ToFolder):
         from buildclient.results.folder import FolderExport
@@ -142,10 +143,11 @@ def export_of(output: Output, nodes: int, platforms: Sequence[Platform] = ()) ->
         from buildclient.results.stream import StreamExport
 
         export = StreamExport(output.type, dest.path)
-    return export if nodes == 1 else _merged(output.type, export, folder, platforms)
+    return export if nodes == 1 else merged_export(output.type, export, folder, platforms)
 
 
-def _merged(type_: str, into: ArchiveExport, folder: str | None, platforms: Sequence[Platform]) -> Export:
+def merged_export(type_: str, into: ArchiveExport, folder: str | None, platforms: Sequence[Platform]) -> Export:
+    """Returns an export that merges the archives of several nodes; `folder` (None: the system's) has them meanwhile."""
     from buildclient.results.archive import merge_oci, merge_tars
     from buildclient.results.merged import MergedExport
 

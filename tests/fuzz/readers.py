@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import base64
+import io
 import json
 import shutil
+import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,6 +33,10 @@ from buildclient.daemon.source_policy import encode_source_policy
 from buildclient.daemon.status import events, failure, workers
 from buildclient.discovery.addresses import output_of_addresses
 from buildclient.discovery.pulumi_state import ProjectFolder
+from buildclient.engine.address import is_containerd, parse_address, parse_containerd
+from buildclient.engine.errors import EngineError
+from buildclient.engine.find import context_address
+from buildclient.engine.messages import MessageError, MessageReader, read_info
 from buildclient.inputs.globs import PatternError
 from buildclient.inputs.ignore import ROOT, Filter
 from buildclient.kube import channels, frames
@@ -50,6 +56,7 @@ from buildclient.request.limits import parse_entitlements, parse_host, parse_siz
 from buildclient.request.outputs import parse_output
 from buildclient.request.platforms import read_platforms
 from buildclient.request.policy import combined, parse_policies
+from buildclient.results.docker_archive import DockerArchive
 from buildclient.results.metadata import decode_response
 from buildclient.results.subrequest_text import answer_text, check_error_text
 from buildclient.results.subrequests import read_check
@@ -161,6 +168,36 @@ def _upgrade(data: bytes) -> None:
         frames.body_of(head, head.rest, ended=False)
         frames.body_of(head, head.rest, ended=True)
         frames.accepted(head, b"k" * 16, channels.SUBPROTOCOLS)
+
+
+def _engine_messages(data: bytes) -> None:
+    reader, step = MessageReader(), 1 + (data[:1] + b"\1")[0] * 37
+    for at in range(1, len(data), step):
+        reader.feed(data[at : at + step])
+    reader.end()
+
+
+def _docker_archive(data: bytes) -> None:
+    archive = DockerArchive(None)
+    for at in range(0, len(data), 700):
+        list(archive.feed([data[at : at + 700]]))
+    list(archive.end())
+
+
+def _layout_tar() -> bytes:
+    digest = "sha256/" + "a" * 64
+    blob = {"digest": digest.replace("/", ":")}
+    files = {
+        f"blobs/{digest}": json.dumps({"config": blob, "layers": [blob]}),
+        "index.json": json.dumps({"manifests": [{**blob, "annotations": {"io.containerd.image.name": "a:1"}}]}),
+    }
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, text in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return out.getvalue()
 
 
 def _session(data: bytes) -> None:
@@ -470,6 +507,44 @@ _ALL = (
         (b"type=image,name=a,push=true", b"-", b"out", b"type=oci,dest=-,tar=false"),
         _words("type= dest= , = local tar oci docker image registry"),
         (UsageError,),
+    ),
+    Reader(
+        "engine-addresses",
+        _text(lambda text: parse_containerd(text) if is_containerd(text) else parse_address(text)),
+        (b"unix:///run/x", b"tcp://[::1]:2376/p", b"ssh://me@host:22/x", b"containerd:///x?namespace=k8s.io"),
+        _words("unix:// tcp:// ssh:// npipe:// containerd:// @ : / ? # [ ] namespace= &"),
+        (EngineError,),
+    ),
+    Reader(
+        "docker-contexts",
+        lambda data: context_address(data, "c"),
+        _json({"Name": "c", "Endpoints": {"docker": {"Host": "tcp://h:1", "SkipTLSVerify": True}}}),
+        _words('"Endpoints" "docker" "Host" {} [] null true ssh://'),
+        (EngineError,),
+    ),
+    Reader(
+        "engine-info",
+        read_info,
+        _json({"OSType": "linux", "Architecture": "x86_64", "DriverStatus": [["driver-type", "x"]]}),
+        _words('"DriverStatus" "OSType" [] {} null windows s390x'),
+        (MessageError,),
+    ),
+    Reader(
+        "engine-messages",
+        _engine_messages,
+        (
+            b'\x05{"status":"Loading layer","progressDetail":{"current":1,"total":9},"id":"a"}\r\n{"stream":"x"}',
+            b'\x00{"errorDetail":{"message":"no space"},"error":"no space"}\n',
+        ),
+        _words('"progressDetail" "errorDetail" "current": 1e9 -1 null [] {} \\n'),
+        (MessageError,),
+    ),
+    Reader(
+        "oci-layouts-to-load",
+        _docker_archive,
+        (_layout_tar(),),
+        _words("index.json manifests digest sha256: annotations platform null [] {} blobs/"),
+        (BuildFailed,),
     ),
     Reader(
         "attests",

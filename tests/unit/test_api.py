@@ -22,6 +22,7 @@ from buildclient.api import (
     parse_outputs,
 )
 from buildclient.contract.output import BuilderOutput, NodeOutput
+from buildclient.engine.errors import EngineError
 from buildclient.request.checks import check_request
 
 NOWHERE = BuilderOutput("kube", "", (NodeOutput("one", address="unix:///nowhere/socket"),))
@@ -100,15 +101,16 @@ async def test_a_builder_that_is_not_there_is_raised_or_shown(tmp_path: Path) ->
     assert "/nowhere/socket" in view.nodes[0].pods[0].error
 
 
-def test_a_builder_that_loads_by_default_is_not_silently_obeyed(tmp_path: Path) -> None:
-    """There is no Docker here to load into; an output, or the variable of docker buildx, says what is meant."""
+def test_a_builder_that_loads_by_default_asks_the_engine_first(tmp_path: Path) -> None:
+    """Before the builder is reached; an output, or the variable of docker buildx, says that no engine is meant."""
     loading = NOWHERE._replace(default_load=True)
     request = BuildRequest(context=str(tmp_path))
-    with pytest.raises(UsageError, match="default-load"):
-        Client(output=loading, environ={}).build(request)
-    for environ, outputs in (({"BUILDX_NO_DEFAULT_LOAD": "1"}, ()), ({}, (Output("cacheonly"),))):
+    environ = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
+    with pytest.raises(EngineError, match="unix:///nowhere/docker"):
+        Client(output=loading, environ=environ).build(request)
+    for more, outputs in (({"BUILDX_NO_DEFAULT_LOAD": "1"}, ()), ({}, (Output("cacheonly"),))):
         with pytest.raises(UnreachableError):
-            Client(output=loading, environ=environ).build(request._replace(outputs=outputs))
+            Client(output=loading, environ={**environ, **more}).build(request._replace(outputs=outputs))
 
 
 async def test_a_builder_s_own_timeout_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

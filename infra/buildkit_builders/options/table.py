@@ -157,8 +157,7 @@ TABLE = OptionTable(
             False,
             default_text="`false`",
             example="true",
-            about="Whether a build without an output loads its image into Docker's store; buildclient has none, and "
-            "refuses.",
+            about="Whether a build without an output loads its image into a Docker Engine, Podman or containerd.",
         ),
         OptionRow(
             "replicas",

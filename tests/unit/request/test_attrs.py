@@ -16,7 +16,7 @@ from buildclient.cli.flags import request_of
 from buildclient.cli.main import main, status_of
 from buildclient.contract.platform import parse_platform
 from buildclient.request.attrs import solve_request
-from buildclient.request.destinations import ToFile, ToFolder
+from buildclient.request.destinations import ToEngine, ToFile, ToFolder
 from buildclient.request.flagtext import parse_tags
 from buildclient.request.make import without_artifacts
 from buildclient.request.solve import SolveRequest
@@ -29,7 +29,6 @@ REFUSED = [row for row in RECORDED if "error" in row]
 # What buildx's last line says and ours does not, with the reason.
 OTHERWISE = {
     "--network": "buildx points at an option of its own `create`",
-    "--load": "there is no Docker daemon to load into",
     'type=oci,"dest=o.tar': "another column of the same complaint",
 }
 
@@ -125,6 +124,20 @@ def test_several_nodes_push_by_digest_without_tags() -> None:
         "name": "a.example/b,a.example/c",
         "push-by-digest": "true",
     }
+
+
+def test_only_the_node_of_the_engine_s_platform_makes_its_archive() -> None:
+    """An engine that takes one image gets it from one node; the other outputs keep their numbers."""
+    amd64, arm64 = parse_platform("linux/amd64"), parse_platform("linux/arm64")
+    request = BuildRequest(
+        platforms=(amd64, arm64),
+        outputs=(Output("oci", {}, ToFile("x")), Output("oci", {}, ToEngine(platform=amd64))),
+    )
+    kinds = [
+        [one.type for one in solve_request(request, [p], ref="r", context_attrs={}, several_nodes=True).exporters]
+        for p in request.platforms
+    ]
+    assert kinds == [["oci", "oci"], ["oci"]]
 
 
 _NOWHERE = {

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from buildclient.base.errors import UsageError
-from buildclient.request.destinations import ToFile, ToFolder, ToStdout
-from buildclient.request.outputs import build_outputs, parse_output
+from buildclient.request.destinations import ToEngine, ToFile, ToFolder, ToStdout
+from buildclient.request.outputs import build_outputs, loads, parse_output, with_default_load
 from buildclient.request.values import Output
 
 
@@ -44,7 +43,35 @@ def test_push_is_put_into_images_or_added(given_outputs: list[Output], outputs: 
     assert build_outputs(given_outputs, push=True) == tuple(outputs)
 
 
-def test_load_is_refused_with_what_to_use() -> None:
-    """There is no Docker daemon here."""
-    with pytest.raises(UsageError, match="type=docker"):
-        build_outputs([], load=True)
+@pytest.mark.parametrize(
+    ("texts", "outputs"),
+    [
+        ([], [Output("docker", {}, ToEngine())]),
+        (["type=docker"], [Output("docker", {}, ToEngine())]),
+        (["type=docker,context=far,compression=zstd"], [Output("docker", {"compression": "zstd"}, ToEngine("far"))]),
+        (["type=docker,dest=x"], [Output("docker", {}, ToFile("x")), Output("docker", {}, ToEngine())]),
+        (["type=docker,dest=-"], [Output("docker", {}, ToStdout()), Output("docker", {}, ToEngine())]),
+        (["out"], [Output("local", {}, ToFolder("out")), Output("docker", {}, ToEngine())]),
+    ],
+)
+def test_load_is_added_unless_an_output_loads(texts: list[str], outputs: list[Output]) -> None:
+    """A docker output without a file goes into an engine, which its attribute `context` may name."""
+    assert build_outputs([parse_output(text) for text in texts], load=True) == tuple(outputs)
+    assert loads(outputs)
+
+
+@pytest.mark.parametrize(
+    ("default_load", "outputs", "environ", "loaded"),
+    [
+        (True, (), {}, True),
+        (True, (), {"BUILDX_NO_DEFAULT_LOAD": "0"}, True),
+        (True, (), {"BUILDX_NO_DEFAULT_LOAD": "true"}, False),
+        (True, (Output("cacheonly"),), {}, False),
+        (False, (), {}, False),
+    ],
+)
+def test_a_builder_loads_by_default_what_has_no_output(
+    default_load: bool, outputs: tuple[Output, ...], environ: dict[str, str], loaded: bool
+) -> None:
+    """An output, or the variable of docker buildx, says otherwise."""
+    assert loads(with_default_load(default_load, outputs, environ)) is loaded

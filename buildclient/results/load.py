@@ -1,0 +1,160 @@
+"""An archive into an engine, sent as the daemon exports it.
+
+The end of the archive is kept back until every node has answered: an engine that has no end loads nothing, so that a
+build that fails leaves no image behind. The archive ends with its list of images (`manifest.json` or `index.json`).
+"""
+
+from __future__ import annotations
+
+import errno
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from buildclient.base.errors import BuildFailed, Cancelled, ClientError
+from buildclient.engine.interfaces import Load
+from buildclient.engine.messages import LoadMessage
+from buildclient.progress.events import Event, Log, Vertex, VertexStatus
+from buildclient.results.docker_archive import DockerArchive
+
+__all__ = ["LoadExport"]
+
+_TAIL = 4096
+"""Bytes that are kept back: more than the two blocks that end a tar archive."""
+_EVERY = 0.5
+"""Seconds between two events about one transfer."""
+
+
+class LoadExport:
+    """One output that an engine takes; implements ArchiveExport, and ArchiveReceiver."""
+
+    def __init__(
+        self,
+        name: str,
+        begin: Callable[[], Load],
+        tell: Callable[[Event], None],
+        convert: DockerArchive | None = None,
+    ) -> None:
+        """`begin` connects, once the first bytes arrive; `name` is the engine's in the progress.
+
+        `convert` makes an archive that the engine takes of an OCI layout. `tell` takes events from any thread.
+        """
+        self.failure: ClientError | None = None
+        """Why the engine did not take the image; the daemon's error says it less well."""
+        self._begin = begin
+        self._convert = convert
+        self._load: Load | None = None
+        self._tail = b""
+        self._sent = 0
+        self._asked = self._complete = False
+        self._aborted = threading.Event()
+        self._step = _Step(f"importing to {name}", tell)
+
+    def receiver(self, node: int) -> LoadExport:
+        """Returns itself: one archive comes from one node, or merged."""
+        self._asked = True
+        return self
+
+    def write(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """Sends the next bytes. Raises OSError, and Cancelled after `abort`."""
+        try:
+            if self._load is None:
+                self._step.begin()
+                self._load = self._begin()
+            if self._aborted.is_set():
+                self._load.abort()
+                raise Cancelled("the export was aborted")
+            for piece in self._convert.feed(pieces) if self._convert else pieces:
+                self._tail += piece
+            if len(self._tail) > _TAIL:
+                ready, self._tail = self._tail[:-_TAIL], self._tail[-_TAIL:]
+                self._load.write(ready)
+                self._sent += len(ready)
+                self._step.moved("sending image", self._sent)
+        except ClientError as error:
+            raise self._failed(error) from None
+
+    def finish(self) -> None:
+        """Marks the archive as complete."""
+        self._complete = True
+
+    def stage(self) -> None:
+        """Ends the archive and waits until the engine has loaded it. Raises EngineError, BuildFailed."""
+        if not self._asked or self.failure:
+            if self.failure:
+                raise self.failure
+            return
+        if not self._complete or self._load is None:
+            raise BuildFailed("the daemon sent no result for output docker")
+        try:
+            for piece in self._convert.end() if self._convert else ():
+                self._tail += piece
+            self._load.write(self._tail)
+            self._step.moved("sending image", self._sent + len(self._tail), done=True)
+            self._load.finish(self._step.message)
+        except ClientError as error:
+            self._failed(error)
+            if self._aborted.is_set():
+                raise Cancelled("the export was aborted") from None
+            raise
+        self._load = None
+        self._step.end()
+
+    def commit(self) -> None:
+        """Does nothing: the engine has the image."""
+
+    def abort(self) -> None:
+        """Breaks off what is not loaded."""
+        self._aborted.set()
+        if load := self._load:
+            load.abort()
+            self._step.end("context canceled")
+
+    def _failed(self, error: ClientError) -> OSError:
+        if not self._aborted.is_set():
+            self.failure = self.failure or error
+        self._step.end("context canceled" if self._aborted.is_set() else str(error))
+        return OSError(errno.EPIPE, str(error))
+
+
+class _Step:
+    """The load in the progress."""
+
+    def __init__(self, name: str, tell: Callable[[Event], None]) -> None:
+        self._vertex = Vertex(f"client:{secrets.token_hex(8)}", name)
+        self._tell = tell
+        self._last: dict[str, float] = {}
+        self._statuses: dict[str, VertexStatus] = {}
+
+    def begin(self) -> None:
+        """Shows the step as running."""
+        self._vertex = self._vertex._replace(started=time.time())
+        self._tell(self._vertex)
+
+    def moved(self, what: str, current: int, total: int = 0, *, done: bool = False) -> None:
+        """Shows a transfer, at most every half second."""
+        now = time.time()
+        known = self._statuses.get(what) or VertexStatus(self._vertex.digest, what, started=now)
+        status = known._replace(current=current, total=total, timestamp=now, completed=now if done else None)
+        self._statuses[what] = status
+        if done or now - self._last.get(what, 0.0) >= _EVERY:
+            self._last[what] = now
+            self._tell(status)
+
+    def message(self, message: LoadMessage) -> None:
+        """Shows what the engine says."""
+        if message.id and message.has_progress:
+            self.moved(f"loading layer {message.id}", message.current, message.total)
+        elif message.stream:
+            self._tell(Log(self._vertex.digest, 1, message.stream.encode(), time.time()))
+
+    def end(self, error: str = "") -> None:
+        """Shows the step as done, or as failed."""
+        if self._vertex.started is None or self._vertex.completed is not None:
+            return
+        for status in self._statuses.values():
+            if status.completed is None and not error:
+                self._tell(status._replace(completed=time.time()))
+        self._vertex = self._vertex._replace(completed=time.time(), error=error)
+        self._tell(self._vertex)
