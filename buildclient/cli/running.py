@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from buildclient.base.errors import Cancelled
+from buildclient.progress.cursor import show_all
 
 __all__ = ["cancelled_build", "run"]
 
@@ -81,6 +82,7 @@ class _Heard:
         """Called by Python, also while the loop's thread is held up: by a named pipe that nobody opens, for one."""
         self._signals += 1
         if self._signals > 1:
+            show_all()
             os._exit(Cancelled.exit_status)
         watch = threading.Timer(_HELD_UP, self._leave)
         watch.daemon = True
@@ -88,6 +90,7 @@ class _Heard:
 
     def _leave(self) -> None:
         if not self._stopped:
+            show_all()
             with contextlib.suppress(OSError):
                 os.write(
                     2, f"ERROR: {'failed to build: ' if self._cancelled.of_build else ''}{self._cancelled}\n".encode()

@@ -1,7 +1,7 @@
-"""Progress events of a build: vertices, their sub-steps, logs and warnings.
+"""Progress events of a build: vertices, their sub-steps, logs and warnings; and which node begins to build what.
 
-The shape of BuildKit's `StatusResponse` (api/services/control/control.proto) without protobuf, so that
-progress is a pure function from events to state. Times are seconds since the epoch on the daemon's clock;
+But for the last, the shape of BuildKit's `StatusResponse` (api/services/control/control.proto) without protobuf, so
+that progress is a pure function from events to state. Times are seconds since the epoch on the daemon's clock;
 None where the daemon sent none. `node` says which builder node speaks (empty for the client itself), `build` which
 of several builds it is about (empty where there is one).
 """
@@ -15,6 +15,7 @@ __all__ = [
     "Event",
     "EventSink",
     "Log",
+    "SolveStarted",
     "SourceRange",
     "Vertex",
     "VertexStatus",
@@ -94,6 +95,22 @@ class Warned(NamedTuple):
     build: str = ""
 
 
+class SolveStarted(NamedTuple):
+    """A node begins to build: which daemon, and what. Comes from the client, before the daemon's own events."""
+
+    node: str
+    """The name of the node, as the other events of the build carry it: empty where one node builds all."""
+    name: str
+    """The name of the node in its builder."""
+    ref: str
+    """The build's id on that node's daemon."""
+    platforms: tuple[str, ...] = ()
+    """What it builds; empty for the platform of the daemon."""
+    pod: str = ""
+    """Empty for a daemon at an address."""
+    build: str = ""
+
+
 def distinct(warnings: Iterable[Warned]) -> list[Warned]:
     """Drops duplicate warnings, which several builds of one file may each report."""
     found: dict[Warned, Warned] = {}
@@ -102,7 +119,7 @@ def distinct(warnings: Iterable[Warned]) -> list[Warned]:
     return list(found.values())
 
 
-Event = Vertex | VertexStatus | Log | Warned
+Event = Vertex | VertexStatus | Log | Warned | SolveStarted
 
 EventSink = Callable[[Event], None]
 """Called with each event, from one thread; must not block."""

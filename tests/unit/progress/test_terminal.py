@@ -14,7 +14,9 @@ import pytest
 
 from buildclient.base.errors import UsageError
 from buildclient.progress.events import Log, SourceRange, Vertex, VertexStatus, Warned
-from buildclient.progress.terminal import choose_mode, colours, open_display
+from buildclient.progress.colours import colours
+from buildclient.progress.terminal import choose_mode, open_display
+from tests.unit.progress.virtual_terminal import VirtualTerminal
 
 
 @pytest.mark.parametrize(
@@ -95,19 +97,19 @@ def test_a_failure_is_repeated_and_coloured_on_a_terminal() -> None:
 @pytest.mark.parametrize(
     ("environ", "codes"),
     [
-        ({}, {"run": "34", "cancel": "33", "error": "31"}),
+        ({}, {"run": "34", "cancel": "33", "error": "31", "warning": "33"}),
         ({"NO_COLOR": "1", "FORCE_COLOR": "1", "BUILDKIT_COLORS": "run=red"}, {}),
-        ({"NO_COLOR": ""}, {"run": "34", "cancel": "33", "error": "31"}),
+        ({"NO_COLOR": ""}, {"run": "34", "cancel": "33", "error": "31", "warning": "33"}),
         ({"TERM": "dumb"}, {}),
-        ({"TERM": "dumb", "CLICOLOR_FORCE": "1"}, {"run": "34", "cancel": "33", "error": "31"}),
+        ({"TERM": "dumb", "CLICOLOR_FORCE": "1"}, {"run": "34", "cancel": "33", "error": "31", "warning": "33"}),
         ({"TERM": "dumb", "FORCE_COLOR": "0"}, {}),
         (
             {"BUILDKIT_COLORS": "run=Light-Green:cancel=default:error=255,0,0:warning=red:x=y:z"},
-            {"run": "92", "cancel": "39", "error": "38;5;196"},
+            {"run": "92", "cancel": "39", "error": "38;5;196", "warning": "31"},
         ),
         (
             {"BUILDKIT_COLORS": "run=nosuch:error=1,2:cancel=300,0,0"},
-            {"run": "34", "cancel": "33", "error": "31"},
+            {"run": "34", "cancel": "33", "error": "31", "warning": "33"},
         ),
     ],
 )
@@ -158,7 +160,7 @@ def test_warnings_are_told_once_each_also_when_the_build_fails() -> None:
         for node, line in (("amd", 1), ("arm", 1), ("amd", 2)):
             display.feed(Warned(f"v-{node}", 1, "Casing: …", ranges=(SourceRange(line, line),), node=node))
         display.end(failed)
-        assert out.getvalue() == "\n 2 warnings found:\n - Casing: …\n - Casing: …\n"
+        assert out.getvalue() == "\n 2 warnings found (use buildclient --debug to expand):\n - Casing: …\n - Casing: …\n"
 
 
 def test_a_warning_in_raw_json_is_docker_buildx_s() -> None:

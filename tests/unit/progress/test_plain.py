@@ -5,16 +5,19 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from buildclient.progress.closing import last_words, warning_lines
 from buildclient.progress.events import Event, Log, Vertex, VertexStatus, Warned
-from buildclient.progress.state import Plain, Progress, size
+from buildclient.progress.plain import Plain
+from buildclient.progress.sizes import lasting, rate, size
+from buildclient.progress.state import Progress
 
 
 def told(*events: Event, now: float = 100.0) -> list[str]:
     """The lines of plain text once all events are in."""
-    progress = Progress()
+    progress = Progress(fresh=True)
     for event in events:
         progress.feed(event)
-    return list(Plain(progress).lines(now, final=True))
+    return Plain(progress).text(now, final=True).splitlines()
 
 
 def test_a_step_is_its_name_and_how_long_it_took() -> None:
@@ -40,30 +43,30 @@ def test_output_carries_its_time_and_is_joined_over_pieces() -> None:
         Log("a", 1, b"\xa9\nrest", 10.75),
         Vertex("a", "step", started=10.0, completed=12.0),
     )
-    assert lines == ["#1 step", "#1 0.750 café", "#1 0.750 rest", "#1 DONE 2.0s"]
+    assert lines == ["#1 step", "#1 0.500 café", "#1 0.750 rest", "#1 DONE 2.0s"]
 
 
 def test_a_failed_step_is_shown_once_more_at_the_end() -> None:
     """Its last lines stand below everything else, with its name; cancelled steps are not repeated."""
-    progress = Progress()
+    progress = Progress(fresh=True)
     progress.feed(Vertex("a", "bad", started=1.0, completed=2.0, error="exit code: 1"))
     progress.feed(Vertex("b", "other", started=1.0, completed=2.0, error="x: context canceled"))
     progress.feed(Log("a", 2, b"why\n", 1.5))
     plain = Plain(progress)
-    lines = list(plain.lines(3.0))
+    lines = plain.text(3.0).splitlines()
     assert "#1 ERROR: exit code: 1" in lines
     assert "#2 CANCELED" in lines
-    assert list(plain.last_words()) == ["------", " > bad:", "0.500 why", "------"]
+    assert list(last_words(progress)) == ["------", " > bad:", "0.500 why", "------"]
 
 
 def test_a_transfer_is_throttled() -> None:
     """Only every twentieth of the whole is told, or every five seconds."""
-    progress, plain_lines = Progress(), []
+    progress, plain_lines = Progress(fresh=True), []
     plain = Plain(progress)
     progress.feed(Vertex("a", "step", started=0.0))
     for n in range(101):
         progress.feed(VertexStatus("a", "copy", current=n, total=100, timestamp=n / 1000, started=0.0))
-        plain_lines += plain.lines(n / 1000)
+        plain_lines += plain.text(n / 1000).splitlines()
     copies = [line for line in plain_lines if "copy" in line]
     assert 18 <= len(copies) <= 22
     assert copies[0].startswith("#1 copy 0B / 100B")
@@ -71,16 +74,16 @@ def test_a_transfer_is_throttled() -> None:
 
 def test_steps_at_the_same_time_take_turns() -> None:
     """Another working step waits for five seconds; one that ended is shown at once, with the way back marked."""
-    progress = Progress()
+    progress = Progress(fresh=True)
     plain = Plain(progress)
     progress.feed(Vertex("a", "one", started=0.0))
     progress.feed(Vertex("b", "two", started=0.1))
-    assert list(plain.lines(1.0)) == ["#1 one"]
+    assert plain.text(1.0).splitlines() == ["#1 one"]
     progress.feed(Log("b", 1, b"hello\n", 1.5))
-    assert list(plain.lines(2.0)) == []
-    assert list(plain.lines(7.0)) == ["#1 ...", "", "#2 two", "#2 1.400 hello"]
+    assert plain.text(2.0).splitlines() == []
+    assert plain.text(7.0).splitlines() == ["#1 ...", "", "#2 two", "#2 1.400 hello"]
     progress.feed(Vertex("a", "one", started=0.0, completed=8.0))
-    assert list(plain.lines(8.0)) == ["#2 ...", "", "#1 one", "#1 DONE 8.0s"]
+    assert plain.text(8.0).splitlines() == ["#2 ...", "", "#1 one", "#1 DONE 8.0s"]
 
 
 def test_a_node_s_name_stands_before_the_step_s() -> None:
@@ -104,18 +107,18 @@ def test_a_group_is_one_row() -> None:
 
 def test_warnings_are_told_at_once_and_summed_up() -> None:
     """Each once, with the step and at the end."""
-    progress = Progress()
+    progress = Progress(fresh=True)
     progress.feed(Vertex("a", "load", started=1.0, completed=2.0))
     for _ in range(2):
         progress.feed(Warned("a", 1, "FromAsCasing: …"))
     plain = Plain(progress)
-    assert "#1 WARN: FromAsCasing: …" in list(plain.lines(3.0))
-    assert list(plain.warnings()) == ["", " 1 warning found:", " - FromAsCasing: …"]
+    assert "#1 WARN: FromAsCasing: …" in plain.text(3.0).splitlines()
+    assert list(warning_lines(progress.warnings))[1:] == [" 1 warning found (use buildclient --debug to expand):", " - FromAsCasing: …"]
 
 
 def test_a_daemon_s_clock_may_differ_from_ours() -> None:
     """What still runs is measured by the daemon's clock, reckoned from the events."""
-    progress = Progress()
+    progress = Progress(fresh=True)
     progress.feed(Vertex("a", "step", started=1000.0), received=10.0)
     row = next(iter(progress.rows.values()))
     assert row.seconds(progress.clock(row, 12.5)) == 2.5
@@ -148,13 +151,13 @@ _EVENTS = st.lists(
 @given(_EVENTS, st.integers(1, 5))
 def test_no_order_of_events_breaks_it(events: list[Event], every: int) -> None:
     """However events come, every line carries the number of a row, and nothing is said twice when nothing is new."""
-    progress = Progress()
+    progress = Progress(fresh=True)
     plain = Plain(progress)
-    lines: list[str] = []
+    text = ""
     for number, event in enumerate(events):
         progress.feed(event)
         if number % every == 0:
-            lines += plain.lines(float(number))
-    lines += plain.lines(99.0, final=True)
-    assert all(line == "" or line.startswith("#") for line in lines)
-    assert list(plain.lines(99.0, final=True)) == []
+            text += plain.text(float(number))
+    text += plain.text(99.0, final=True)
+    assert all(line == "" or line.startswith("#") for line in text.split("\n"))
+    assert plain.text(99.0, final=True) == ""

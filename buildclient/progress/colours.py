@@ -1,0 +1,40 @@
+"""Which colours the live display has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = ["colours"]
+
+_NAMES = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
+
+
+def colours(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The codes of a terminal's colours for `run` (done), `cancel`, `error` and `warning`; empty where none are wanted.
+
+    NO_COLOR goes before FORCE_COLOR and CLICOLOR_FORCE, and these before TERM=dumb. BUILDKIT_COLORS names single
+    ones as for docker buildx: `run=green:error=255,0,0`.
+    """
+    forced = any(environ.get(name, "") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE"))
+    if environ.get("NO_COLOR") or (environ.get("TERM") == "dumb" and not forced):
+        return {}
+    found = {"run": "34", "cancel": "33", "error": "31", "warning": "33"}
+    for field in environ.get("BUILDKIT_COLORS", "").split(":"):
+        key, _, value = field.lower().partition("=")
+        if key in found and (code := _colour(value.strip('"'))):
+            found[key] = code
+    return found
+
+
+def _colour(text: str) -> str:
+    """The code of a colour's name or of three numbers up to 255; empty for anything else."""
+    light = text.startswith("light-")
+    if (name := text.removeprefix("light-")) in _NAMES:
+        return str((90 if light else 30) + _NAMES.index(name))
+    if text == "default":
+        return "39"
+    parts = text.split(",")
+    if len(parts) != 3 or not all(part.isdecimal() and int(part) < 256 for part in parts):
+        return ""
+    red, green, blue = (int(part) * 6 // 256 for part in parts)
+    return f"38;5;{16 + 36 * red + 6 * green + blue}"
