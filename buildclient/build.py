@@ -23,8 +23,8 @@ from buildclient.inputs.interfaces import Prepared
 from buildclient.inputs.policy import refused_policy, remote_policy
 from buildclient.nodes.interfaces import Node
 from buildclient.nodes.placement import Placed, place
-from buildclient.progress.events import EventSink
-from buildclient.progress.steps import client_step
+from buildclient.progress.events import EventSink, SolveStarted
+from buildclient.progress.steps import OpenSteps, client_step
 from buildclient.request.attrs import image_names, push_once, pushes, solve_request
 from buildclient.request.checks import check_request
 from buildclient.request.solve import SolveRequest, push_raced, ref_taken
@@ -188,7 +188,12 @@ class _Build(NamedTuple):
             several_nodes=several,
         )
         told: EventSink = (lambda event: self.sink(event._replace(node=name))) if several else self.sink
-        asked, response = await self._pushed(number, placed.control, asked, told)
+        steps = OpenSteps(told)
+        try:
+            asked, response = await self._pushed(number, placed, asked, steps)
+        except BaseException:
+            steps.cancel()
+            raise
         # For a merged image the metadata holds the digest alone.
         if request.metadata_provenance and not (several and pushes(request.outputs)):
             recorded = await _provenance(placed.control, asked.ref, request.metadata_provenance, self.sink)
@@ -196,7 +201,7 @@ class _Build(NamedTuple):
         return NodeResult(name, asked.ref, placed.share.platforms, response)
 
     async def _pushed(
-        self, number: int, control: Control, asked: SolveRequest, told: EventSink
+        self, number: int, placed: Placed, asked: SolveRequest, told: EventSink
     ) -> tuple[SolveRequest, Mapping[str, str]]:
         """Returns the solve that succeeded and its response.
 
@@ -204,8 +209,10 @@ class _Build(NamedTuple):
         """
         only_pushes = len(self.placed) > 1 and all(output.push for output in self.request.outputs)
         delays = list(self.push_retry_delays) if only_pushes else []
-        ref = asked.ref
+        ref, control = asked.ref, placed.control
+        begun = SolveStarted("", placed.node.node.name, ref, tuple(map(str, placed.share.platforms)), placed.node.pod)
         while True:
+            told(begun._replace(ref=asked.ref))
             try:
                 return asked, await control.solve(asked, self._services(number), told, _work(self.request, asked))
             except BuildFailed as error:

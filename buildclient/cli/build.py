@@ -99,13 +99,15 @@ async def _built(client: Client, request: BuildRequest, mode: str, warnings: lis
 
 
 async def _shown(client: Client, request: BuildRequest, mode: str, warnings: list[Warned]) -> BuildResult:
-    async with shown(open_display(mode)) as display:
+    async with shown(open_display(mode, expand_warnings=debug.enabled())) as display:
 
         def feed(event: Event) -> None:
             if isinstance(event, Warned):
                 warnings.append(event)
             display.feed(event)
 
+        output = await client.output_async()
+        display.describe(output.name, "remote" if all(node.address for node in output.nodes) else "kubernetes")
         return await client.build_async(request, feed)
 
 

@@ -18,6 +18,10 @@ class Node(Protocol):
     def node(self) -> NodeOutput:
         """The node in the builder output."""
 
+    @property
+    def pod(self) -> str:
+        """The name of the pod that was last connected to; empty before that, and for an address."""
+
     async def dial(self, key: str, deadline: float) -> Connection:
         """As `open`, but returns the byte stream to the daemon. Raises UnreachableError."""
 

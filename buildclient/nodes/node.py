@@ -52,6 +52,8 @@ class NodeClient:
         Connections are shared through `pool`, if there is one; `environ` is the environment of programs (ssh).
         """
         self.node = node
+        self.pod = ""
+        """The pod that was last connected to; empty before that, and for an address."""
         self._pods = pods
         self._waiting = waiting
         self._pool = pool
@@ -98,6 +100,7 @@ class NodeClient:
         if self.node.address:
             return await self._shared("", self._address, deadline)
         source = self._source()
+        self.pod = pod.name
         return await self._shared(pod.name, lambda: source.endpoint(pod, self.node.container), deadline)
 
     async def list_pods(self) -> Sequence[Pod]:

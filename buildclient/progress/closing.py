@@ -24,13 +24,12 @@ def closing_lines(
 def last_words(progress: Progress) -> Iterator[str]:
     """The output of what failed, as much of it as was kept."""
     for row in progress.failed():
-        if row.log:
-            yield "------"
-            yield f" > {row.name}:"
-            if row.lines_dropped:
-                yield f"… {row.lines_dropped} earlier lines are not kept"
-            yield from row.log
-            yield "------"
+        yield "------"
+        yield f" > {row.name}:"
+        if row.lines_dropped:
+            yield f"… {row.lines_dropped} earlier lines are not kept"
+        yield from row.log
+        yield "------"
 
 
 def warning_lines(warnings: list[Warned], *, expand: bool = False, colour: str = "") -> Iterator[str]:

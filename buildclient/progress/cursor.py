@@ -41,7 +41,7 @@ class Cursor:
         """Hides it, until `show`."""
         _hidden.append(self)
         self._out.write(_HIDE)
-        if threading.current_thread() is threading.main_thread():
+        if self._out.isatty() and threading.current_thread() is threading.main_thread():
             for number in _CAUGHT:
                 if signal.getsignal(number) is signal.SIG_DFL:
                     signal.signal(number, self._signalled)

@@ -21,7 +21,7 @@ def rate(per_second: float) -> str:
     """Formats bytes per second: `3.4MB/s`."""
     value = per_second
     for unit in _UNITS:
-        if value < 1000 or unit == _UNITS[-1]:
+        if value < 999.95 or unit == _UNITS[-1]:
             return f"{value:.0f}{unit}/s" if unit == "B" else f"{value:.1f}{unit}/s"
         value /= 1000
     raise AssertionError

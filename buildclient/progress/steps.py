@@ -1,4 +1,4 @@
-"""Shows the client's own steps in the progress, beside those of the daemons."""
+"""The client's own steps in the progress, beside those of the daemons; and an end for steps that a daemon left open."""
 
 from __future__ import annotations
 
@@ -6,22 +6,60 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from buildclient.base.errors import ClientError
-from buildclient.progress.events import EventSink, Vertex
+from buildclient.progress.events import Event, EventSink, Vertex, VertexStatus
+from buildclient.progress.row import CANCELLED
 
-__all__ = ["client_step"]
+__all__ = ["OpenSteps", "client_step"]
+
+
+class OpenSteps:
+    """Passes a daemon's events on, and knows which steps have no end.
+
+    When a solve is given up, because another node failed or somebody interrupted it, nobody waits for the daemon to say
+    how its steps ended: `cancel` says it.
+    """
+
+    def __init__(self, sink: EventSink) -> None:
+        self._sink = sink
+        self._open: dict[str, Vertex] = {}
+        self._ahead = float("-inf")
+
+    def __call__(self, event: Event) -> None:
+        """Takes an event."""
+        if isinstance(event, Vertex) and event.started is not None:
+            self._ahead = max(self._ahead, (event.completed or event.started) - time.time())
+            if event.completed is None:
+                self._open[event.digest] = event
+            else:
+                self._open.pop(event.digest, None)
+        self._sink(event)
+
+    def cancel(self) -> None:
+        """Ends every open step as cancelled, at this moment on the daemon's clock."""
+        for vertex in self._open.values():
+            end = max(time.time() + self._ahead, vertex.started or 0.0)
+            self._sink(vertex._replace(completed=end, error=CANCELLED))
+        self._open.clear()
 
 
 @contextlib.asynccontextmanager
-async def client_step(sink: EventSink, name: str) -> AsyncIterator[None]:
-    """Shows what is done inside as one step, failed where a ClientError or a cancellation comes out of it."""
+async def client_step(sink: EventSink, name: str) -> AsyncIterator[Callable[[str], None]]:
+    """Shows what is done inside as one step, failed where a ClientError or a cancellation comes out of it.
+
+    The value is called with a text for each part that is done.
+    """
     vertex = Vertex(f"client:{secrets.token_hex(8)}", name, started=time.time())
     sink(vertex)
+
+    def part(text: str) -> None:
+        sink(VertexStatus(vertex.digest, text, started=vertex.started, timestamp=time.time(), completed=time.time()))
+
     try:
-        yield
+        yield part
     except (ClientError, asyncio.CancelledError) as error:
-        sink(vertex._replace(completed=time.time(), error=str(error) or "cancelled"))
+        sink(vertex._replace(completed=time.time(), error=str(error) or CANCELLED))
         raise
     sink(vertex._replace(completed=time.time()))

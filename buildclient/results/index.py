@@ -20,6 +20,7 @@ class MergedIndex:
     ) -> None:
         """`merge` takes the nodes' responses, pushes the index under all `names` and returns its digest."""
         self._merge = merge
+        self._names = names
         self._name = f"merging manifest list {','.join(names)}"
         self._sink = sink
         self._responses: list[Mapping[str, str]] = []
@@ -36,8 +37,10 @@ class MergedIndex:
 
     async def commit(self) -> None:
         """Pushes the index. Raises ClientError."""
-        async with client_step(self._sink, self._name):
+        async with client_step(self._sink, self._name) as part:
             self.digest = await self._merge(self._responses)
+            for name in self._names:
+                part(f"pushing manifest for {name}@{self.digest}")
 
     def abort(self) -> None:
         """Does nothing: there is nothing to remove."""

@@ -69,7 +69,7 @@ class FakeControl:
 
 class FakeNode:
     def __init__(self, world: World, node: NodeOutput) -> None:
-        self.world, self.node = world, node
+        self.world, self.node, self.pod = world, node, ""
 
     async def open(self, key: str, deadline: float) -> FakeControl:
         self.world.keys.append(key)

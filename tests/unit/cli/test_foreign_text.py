@@ -150,7 +150,7 @@ def test_progress(mode: str) -> None:
     display.feed(Vertex("a", f"RUN {EVIL}\nnext", started=1.0, completed=2.0, error=f"e{EVIL}", node=f"n{EVIL}"))
     display.end(failed=True)
     shown = out.getvalue()
-    own = re.compile(r"\x1b\[(?:2K|J|[0-9]+A)")
+    own = re.compile(r"\x1b\[(?:2K|J|[0-9]+A|\?7[hl]|\?25[hl])|\r(?=\x1b)")
     assert not UNSAFE.search(own.sub("", shown) if mode == "tty" else shown), repr(shown)
     for text in ("RUN", "s", "w"):
         assert f"{text} {SHOWN}" in shown or f"{text}{SHOWN}" in shown

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import re
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +14,7 @@ from buildclient.progress.events import Event, Log, Vertex, VertexStatus, Warned
 from buildclient.progress.plain import Plain
 from buildclient.progress.sizes import lasting, rate, size
 from buildclient.progress.state import Progress
+from buildclient.progress.terminal import open_display
 
 
 def told(*events: Event, now: float = 100.0) -> list[str]:
@@ -113,7 +118,10 @@ def test_warnings_are_told_at_once_and_summed_up() -> None:
         progress.feed(Warned("a", 1, "FromAsCasing: …"))
     plain = Plain(progress)
     assert "#1 WARN: FromAsCasing: …" in plain.text(3.0).splitlines()
-    assert list(warning_lines(progress.warnings))[1:] == [" 1 warning found (use buildclient --debug to expand):", " - FromAsCasing: …"]
+    assert list(warning_lines(progress.warnings))[1:] == [
+        " 1 warning found (use buildclient --debug to expand):",
+        " - FromAsCasing: …",
+    ]
 
 
 def test_a_daemon_s_clock_may_differ_from_ours() -> None:
@@ -125,8 +133,124 @@ def test_a_daemon_s_clock_may_differ_from_ours() -> None:
 
 
 def test_sizes_are_in_units_of_a_thousand() -> None:
-    """As BuildKit shows transfers."""
+    """As BuildKit shows transfers; so are rates."""
     assert [size(0), size(999), size(1500), size(2_000_000)] == ["0B", "999B", "1.50kB", "2.00MB"]
+    assert [rate(0), rate(3_400_000)] == ["0B/s", "3.4MB/s"]
+    assert [lasting(8.4), lasting(125), lasting(3720)] == ["8s", "2m05s", "1h02m"]
+
+
+def test_times_have_three_digits_that_count() -> None:
+    """Seconds since the step last began, as BuildKit writes them."""
+    lines = told(
+        Vertex("a", "step", started=1.0, completed=2.0),
+        Vertex("a", "step", started=100.0),
+        *(Log("a", 1, b"x\n", 100.0 + seconds) for seconds in (0.25, 12.34, 123.456)),
+        Vertex("a", "step", started=100.0, completed=300.0),
+    )
+    assert [line for line in lines if line.endswith("x")] == ["#1 0.250 x", "#1 12.34 x", "#1 123.5 x"]
+
+
+def test_a_begun_line_is_written_at_once_and_continued() -> None:
+    """What a program prints before it works on is read before it is done; the text in the end is the whole line's."""
+    progress = Progress(fresh=True)
+    plain = Plain(progress)
+    progress.feed(Vertex("a", "step", started=0.0))
+    progress.feed(Log("a", 1, b"\x1b[31mcompiling", 1.0))
+    assert plain.text(1.1) == "#1 step\n#1 1.000 \x1b[31mcompiling\x1b[0m"
+    assert plain.text(1.2) == ""
+    progress.feed(Log("a", 2, b"...", 2.0))
+    assert plain.text(2.1) == "\x1b[31m...\x1b[0m"
+    progress.feed(Log("a", 1, b" done\nnext\n", 4.0))
+    assert plain.text(4.1) == "\x1b[31m done\x1b[0m\n#1 4.000 next\n"
+
+
+def test_a_begun_line_ends_before_another_step_speaks() -> None:
+    """And is written again as a whole when its step speaks again."""
+    progress = Progress(fresh=True)
+    plain = Plain(progress)
+    progress.feed(Vertex("a", "one", started=0.0))
+    progress.feed(Log("a", 1, b"half", 1.0))
+    text = plain.text(1.0)
+    progress.feed(Vertex("b", "two", started=1.0, completed=2.0))
+    text += plain.text(2.0)
+    progress.feed(Log("a", 1, b" whole\n", 3.0))
+    text += plain.text(9.0)
+    assert text.splitlines() == [
+        "#1 one", "#1 1.000 half", "#1 ...", "", "#2 two", "#2 DONE 1.0s", "", "#1 one", "#1 1.000 half whole"
+    ]  # fmt: skip
+
+
+def test_a_rewritten_line_is_told_when_it_ends_or_every_five_seconds() -> None:
+    """A progress bar fills no log, and a step that has nothing else to say is not silent."""
+    progress = Progress(fresh=True)
+    plain = Plain(progress)
+    progress.feed(Vertex("a", "step", started=0.0))
+    text = plain.text(0.0)
+    for tenth in range(1, 121):
+        progress.feed(Log("a", 1, b"\r%d%%" % (tenth * 100 // 120), tenth / 10))
+        text += plain.text(tenth / 10)
+    progress.feed(Log("a", 1, b"\nend\n", 12.0))
+    text += plain.text(12.0)
+    assert text.splitlines() == ["#1 step", "#1 5.100 42%", "#1 10.10 84%", "#1 0.100 100%", "#1 12.00 end"]
+
+
+@given(st.lists(st.tuples(st.binary(max_size=12), st.booleans()), max_size=12))
+def test_text_is_the_same_however_the_output_is_cut(pieces: list[tuple[bytes, bool]]) -> None:
+    """As long as no line is rewritten, looking often changes nothing of what a log holds in the end."""
+    kept = [(piece.translate(None, b"\r\b\x1b\x9b"), look) for piece, look in pieces]
+    texts = []
+    for often in (True, False):
+        progress = Progress(fresh=True)
+        plain = Plain(progress)
+        progress.feed(Vertex("a", "step", started=0.0))
+        text = plain.text(0.0)
+        for piece, look in kept:
+            progress.feed(Log("a", 1, piece, 1.0))
+            text += plain.text(1.0) if often and look else ""
+        progress.feed(Vertex("a", "step", started=0.0, completed=2.0))
+        texts.append(text + plain.text(2.0, final=True))
+    assert texts[0] == texts[1]
+
+
+def test_the_builder_stands_above_the_first_step() -> None:
+    """As docker buildx names it."""
+    out = io.StringIO()
+    display = open_display("plain", out, {})
+    display.describe("kube", "kubernetes")
+    display.feed(Vertex("a", "step", started=1.0, completed=2.0))
+    display.end(failed=False)
+    assert out.getvalue().startswith('#0 building with "kube" instance using kubernetes driver\n\n#1 step\n')
+
+
+@pytest.mark.parametrize(
+    ("environ", "marks"),
+    [
+        ({}, []),
+        ({"GITHUB_ACTIONS": "true", "BUILDCLIENT_LOG_GROUPS": "0"}, []),
+        ({"GITHUB_ACTIONS": "true"}, ["::group::#1 one 100%25", "::endgroup::", "::group::#1 one 100%25"]),
+        ({"GITLAB_CI": "true"}, ["section_start", "section_end", "section_start"]),
+    ],
+)
+def test_a_step_is_a_group_in_the_log_of_a_ci_service(environ: dict[str, str], marks: list[str]) -> None:
+    """Closed before another step speaks, and before the verdict, which is read without opening it."""
+    out = io.StringIO()
+    display = open_display("plain", out, environ)
+    display.feed(Vertex("a", "one 100%", started=1.0))
+    display.show()
+    display.feed(Vertex("b", "two", started=1.0, completed=2.0, cached=True))
+    display.show()
+    display.feed(Log("a", 1, b"output\n", 1.5))
+    display.feed(Vertex("a", "one 100%", started=1.0, completed=2.0, error="bad"))
+    display.end(failed=True)
+    lines = out.getvalue().split("\n")
+    found = [line for line in lines if "::" in line or "section_" in line]
+    assert len(found) == (4 if marks else 0)
+    assert all(mark in line for mark, line in zip(marks, found, strict=False))
+    bare = re.sub(r"\x1b\[0K(section_\w+:\d+:\w+(\[collapsed=true\])?\r)?|::group::|%25(?=\n)", "", out.getvalue())
+    bare = bare.replace("100\n", "100%\n").replace("::endgroup::\n", "").replace("\n\n\n", "\n\n")
+    verdict = lines.index("#1 ERROR: bad")
+    assert not marks or any(mark in lines[verdict - 1] for mark in ("endgroup", "section_end"))
+    assert bare.count("#1 one 100%\n") == 2
 
 
 _EVENTS = st.lists(

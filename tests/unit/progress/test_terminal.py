@@ -13,10 +13,9 @@ import unicodedata
 import pytest
 
 from buildclient.base.errors import UsageError
-from buildclient.progress.events import Log, SourceRange, Vertex, VertexStatus, Warned
 from buildclient.progress.colours import colours
+from buildclient.progress.events import Log, SourceRange, Vertex, VertexStatus, Warned
 from buildclient.progress.terminal import choose_mode, open_display
-from tests.unit.progress.virtual_terminal import VirtualTerminal
 
 
 @pytest.mark.parametrize(
@@ -160,7 +159,9 @@ def test_warnings_are_told_once_each_also_when_the_build_fails() -> None:
         for node, line in (("amd", 1), ("arm", 1), ("amd", 2)):
             display.feed(Warned(f"v-{node}", 1, "Casing: …", ranges=(SourceRange(line, line),), node=node))
         display.end(failed)
-        assert out.getvalue() == "\n 2 warnings found (use buildclient --debug to expand):\n - Casing: …\n - Casing: …\n"
+        assert (
+            out.getvalue() == "\n 2 warnings found (use buildclient --debug to expand):\n - Casing: …\n - Casing: …\n"
+        )
 
 
 def test_a_warning_in_raw_json_is_docker_buildx_s() -> None:

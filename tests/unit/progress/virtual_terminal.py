@@ -78,7 +78,8 @@ class VirtualTerminal:
     def _steer(self, private: str, count: str, final: str) -> None:
         number = int(count) if count.isdecimal() else 0
         if private:
-            assert (final in "hl") and number in (7, 25), f"mode {number}{final}"
+            assert final in "hl", f"sequence ?{count}{final}"
+            assert number in (7, 25), f"mode {number}"
             if number == 25:
                 self.cursor_shown = final == "h"
             else:
