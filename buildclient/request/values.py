@@ -15,7 +15,9 @@ from buildclient.request.annotations import Annotation
 from buildclient.request.destinations import Destination
 from buildclient.request.limits import HostEntry, Ulimit
 from buildclient.request.policy import PolicyConfig
+from buildclient.request.secrets import Secret
 from buildclient.request.solve import CacheEntry
+from buildclient.request.ssh import SshForward
 
 __all__ = ["BuildRequest", "BuildResult", "NodeResult", "Output"]
 
@@ -72,6 +74,10 @@ class BuildRequest(NamedTuple):
     cgroup_parent: str = ""
     cache_from: tuple[CacheEntry, ...] = ()
     cache_to: tuple[CacheEntry, ...] = ()
+    secrets: Mapping[str, Secret] = {}
+    """Secrets by id, as `RUN --mount=type=secret,id=…` names them. A daemon gets these and no others."""
+    ssh: tuple[SshForward, ...] = ()
+    """SSH agents and keys by id, as `RUN --mount=type=ssh,id=…` names them."""
     routing_key: str = ""
     """Overrides the key for the sticky choice of a pod."""
     source_date_epoch: str = ""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from buildclient.base.errors import ClientError
 from buildclient.registry.credentials import Credentials, CredentialSource
-from buildclient.session.call import Call, Code, Service, Status
+from buildclient.session.call import Call, Code, Service, Status, only_message
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -46,7 +46,7 @@ class _Auth:
     async def credentials(self, call: Call) -> None:
         from buildclient.proto import auth_pb2 as pb
 
-        found = await self._get(pb.CredentialsRequest.FromString(await _request(call)).host)
+        found = await self._get(pb.CredentialsRequest.FromString(await only_message(call)).host)
         if found.identity_token:
             answer = pb.CredentialsResponse(secret=found.identity_token)
         else:
@@ -56,7 +56,7 @@ class _Auth:
     async def fetch_token(self, call: Call) -> None:
         from buildclient.proto import auth_pb2 as pb
 
-        request = pb.FetchTokenRequest.FromString(await _request(call))
+        request = pb.FetchTokenRequest.FromString(await only_message(call))
         found = await self._get(request.host)
         try:
             token, life, issued = await asyncio.to_thread(
@@ -69,7 +69,7 @@ class _Auth:
     async def token_authority(self, call: Call) -> None:
         from buildclient.proto import auth_pb2 as pb
 
-        request = pb.GetTokenAuthorityRequest.FromString(await _request(call))
+        request = pb.GetTokenAuthorityRequest.FromString(await only_message(call))
         key = await self._key(request.host, request.salt)
         public = key.public_key().public_bytes_raw()
         await call.write(pb.GetTokenAuthorityResponse(public_key=public).SerializeToString())
@@ -77,7 +77,7 @@ class _Auth:
     async def verify(self, call: Call) -> None:
         from buildclient.proto import auth_pb2 as pb
 
-        request = pb.VerifyTokenAuthorityRequest.FromString(await _request(call))
+        request = pb.VerifyTokenAuthorityRequest.FromString(await only_message(call))
         key = await self._key(request.host, request.salt)
         # As NaCl's `sign`: the signature, then the message.
         signed = key.sign(request.payload) + request.payload
@@ -97,10 +97,3 @@ class _Auth:
         secret = found.secret or found.identity_token
         message = await asyncio.to_thread(self._seed, host) if secret else b""
         return Ed25519PrivateKey.from_private_bytes(hmac.new(salt, message, hashlib.sha256).digest())
-
-
-async def _request(call: Call) -> bytes:
-    message = await call.read()
-    if message is None:
-        raise Status(Code.INVALID_ARGUMENT, "the call came without a request")
-    return message

@@ -11,7 +11,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
 
-__all__ = ["Call", "Code", "Handler", "Service", "Status", "methods_of"]
+__all__ = ["Call", "Code", "Handler", "Service", "Status", "methods_of", "only_message"]
+
+
+_MAX_REQUEST = 1 << 20
+"""Bytes of the request of a unary call at most."""
 
 
 class Code:
@@ -76,3 +80,13 @@ def methods_of(services: Iterable[Service]) -> dict[str, Handler]:
             raise ValueError(f"two session services claim {', '.join(sorted(claimed))}")
         methods.update(service)
     return methods
+
+
+async def only_message(call: Call) -> bytes:
+    """Returns the message of a unary call. Raises Status if none came, or one longer than any request has to be."""
+    message = await call.read()
+    if message is None:
+        raise Status(Code.INVALID_ARGUMENT, "the call came without a request")
+    if len(message) > _MAX_REQUEST:
+        raise Status(Code.INVALID_ARGUMENT, f"a request of {len(message)} bytes is longer than any of its kind")
+    return message
