@@ -40,13 +40,16 @@ from buildclient.progress.events import Event, EventSink, Log, Vertex, VertexSta
 from buildclient.registry.reference import ImageTag
 from buildclient.request.annotations import Annotation, parse_annotations
 from buildclient.request.attrs import with_proxies
+from buildclient.request.caches import with_s3_credentials
 from buildclient.request.checks import check_request
 from buildclient.request.destinations import ToContainerd, ToEngine, ToFile, ToFolder, ToStdout
 from buildclient.request.flagtext import parse_tags
 from buildclient.request.limits import HostEntry, Ulimit, parse_hosts, parse_ulimits
 from buildclient.request.make import build_request
 from buildclient.request.outputs import loads, parse_outputs, with_default_load
+from buildclient.request.secrets import SecretEnv, SecretFile
 from buildclient.request.solve import CacheEntry
+from buildclient.request.ssh import SshForward
 from buildclient.request.values import BuildRequest, BuildResult, NodeResult, Output
 
 if TYPE_CHECKING:
@@ -83,6 +86,9 @@ __all__ = [
     "Platform",
     "PlatformError",
     "ResourceExhausted",
+    "SecretEnv",
+    "SecretFile",
+    "SshForward",
     "ToContainerd",
     "ToEngine",
     "ToFile",
@@ -214,6 +220,8 @@ class Client:
         Several builds may run at once. To share one sink, give each `of_build(sink, name)`.
         """
         check_request(request)
+        tools = _Tools(self, sink)
+        await tools.find_named(request)
         output = await self.output_async()
         if not request.call:
             outputs = with_default_load(output.default_load, request.outputs, self.environ)
@@ -224,8 +232,7 @@ class Client:
             request = request._replace(source_policy=read_source_policy(self.environ))
         longest = max(node.timeout_seconds for node in output.nodes)
         deadline = asyncio.get_running_loop().time() + longest + _CONNECT_GRACE
-        tools = _Tools(self, sink)
-        request = with_proxies(request, tools.docker.proxies())
+        request = with_s3_credentials(with_proxies(request, tools.docker.proxies()), self._aws_credentials)
         if request.call or not loads(request.outputs):
             return await build(output, request, tools, sink, deadline)
         from buildclient.results.loads import prepare_loads
@@ -238,6 +245,11 @@ class Client:
             if failure := tools.loads.failure:
                 raise failure from None
             raise
+
+    def _aws_credentials(self) -> Mapping[str, str]:
+        from buildclient.registry.aws import aws_credentials
+
+        return aws_credentials(self.environ)
 
     @contextlib.asynccontextmanager
     async def session(self) -> AsyncIterator[Client]:
@@ -410,6 +422,19 @@ class _Tools:
         self.docker = DockerConfig(client.environ)
         self._waiting = WaitSteps(sink)
         self.loads: Loads | None = None
+        self._named: tuple[Service, ...] = ()
+
+    async def find_named(self, request: BuildRequest) -> None:
+        """Finds what the request's secrets and SSH agents name. Raises UsageError if something of it is not there."""
+        from buildclient.session.secrets import Secrets
+        from buildclient.session.ssh import SshAgents
+
+        secrets = Secrets(request.secrets, self._client.environ)
+        secrets.check()
+        agents = SshAgents(request.ssh, self._client.environ)
+        await agents.load()
+        # Served without any, too: their answers are docker buildx's.
+        self._named = secrets.service(), agents.service()
 
     def nodes(self, output: BuilderOutput) -> Sequence[Node]:
         return self._client.nodes_of(output, self._waiting)
@@ -439,7 +464,7 @@ class _Tools:
         from buildclient.registry.token_seed import TokenSeeds
         from buildclient.session.auth import auth
 
-        return (auth(self.docker, fetch_token, TokenSeeds(os.path.dirname(self.docker.path))),)
+        return (auth(self.docker, fetch_token, TokenSeeds(os.path.dirname(self.docker.path))), *self._named)
 
     async def merge(self, request: BuildRequest, responses: Sequence[Mapping[str, str]]) -> str:
         from buildclient.registry.client import OciRegistry

@@ -50,7 +50,7 @@ def _quoted(line: str, at: int) -> tuple[str, int]:
     while True:
         end = line.find('"', at)
         if end < 0:
-            column = len(line) + 1
+            column = at + 1
             raise CsvError(f'parse error on line 1, column {column}: extraneous or missing " in quoted-field')
         parts.append(line[at:end])
         follows = line[end + 1 : end + 2]

@@ -30,14 +30,15 @@ _FIELDS = {
     "output": "outputs",
     "platform": "platforms",
     "policy": "policies",
+    "secret": "secrets",
     "tag": "tags",
     "ulimit": "ulimits",
     **{
         name: name
         for name in """
         allow cache_from cache_to cgroup_parent load network no_cache no_cache_filter provenance pull push routing_key
-        sbom shm_size target
-        """.split()  # noqa: SIM905 - a table of 15 lines otherwise
+        sbom shm_size ssh target
+        """.split()  # noqa: SIM905 - a table of 16 lines otherwise
     },
 }
 """Names of flags, and what they are called in a request: there, what may be several has a plural."""
@@ -76,7 +77,9 @@ _FLAGS: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
     (("-q", "--quiet"), None, "No progress; print the image ID."),
     (("--routing-key",), "KEY", "The key that leads this build to a pod (default: repository, path, Dockerfile…)."),
     (("--sbom",), "VALUE", "Shorthand for --attest=type=sbom."),
+    (("--secret",), "id=ID[,src=PATH]…", "A secret for RUN --mount=type=secret: a file, or env=VARIABLE."),
     (("--shm-size",), "BYTES", "Size of /dev/shm, such as 64m."),
+    (("--ssh",), "default|ID[=PATH]…", "An SSH agent's socket, or keys, for RUN --mount=type=ssh."),
     (("-t", "--tag"), "NAME[:TAG]…", "Name of the image."),
     (("--target",), "STAGE", "The stage to build."),
     (("--ulimit",), "NAME=SOFT[:HARD]…", "A limit of RUN instructions."),

@@ -21,7 +21,9 @@ _TAKES = {
     "--policy": "filename=PATH[,reset=true][,disabled=true][,strict=true][,log-level=LEVEL]",
     "--provenance": "true, false, mode=min or mode=max",
     "--sbom": "true, false or generator=IMAGE",
+    "--secret": "id=ID[,src=PATH|,env=VARIABLE][,type=file|env]",
     "--shm-size": "bytes, with k, m or g for more, such as 64m",
+    "--ssh": "ID[=SOCKET|=KEY[,KEY…]], such as default or deploy=key.pem",
     "--tag": "[REGISTRY/]NAME[:TAG], NAME in lower case, such as registry.example/app:1",
     "--ulimit": "NAME=SOFT[:HARD], such as nofile=1024:2048",
 }
@@ -42,10 +44,8 @@ NOT_SERVED = {
     ("--memory-swap",): _LIMITS,
     ("--resource",): _LIMITS,
     ("--rm",): f"{_NEVER}no intermediate container stays",
-    ("--secret",): _PEER,
     ("--security-opt",): f"{_NEVER}write RUN --security=insecure and pass --allow security.insecure",
     ("--squash",): f"{_NEVER}copy from a stage into another to have one layer",
-    ("--ssh",): _PEER,
 }
 """Flags of docker buildx that are not served, and why or what is there instead."""
 SWITCHES = frozenset(("--compress", "--force-rm", "--rm", "--squash"))

@@ -14,12 +14,15 @@ from buildclient.base.gotext import go_quoted
 from buildclient.contract.platform import Platform
 from buildclient.registry.reference import ImageTag
 from buildclient.request.annotations import Annotation
+from buildclient.request.caches import check_caches
 from buildclient.request.destinations import ToContainerd, ToEngine, ToFile, ToFolder, ToStdout
 from buildclient.request.flagtext import flagged
 from buildclient.request.limits import HostEntry, Ulimit, parse_entitlements
 from buildclient.request.outputs import is_archive, loads
 from buildclient.request.policy import PolicyConfig
+from buildclient.request.secrets import SecretCall, SecretEnv, SecretFile, SecretValue
 from buildclient.request.solve import CacheEntry
+from buildclient.request.ssh import SshForward, check_ssh
 from buildclient.request.values import BuildRequest, Output
 
 __all__ = [
@@ -41,6 +44,7 @@ _KINDS: Mapping[str, tuple[type[Any], str]] = {
     "cache_from": (CacheEntry, "cache entries, such as parse_cache gives"),
     "cache_to": (CacheEntry, "cache entries, such as parse_cache gives"),
     "policies": (PolicyConfig, "policies, such as parse_policies gives"),
+    "ssh": (SshForward, "SSH forwards, such as parse_ssh gives"),
     "no_cache_filter": (str, "names of stages"),
     "allow": (str, "names of entitlements"),
 }
@@ -62,6 +66,11 @@ def _check_kinds(request: BuildRequest) -> None:
             raise UsageError(f"{name} of a request must be a tuple, not {value!r}", hint="build_request takes texts")
         if not all(isinstance(one, kind) for one in value):
             raise UsageError(f"{name} of a request must be {words}", hint="build_request takes texts")
+    # Neither is shown: a secret may be anywhere in them.
+    if not isinstance(request.secrets, Mapping):
+        raise UsageError("secrets of a request must be a mapping", hint="build_request takes texts")
+    if not all(isinstance(one, (SecretFile, SecretEnv, SecretValue, SecretCall)) for one in request.secrets.values()):
+        raise UsageError("secrets of a request must be secrets, such as SecretFile", hint="build_request takes bytes")
     for output in request.outputs:
         if output.type == "registry":
             raise UsageError("outputs of a request must be outputs, such as parse_outputs gives")
@@ -125,4 +134,6 @@ _CHECKS: tuple[tuple[str, Callable[[BuildRequest], object]], ...] = (
     ("--tag", check_tagged),
     ("--network", check_network),
     ("--output", check_outputs),
+    ("--cache-to", check_caches),
+    ("--ssh", lambda request: check_ssh(request.ssh)),
 )

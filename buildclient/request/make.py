@@ -12,6 +12,7 @@ from buildclient.base.errors import InvalidBuild, UsageError
 from buildclient.base.gotext import go_quoted, is_bool, parse_bool
 from buildclient.contract.platform import Platform
 from buildclient.request.annotations import parse_annotations
+from buildclient.request.caches import check_caches
 from buildclient.request.checks import check_network, check_no_cache, check_outputs, check_syntax, check_tagged
 from buildclient.request.flagtext import (
     flagged,
@@ -26,6 +27,8 @@ from buildclient.request.limits import parse_entitlements, parse_hosts, parse_si
 from buildclient.request.outputs import build_outputs, parse_output
 from buildclient.request.platforms import read_platforms
 from buildclient.request.policy import PolicyConfig, parse_policies
+from buildclient.request.secrets import Secret, SecretLike, parse_secrets, secret_of
+from buildclient.request.ssh import SshForward, check_ssh, is_git_ssh, parse_ssh
 from buildclient.request.values import BuildRequest, Output
 
 __all__ = ["Pairs", "Texts", "build_request"]
@@ -65,6 +68,8 @@ def build_request(
     cache_from: Texts = (),
     cache_to: Texts = (),
     policies: Texts = (),
+    secrets: Texts | Mapping[str, SecretLike] = (),
+    ssh: Iterable[str | SshForward] = (),
     routing_key: str = "",
     metadata_provenance: str = "",
     environ: Mapping[str, str] | None = None,
@@ -76,7 +81,9 @@ def build_request(
 
     `environ` supplies the variables that docker buildx reads (SOURCE_DATE_EPOCH, DOCKER_DEFAULT_PLATFORM,
     BUILDX_NO_DEFAULT_ATTESTATIONS, …) and the values of build arguments given without one; by default none are read.
-    `shm_size` is a text such as `64m`. `machine` is the platform that `local` stands for, such as `linux/amd64`.
+    `secrets` may also be a mapping: id -> bytes, a path object, `SecretEnv`, or a function that returns bytes, which is
+    called in a thread when a daemon asks. `shm_size` is a text such as `64m`. `machine` is the platform that `local`
+    stands for, such as `linux/amd64`.
     Raises UsageError, or its subclass InvalidBuild, for everything that can be checked without a builder.
     """
     variables = environ or {}
@@ -118,6 +125,8 @@ def build_request(
         outputs=_outputs(results, push, load, variables),
         cache_from=_read("--cache-from", parse_cache, texts["cache_from"], variables),
         cache_to=_read("--cache-to", parse_cache, texts["cache_to"], variables),
+        secrets=_secrets(secrets, variables),
+        ssh=_ssh(ssh, context),
         platforms=_read("--platform", read_platforms, wanted, machine),
     )
     return _checked(request, {**texts, "add_hosts": hosts})
@@ -135,6 +144,7 @@ def _checked(request: BuildRequest, texts: Mapping[str, tuple[str, ...]]) -> Bui
         ("--tag", check_tagged),
         ("--network", check_network),
         ("--output", check_outputs),
+        ("--cache-to", check_caches),
         ("--add-host", lambda request: request._replace(add_hosts=parse_hosts(texts["add_hosts"]))),
     )
     for flag, step in steps:
@@ -192,6 +202,23 @@ def _policies(texts: tuple[str, ...], environ: Mapping[str, str]) -> tuple[Polic
             hint="build with docker buildx, or without a policy: --policy disabled=true",
         )
     return configs
+
+
+def _secrets(given: Texts | Mapping[str, SecretLike], environ: Mapping[str, str]) -> Mapping[str, Secret]:
+    if isinstance(given, Mapping):
+        return {name: secret_of(name, value) for name, value in given.items()}
+    return _read("--secret", parse_secrets, _several("secrets", given), environ)
+
+
+def _ssh(given: Iterable[str | SshForward], context: str) -> tuple[SshForward, ...]:
+    with flagged("--ssh"):
+        forwards = tuple(
+            forward
+            for one in _several("ssh", given, SshForward)
+            for forward in ((one,) if isinstance(one, SshForward) else parse_ssh([one]))
+        )
+        check_ssh(forwards)
+    return forwards or ((SshForward(),) if is_git_ssh(context) else ())
 
 
 def _attests(items: Texts, provenance: str, sbom: str, environ: Mapping[str, str]) -> dict[str, str | None]:

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 __all__ = ["CacheEntry", "Exporter", "SolveRequest", "push_raced", "ref_taken"]
 
+_HIDDEN = ("token", "secret", "access_key")
+"""Parts of the names of attributes that hold credentials."""
+
 
 class Exporter(NamedTuple):
     """`moby.buildkit.v1.Exporter`; its index in the request is its id in the session."""
@@ -20,6 +23,10 @@ class CacheEntry(NamedTuple):
 
     type: str
     attrs: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        shown = {key: "…" if any(word in key for word in _HIDDEN) else self.attrs[key] for key in self.attrs}
+        return f"CacheEntry(type={self.type!r}, attrs={shown!r})"
 
 
 class SolveRequest(NamedTuple):

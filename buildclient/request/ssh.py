@@ -20,8 +20,8 @@ _SCP = re.compile(r"[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:")
 class SshForward(NamedTuple):
     """One `--ssh`: an id, and the agent's socket or the private keys that answer for it.
 
-        SshForward("default")
-        SshForward("deploy", ("keys/deploy", "keys/other"))
+    SshForward("default")
+    SshForward("deploy", ("keys/deploy", "keys/other"))
     """
 
     id: str = DEFAULT_SSH

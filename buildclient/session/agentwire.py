@@ -1,8 +1,8 @@
 """The messages of the SSH agent protocol (draft-ietf-sshm-ssh-agent) that a build may exchange: list and sign.
 
-    message   uint32 length, byte type, contents
-    string    uint32 length, bytes
-    mpint     a string of a positive number, big-endian, with a zero byte before a set highest bit
+message   uint32 length, byte type, contents
+string    uint32 length, bytes
+mpint     a string of a positive number, big-endian, with a zero byte before a set highest bit
 """
 
 from __future__ import annotations

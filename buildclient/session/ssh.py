@@ -58,7 +58,7 @@ class SshAgents:
         check_ssh(self._forwards)
         for forward in self._forwards:
             shown = f"failed to convert agent config {{{forward.id} [{' '.join(forward.paths)}] false}}"
-            paths = [*forward.paths] if any(forward.paths) else [self._socket]
+            paths = [self._socket] if forward.paths in ((), ("",)) else [*forward.paths]
             if not paths[0]:
                 raise InvalidBuild(f"{shown}: invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set")
             try:

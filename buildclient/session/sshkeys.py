@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildclient.base.gotext import go_quoted
@@ -20,11 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["KeyAgent", "KeyFileError", "SshKey", "read_key"]
 
-_BLOCK = re.compile(
-    rb"^-----BEGIN ([^\r\n]{0,64}?)-----[ \t]*\r?\n(.*?)^-----END \1-----[ \t]*(?:\r?\n|\Z)", re.MULTILINE | re.DOTALL
-)
 _TYPES = (b"OPENSSH PRIVATE KEY", b"RSA PRIVATE KEY", b"EC PRIVATE KEY", b"PRIVATE KEY")
-_CURVES = {"secp256r1": ("nistp256", "SHA256"), "secp384r1": ("nistp384", "SHA384"), "secp521r1": ("nistp521", "SHA512")}
+_CURVES = {
+    "secp256r1": ("nistp256", "SHA256"),
+    "secp384r1": ("nistp384", "SHA384"),
+    "secp521r1": ("nistp521", "SHA512"),
+}
 _RSA = {0: ("ssh-rsa", "SHA1"), 2: ("rsa-sha2-256", "SHA256"), 4: ("rsa-sha2-512", "SHA512")}
 """The flags of a sign request, and the signature that they ask for."""
 
@@ -76,13 +76,19 @@ def read_key(text: bytes) -> SshKey:
 
 def _first_block(text: bytes) -> tuple[bytes, bytes, bytes] | None:
     """Type, headers and contents of the first PEM block whose contents are base64."""
-    for match in _BLOCK.finditer(text):
-        kind, body = match.groups()
-        headers, blank, rest = body.replace(b"\r", b"").partition(b"\n\n")
-        if not blank or b":" not in headers:
-            headers, rest = b"", body
-        with contextlib.suppress(binascii.Error):
-            return kind, headers, base64.b64decode(b"".join(rest.split()), validate=True)
+    kind: bytes | None = None
+    body: list[bytes] = []
+    for line in text.splitlines():
+        line = line.rstrip()
+        if line.startswith(b"-----BEGIN ") and line.endswith(b"-----"):
+            kind, body = line[11:-5], []
+        elif kind is not None and line == b"-----END %b-----" % kind:
+            headers = [one for one in body if b":" in one]
+            with contextlib.suppress(binascii.Error):
+                return kind, b"\n".join(headers), base64.b64decode(b"".join(body[len(headers) :]), validate=True)
+            kind = None
+        else:
+            body.append(line)
     return None
 
 

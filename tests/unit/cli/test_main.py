@@ -92,9 +92,11 @@ def test_build_help_shows_examples_and_every_flag(capsys: pytest.CaptureFixture[
         "--platform",
         "--metadata-file",
         "--iidfile",
+        "--secret",
+        "--ssh",
     ):
         assert flag in shown
-    assert "--secret" not in shown
+    assert "--policy" not in shown
 
 
 def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,6 @@ REFUSED = [row for row in RECORDED if "error" in row]
 # What buildx's last line says and ours does not, with the reason.
 OTHERWISE = {
     "--network": "buildx points at an option of its own `create`",
-    'type=oci,"dest=o.tar': "another column of the same complaint",
 }
 
 

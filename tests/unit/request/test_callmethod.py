@@ -40,7 +40,7 @@ def test_methods(text: str, method: CallMethod | None) -> None:
             "check,ignorestatus=no",
             'invalid ignorestatus print value: no: strconv.ParseBool: parsing "no": invalid syntax',
         ),
-        ('check,"x', 'parse error on line 1, column 9: extraneous or missing " in quoted-field'),
+        ('check,"x', 'parse error on line 1, column 8: extraneous or missing " in quoted-field'),
     ],
 )
 def test_wrong_methods(text: str, message: str) -> None:
