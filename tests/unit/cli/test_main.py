@@ -96,7 +96,7 @@ def test_build_help_shows_examples_and_every_flag(capsys: pytest.CaptureFixture[
         "--ssh",
     ):
         assert flag in shown
-    assert "--policy" not in shown
+    assert "--squash" not in shown
 
 
 def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
