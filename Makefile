@@ -4,7 +4,7 @@ CLUSTER ?= local
 N ?= 1000000
 BIN := .venv/bin
 
-.PHONY: demo test check lowest fuzz bench down venv
+.PHONY: demo test check lowest fuzz bench memory down venv
 
 demo: ## from a bare machine to a two-platform image (CLUSTER=current: on your kubectl context)
 	@$(PYTHON) -m localcluster.demo --cluster $(CLUSTER)
@@ -23,6 +23,9 @@ fuzz: venv ## N mutated inputs for each reader of foreign text, a quarter of an 
 
 bench: venv ## side by side with docker buildx
 	@$(BIN)/python -m localcluster up && $(BIN)/python -m bench --write docs/speed.md
+
+memory: venv ## what 2 GB of context, cache or result take of the client's memory
+	@$(BIN)/python -m localcluster up && $(BIN)/python -m pytest -q -s -m memory tests/cluster/test_memory.py
 
 down: ## undoes what demo and test started
 	@$(PYTHON) -m localcluster down

@@ -72,7 +72,7 @@ class Tree:
         try:
             for depth, name in enumerate(self._missing):
                 with contextlib.suppress(FileExistsError):
-                    os.mkdir(name, mode=0o755, dir_fd=folders.at(os.fsencode("/".join(self._missing[:depth]))))
+                    os.mkdir(name, mode=0o700, dir_fd=folders.at(os.fsencode("/".join(self._missing[:depth]))))
             root = reopened(folders.at(os.fsencode("/".join(self._missing))))
         except OSError as error:
             raise OSError(error.errno, error.strerror, self.folder) from None
