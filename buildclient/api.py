@@ -46,7 +46,7 @@ from buildclient.request.destinations import ToContainerd, ToEngine, ToFile, ToF
 from buildclient.request.flagtext import parse_tags
 from buildclient.request.limits import HostEntry, Ulimit, parse_hosts, parse_ulimits
 from buildclient.request.make import build_request
-from buildclient.request.outputs import loads, parse_outputs, with_default_load
+from buildclient.request.outputs import is_layout, loads, parse_outputs, with_default_load
 from buildclient.request.secrets import SecretEnv, SecretFile
 from buildclient.request.solve import CacheEntry
 from buildclient.request.ssh import SshForward
@@ -422,6 +422,7 @@ class _Tools:
         self.docker = DockerConfig(client.environ)
         self._waiting = WaitSteps(sink)
         self.loads: Loads | None = None
+        self._sink = sink
         self._named: tuple[Service, ...] = ()
 
     async def find_named(self, request: BuildRequest) -> None:
@@ -457,7 +458,14 @@ class _Tools:
         from buildclient.results.exports import Exports
 
         choose = self.loads.export if self.loads else None
-        return (Exports(request.outputs, nodes, choose, allow=request.allow, platforms=request.platforms),)
+        steps: list[CommitStep] = [
+            Exports(request.outputs, nodes, choose, allow=request.allow, platforms=request.platforms)
+        ]
+        if any(map(is_layout, request.outputs)) or any(entry.type == "local" for entry in request.cache_to):
+            from buildclient.results.stores import store_steps
+
+            steps.extend(store_steps(request, nodes, self._sink))
+        return steps
 
     def services(self, request: BuildRequest) -> Sequence[Service]:
         from buildclient.registry.token import fetch_token

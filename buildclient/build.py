@@ -99,6 +99,10 @@ async def build(
         prepared, placed = await _context_first(
             _prepare(tools, request, stack), place(nodes, request.platforms, key, deadline, stack)
         )
+        request = request._replace(cache_from=tuple(prepared.cache_from))
+        for line in prepared.skipped:
+            async with client_step(sink, f"WARNING: {line}"):
+                pass
         merged = len(placed) > 1 and pushes(request.outputs)
         if merged:
             request = push_once(request)
@@ -229,6 +233,14 @@ class _Build(NamedTuple):
     def _services(self, number: int) -> list[Service]:
         """Returns the services of a node's session: those of the inputs, of the results and of the tools."""
         of_steps = [service for step in self.steps for service in step.services(number)]
+        stores = dict(self.prepared.stores)
+        for step in self.steps:
+            # A folder that is read and written has one store: the step's, which does both.
+            stores.update(step.stores(number))
+        if stores:
+            from buildclient.session.content import content
+
+            of_steps.append(content(stores))
         return [*self.shared, *self.prepared.services(), *of_steps]
 
 

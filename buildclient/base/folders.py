@@ -6,10 +6,11 @@ a symlink into it after a check. A descriptor stays what it was.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 
-__all__ = ["DIRECTORY", "Folders", "reopened"]
+__all__ = ["DIRECTORY", "Folders", "PlannedFolder", "reopened"]
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 """Flags that open a folder and refuse a symlink."""
@@ -73,3 +74,59 @@ class Folders:
         """Closes all descriptors; may be called twice."""
         while self._open:
             os.close(self._open.pop()[1])
+
+
+class PlannedFolder:
+    """A folder that need not exist yet; whatever is put in its way meanwhile, it is made where its path led first."""
+
+    def __init__(self, path: str) -> None:
+        """Opens the folder, or its nearest parent that exists. Raises OSError."""
+        self._path = path
+        self._missing: list[str] = []
+        self._made = 0
+        self._base = -1
+        # A part `..` can only follow a folder; the names are enough where that does not exist.
+        here = path if os.path.isdir(path) else os.path.normpath(path)
+        while self._base < 0:
+            try:
+                self._base = os.open(here or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                if not here or os.path.islink(here):
+                    raise
+                here, name = os.path.split(here.rstrip("/"))
+                self._missing.insert(0, name)
+
+    def open(self) -> int:
+        """Makes the folder where it is missing, and returns a descriptor of its own. Raises OSError with the path."""
+        folders = Folders(reopened(self._base), os.fsencode(self._path))
+        try:
+            for depth, name in enumerate(self._missing):
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, mode=0o755, dir_fd=folders.at(self._below(depth)))
+                    self._made += 1
+            return reopened(folders.at(self._below(len(self._missing))))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._path) from None
+        finally:
+            folders.close()
+
+    def remove(self) -> None:
+        """Removes the folders that `open` made, as far as they are empty."""
+        folders = Folders(reopened(self._base), os.fsencode(self._path))
+        try:
+            for depth in range(len(self._missing) - 1, len(self._missing) - 1 - self._made, -1):
+                os.rmdir(self._missing[depth], dir_fd=folders.at(self._below(depth)))
+                self._made -= 1
+        except OSError:
+            pass
+        finally:
+            folders.close()
+
+    def close(self) -> None:
+        """Closes the descriptor; may be called twice."""
+        base, self._base = self._base, -1
+        if base >= 0:
+            os.close(base)
+
+    def _below(self, depth: int) -> bytes:
+        return os.fsencode("/".join(self._missing[:depth]))

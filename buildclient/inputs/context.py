@@ -11,7 +11,7 @@ import re
 import secrets
 import stat as st
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from buildclient.base.errors import InvalidBuild, UsageError
 from buildclient.base.gotext import go_quoted
@@ -21,8 +21,12 @@ from buildclient.inputs.policy import check_policies
 from buildclient.inputs.stdin import Stdin
 from buildclient.inputs.upload import address, upload
 from buildclient.inputs.vcs import vcs_attrs
+from buildclient.request.solve import CacheEntry
 from buildclient.request.values import BuildRequest
 from buildclient.session.call import Service
+
+if TYPE_CHECKING:
+    from buildclient.session.blobs import Store
 
 __all__ = ["Prepared", "prepare"]
 
@@ -48,6 +52,11 @@ class Prepared(NamedTuple):
     """The context's base name: equal ones make uploads incremental."""
     uploads: Mapping[str, BinaryIO]
     """Files that the daemon fetches, by id: a context that came as an archive."""
+    stores: Mapping[str, Store] = {}
+    """Content stores by id: named contexts that are OCI layouts, and local caches."""
+    cache_from: Sequence[CacheEntry] = ()
+    skipped: Sequence[str] = ()
+    """Why caches to import are left out."""
 
     def services(self) -> Sequence[Service]:
         """What a node's session serves of them."""
@@ -68,10 +77,19 @@ def prepare(
         inputs.dockerfile()
         check_policies(request, inputs.attrs["filename"], inputs.dockerfile_folder)
         inputs.named()
+        inputs.caches()
         if os.path.isdir(request.context):
             folders = {name: folder.path for name, folder in inputs.dirs.items()}
             inputs.attrs.update(vcs_attrs(request.context, request.dockerfile, folders, os.environ, stopped))
-        yield Prepared(inputs.dirs, inputs.attrs, inputs.shared_key, inputs.uploads)
+        yield Prepared(
+            inputs.dirs,
+            inputs.attrs,
+            inputs.shared_key,
+            inputs.uploads,
+            inputs.stores,
+            inputs.cache_from,
+            inputs.skipped,
+        )
 
 
 class _Inputs:
@@ -86,6 +104,9 @@ class _Inputs:
         self.attrs: dict[str, str] = {}
         self.shared_key = ""
         self.uploads: dict[str, BinaryIO] = {}
+        self.stores: dict[str, Store] = {}
+        self.cache_from: Sequence[CacheEntry] = request.cache_from
+        self.skipped: Sequence[str] = ()
 
     def context(self) -> None:
         path, dockerfile = self._request.context, self._request.dockerfile
@@ -142,9 +163,12 @@ class _Inputs:
                 self.attrs[f"context:{name}"] = path
                 continue
             if path.startswith("oci-layout://"):
-                raise UsageError(
-                    f"--build-context {name}: oci-layout is not supported yet; push it and use docker-image://"
-                )
+                from buildclient.inputs.layouts import layout_context
+
+                layout = layout_context(path, self._stack)
+                self.attrs[f"context:{name}"] = layout.attr
+                self.stores[layout.store] = layout.blobs
+                continue
             try:
                 if not st.S_ISDIR(os.stat(path).st_mode):
                     raise InvalidBuild(f"failed to get build context path {{{path} <nil>}}: not a directory")
@@ -154,6 +178,14 @@ class _Inputs:
             self.dirs[local] = self._local(path)
             self.attrs[f"context:{name}"] = f"local:{local}"
             self.attrs[f"sharedkey:localdir:{name}"] = os.path.basename(os.path.abspath(path))
+
+    def caches(self) -> None:
+        if not any(entry.type == "local" for entry in self.cache_from):
+            return
+        from buildclient.inputs.layouts import local_caches
+
+        self.cache_from, stores, self.skipped = local_caches(self.cache_from, self._stack)
+        self.stores.update(stores)
 
     def _from_stdin(self) -> None:
         if self._request.dockerfile == "-":

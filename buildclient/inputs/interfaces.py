@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from buildclient.request.solve import CacheEntry
 from buildclient.session.call import Service
+
+if TYPE_CHECKING:
+    from buildclient.session.blobs import Store
 
 __all__ = ["Prepared"]
 
@@ -20,6 +24,18 @@ class Prepared(Protocol):
     @property
     def shared_key(self) -> str:
         """The session's shared key, without the node."""
+
+    @property
+    def stores(self) -> Mapping[str, Store]:
+        """Content stores that a node's session serves, by their ids."""
+
+    @property
+    def cache_from(self) -> Sequence[CacheEntry]:
+        """The caches to import: those of the request, local ones by digest."""
+
+    @property
+    def skipped(self) -> Sequence[str]:
+        """Why caches of the request are left out, a line each."""
 
     def services(self) -> Sequence[Service]:
         """What a node's session serves, so that the daemon can read the inputs; asked for once a solve."""

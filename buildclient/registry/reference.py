@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from buildclient.base.digests import parse_digest
 from buildclient.base.gotext import go_quoted
 
 __all__ = ["ImageTag", "InvalidReference", "Reference", "parse_reference", "parse_tag", "registry_host", "repositories"]
@@ -22,8 +23,6 @@ _DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}
 _REFERENCE = re.compile(rf"((?:{_DOMAIN}/)?{_PATH})(?::({_TAG}))?(?:@({_DIGEST}))?", re.ASCII)
 _NAME = re.compile(rf"(?:({_DOMAIN})/)?({_PATH})", re.ASCII)
 _IDENTIFIER = re.compile("[a-f0-9]{64}")
-_ALGORITHM = re.compile("[a-z0-9]+(?:[.+_-][a-z0-9]+)*")
-_DIGEST_SIZES = {"sha256": 64, "sha384": 96, "sha512": 128}
 _DEFAULT_DOMAIN = "docker.io"
 _MAX_NAME = 255
 
@@ -113,15 +112,10 @@ def _check(path: str, digest: str | None) -> None:
         raise InvalidReference(f"repository name must not be more than {_MAX_NAME} characters")
     if not digest:
         return
-    algorithm, _, value = digest.partition(":")
-    if not _ALGORITHM.fullmatch(algorithm):
-        raise InvalidReference("invalid checksum digest format")
-    if algorithm not in _DIGEST_SIZES:
-        raise InvalidReference("unsupported digest algorithm")
-    if len(value) != _DIGEST_SIZES[algorithm]:
-        raise InvalidReference("invalid checksum digest length")
-    if value != value.lower():
-        raise InvalidReference("invalid checksum digest format")
+    try:
+        parse_digest(digest)
+    except ValueError as error:
+        raise InvalidReference(str(error)) from None
 
 
 def registry_host(domain: str) -> str:

@@ -64,7 +64,7 @@ def solve_request(
     entitlements = [name for name in request.allow if name != LOCAL_DELETE]
     if request.network == "host":
         entitlements.append("network.host")
-    exports = [*request.cache_to]
+    exports = [*_sent_exports(request.cache_to)]
     if parse_bool(request.build_args.get("BUILDKIT_INLINE_CACHE", "")):
         exports.append(CacheEntry("inline"))
     imports = request.cache_from
@@ -82,6 +82,14 @@ def solve_request(
         source_policy=request.source_policy,
         internal=bool(request.call),
     )
+
+
+def _sent_exports(entries: Sequence[CacheEntry]) -> Sequence[CacheEntry]:
+    if not any(entry.type == "local" for entry in entries):
+        return entries
+    from buildclient.request.localcache import export_entry
+
+    return [export_entry(entry) if entry.type == "local" else entry for entry in entries]
 
 
 def _build_attrs(request: BuildRequest) -> dict[str, str]:

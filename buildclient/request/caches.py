@@ -12,13 +12,17 @@ __all__ = ["check_caches", "with_s3_credentials"]
 
 
 def check_caches(request: BuildRequest) -> None:
-    """Refuses a cache in a registry without a reference. Raises InvalidBuild."""
+    """Refuses a cache in a registry without a reference, and wrong attributes of a local one. Raises InvalidBuild."""
     for entries, role, flag in (
         (request.cache_to, "exporter", "--cache-to"),
         (request.cache_from, "importer", "--cache-from"),
     ):
         if any(entry.type == "registry" and not entry.attrs.get("ref") for entry in entries):
             raise InvalidBuild(f"registry cache {role} requires ref", flag=flag)
+    if any(entry.type == "local" for entry in (*request.cache_to, *request.cache_from)):
+        from buildclient.request.localcache import check_local
+
+        check_local(request.cache_to, request.cache_from)
 
 
 def with_s3_credentials(request: BuildRequest, credentials: Callable[[], Mapping[str, str]]) -> BuildRequest:

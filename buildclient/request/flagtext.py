@@ -110,8 +110,6 @@ def parse_cache(items: Sequence[str], environment: Mapping[str, str]) -> tuple[C
         kind = entry.pop("type", "")
         if not kind:
             raise UsageError(f"type required for {go_quoted(text)}")
-        if kind == "local":
-            raise UsageError("a cache of type=local is not supported yet: use type=registry or type=inline")
         if kind == "gha":
             entry = _github(entry, environment)
             if not (entry.get("token") and (entry.get("url") or entry.get("url_v2"))):

@@ -13,7 +13,16 @@ from buildclient.base.gotext import go_quoted, parse_bool
 from buildclient.request.destinations import Destination, ToContainerd, ToEngine, ToFile, ToFolder, ToStdout
 from buildclient.request.values import Output
 
-__all__ = ["build_outputs", "deletes", "is_archive", "loads", "parse_output", "parse_outputs", "with_default_load"]
+__all__ = [
+    "build_outputs",
+    "deletes",
+    "is_archive",
+    "is_layout",
+    "loads",
+    "parse_output",
+    "parse_outputs",
+    "with_default_load",
+]
 
 _ENGINES = (ToEngine, ToContainerd)
 
@@ -107,6 +116,11 @@ def deletes(output: Output) -> bool:
     return name == "delete"
 
 
+def is_layout(output: Output) -> bool:
+    """Returns whether an output comes back as an OCI layout in a folder (`tar=false`)."""
+    return output.type in ("oci", "docker") and not is_archive(output)
+
+
 def _destination(output: Output, text: str) -> Destination:
     """Returns the destination that `dest=` means for this exporter."""
     if not text:
@@ -123,8 +137,6 @@ def _exporter(output: Output) -> Output:
     if kind == "docker" and parse_bool(attrs.get("tar", "true"), True) and (dest is None or isinstance(dest, _ENGINES)):
         context = attrs.pop("context", "")
         return Output(kind, attrs, ToEngine(context) if dest is None else dest)
-    if kind in ("oci", "docker") and not parse_bool(attrs.get("tar", "true"), True):
-        raise UsageError(f"tar=false is not supported yet for {kind}: write an archive, dest=FILE, and unpack it")
     if is_archive(output):
         return Output(kind, attrs, ToStdout() if dest is None else dest)
     if kind == "local" or kind in ("oci", "docker"):

@@ -7,8 +7,8 @@ import errno
 import os
 import stat as st
 import sys
-from collections.abc import Callable, Sequence
-from typing import BinaryIO
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, BinaryIO
 
 from buildclient.base.errors import InvalidBuild, ResourceExhausted
 from buildclient.base.files import replaceable
@@ -17,11 +17,14 @@ from buildclient.base.oserrors import reason
 from buildclient.contract.platform import Platform
 from buildclient.request.destinations import ToContainerd, ToEngine, ToFolder, ToStdout
 from buildclient.request.limits import LOCAL_DELETE
-from buildclient.request.outputs import deletes, loads
+from buildclient.request.outputs import deletes, is_layout, loads
 from buildclient.request.values import NodeResult, Output
 from buildclient.results.filesend import filesend
 from buildclient.results.interfaces import ArchiveExport, Export
 from buildclient.session.call import Service
+
+if TYPE_CHECKING:
+    from buildclient.session.blobs import Store
 
 __all__ = ["Exports", "export_of", "merged_export"]
 
@@ -71,6 +74,10 @@ class Exports:
         """Returns the receivers of a node (0, 1, …), by the exporter's position."""
         return (filesend({number: export.receiver(node) for number, export in self._exports.items()}),)
 
+    def stores(self, node: int) -> Mapping[str, Store]:
+        """Returns no stores."""
+        return {}
+
     async def stage(self, results: Sequence[NodeResult]) -> None:
         """Merges the results of several nodes. Raises BuildFailed for a missing or invalid result, and OSError."""
         await self._each(lambda export: export.stage())
@@ -114,8 +121,9 @@ def export_of(output: Output, nodes: int, platforms: Sequence[Platform] = ()) ->
     Raises UsageError for a destination of the wrong kind, such as a folder instead of a file.
     """
     dest = output.dest
-    # An engine's export is made by `buildclient.results.loads`, once the engine has been asked.
-    if dest is None or isinstance(dest, ToEngine | ToContainerd):
+    # An engine's export is made by `buildclient.results.loads`, once the engine has been asked; a layout comes through
+    # the content store (`buildclient.results.layoutfolder`).
+    if dest is None or isinstance(dest, ToEngine | ToContainerd) or is_layout(output):
         return None
     if isinstance(dest, ToFolder):
         from buildclient.results.folder import FolderExport

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from buildclient.progress.events import EventSink
 from buildclient.progress.steps import client_step
 from buildclient.request.values import NodeResult
 from buildclient.session.call import Service
+
+if TYPE_CHECKING:
+    from buildclient.session.blobs import Store
 
 __all__ = ["MergedIndex"]
 
@@ -30,6 +34,10 @@ class MergedIndex:
     def services(self, node: int) -> Sequence[Service]:
         """Returns no services."""
         return ()
+
+    def stores(self, node: int) -> Mapping[str, Store]:
+        """Returns no stores."""
+        return {}
 
     async def stage(self, results: Sequence[NodeResult]) -> None:
         """Keeps the nodes' responses for `commit`."""

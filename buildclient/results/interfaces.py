@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from buildclient.request.values import NodeResult
 from buildclient.session.call import Service
 
 if TYPE_CHECKING:
+    from buildclient.session.blobs import Store
     from buildclient.session.diffcopy import Stat
 
 __all__ = ["ArchiveExport", "ArchiveReceiver", "CommitStep", "Export", "TreeReceiver", "TreeWriter"]
@@ -23,6 +24,9 @@ class CommitStep(Protocol):
 
     def services(self, node: int) -> Sequence[Service]:
         """Returns the session services of a node (0, 1, …) for this step; called once per solve."""
+
+    def stores(self, node: int) -> Mapping[str, Store]:
+        """Returns the content stores of a node for this step, by their ids; called once per solve."""
 
     async def stage(self, results: Sequence[NodeResult]) -> None:
         """Does everything that can fail and be undone, such as writing a temporary file. Raises ClientError."""

@@ -19,8 +19,9 @@ from buildclient.daemon.worker import Worker
 from buildclient.progress.events import Event, EventSink, Vertex
 from buildclient.request.destinations import ToFile, ToFolder
 from buildclient.request.flagtext import parse_tags
-from buildclient.request.solve import SolveRequest
+from buildclient.request.solve import CacheEntry, SolveRequest
 from buildclient.request.values import BuildRequest, NodeResult, Output
+from buildclient.session.blobs import Store
 from buildclient.session.call import Call, Service, methods_of
 
 AMD, ARM, S390 = (parse_platform(f"linux/{name}") for name in ("amd64", "arm64", "s390x"))
@@ -82,6 +83,9 @@ class FakeNode:
 class Prepared:
     attrs: Mapping[str, str] = {"filename": "Dockerfile"}
     shared_key = "app"
+    stores: Mapping[str, Store] = {}
+    cache_from: Sequence[CacheEntry] = ()
+    skipped: Sequence[str] = ()
 
     def services(self) -> Sequence[Service]:
         return ({"/inputs": _serve},)
@@ -100,6 +104,9 @@ class FakeStep:
 
     def services(self, node: int) -> Sequence[Service]:
         return ({f"/results{self.name}/{node}": _serve},)
+
+    def stores(self, node: int) -> Mapping[str, Store]:
+        return {}
 
     async def stage(self, results: Sequence[NodeResult]) -> None:
         await self._do("stage")
