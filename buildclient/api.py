@@ -62,17 +62,30 @@ if TYPE_CHECKING:
     from buildclient.nodes.views import BuilderView
     from buildclient.results.interfaces import CommitStep
     from buildclient.results.loads import Loads
-    from buildclient.results.subrequests import BuildTarget, CheckResult, Outline
+    from buildclient.results.subrequests import (
+        BuildArgument,
+        BuildTarget,
+        CheckError,
+        CheckResult,
+        CheckWarning,
+        MountedSecret,
+        Outline,
+    )
     from buildclient.session.call import Service
 
 __all__ = [
     "Annotation",
+    "BuildArgument",
     "BuildFailed",
     "BuildRequest",
     "BuildResult",
+    "BuildTarget",
     "BuilderOutput",
     "CacheEntry",
     "Cancelled",
+    "CheckError",
+    "CheckResult",
+    "CheckWarning",
     "Client",
     "ClientError",
     "Event",
@@ -81,7 +94,9 @@ __all__ = [
     "InternalFailure",
     "InvalidBuild",
     "Log",
+    "MountedSecret",
     "NodeResult",
+    "Outline",
     "Output",
     "Platform",
     "PlatformError",
@@ -112,6 +127,8 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
+_ANSWERS = ("BuildArgument", "BuildTarget", "CheckError", "CheckResult", "CheckWarning", "MountedSecret", "Outline")
+"""Names of `buildclient.results.subrequests`, which a build does not need."""
 _CONNECT_GRACE = 60.0
 """Seconds to connect to every node, on top of the builder's own timeout for its pods to become ready."""
 
@@ -486,6 +503,14 @@ class _Tools:
         registry = OciRegistry(self.docker, [*insecure, *insecure_registries(request)])
         attributes = [*(output.attrs for output in request.outputs), annotation_attrs(request.annotations)]
         return await publish_index(registry, image_names(request), responses, index_annotations(attributes))
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ANSWERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from buildclient.results import subrequests
+
+    return getattr(subrequests, name)
 
 
 def _run(work: Coroutine[Any, Any, _T]) -> _T:

@@ -68,12 +68,19 @@ def command(context: str, **flags: Any) -> int:
     warnings: list[Warned] = []
     result = run(_built(client, request, mode, warnings), cancelled_build())
     _write(result, warnings, flags, places)
+    response = result.nodes[0].response
     if method:
         from buildclient.cli.call import dockerfile_name, print_answer
 
-        return print_answer(method, result.nodes[0].response, dockerfile_name(context, request.dockerfile))
-    if quiet:
+        status = print_answer(method, response, dockerfile_name(context, request.dockerfile))
+        if status:
+            return status
+    elif quiet:
         _print_id(result.image_id)
+    if message := response.get("frontend.result.inlinemessage"):
+        from buildclient.cli.call import print_text
+
+        print_text(f"\n{message}\n")
     return 0
 
 

@@ -13,7 +13,7 @@ from buildclient.request.callmethod import CallMethod
 from buildclient.results.subrequest_text import answer_text, check_error_text
 from buildclient.results.subrequests import read_check
 
-__all__ = ["dockerfile_name", "print_answer"]
+__all__ = ["dockerfile_name", "print_answer", "print_text"]
 
 
 def print_answer(method: CallMethod, response: Mapping[str, str], dockerfile: str) -> int:
@@ -22,7 +22,7 @@ def print_answer(method: CallMethod, response: Mapping[str, str], dockerfile: st
     `dockerfile` is the name to print for the Dockerfile. Raises BuildFailed for a Dockerfile that cannot be built and
     for an answer that cannot be read.
     """
-    _print(answer_text(method, response, dockerfile))
+    print_text(answer_text(method, response, dockerfile))
     if method.name == "lint" and (why := check_error_text(read_check(response), dockerfile)):
         raise BuildFailed(why)
     status = response.get("result.statuscode", "")
@@ -40,7 +40,8 @@ def dockerfile_name(context: str, dockerfile: str) -> str:
     return path[1:] if path.startswith("//") else path
 
 
-def _print(text: str) -> None:
+def print_text(text: str) -> None:
+    """Prints what a frontend wrote. Raises ClientError if that is impossible."""
     # What others wrote could steer a terminal; a file or a pipe gets the bytes as they are.
     if sys.stdout.isatty():
         text = visible(text)
@@ -48,5 +49,8 @@ def _print(text: str) -> None:
         sys.stdout.flush()
         sys.stdout.buffer.write(text.encode(errors="surrogateescape"))
         sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # Whoever reads has enough.
+        raise
     except OSError as error:
         raise ClientError(f"cannot write the answer to standard output: {reason(error)}") from None

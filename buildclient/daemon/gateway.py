@@ -117,13 +117,15 @@ async def solve_in_gateway(
         await asyncio.wait({outer, inner}, return_when=asyncio.FIRST_COMPLETED)
         if not outer.done() and inner.exception() is None:
             await asyncio.wait({outer})
-        # Either ends the other; only a daemon that forgot the solve lets one wait.
+        # Either ends the other; only a daemon at fault lets one wait.
         await asyncio.wait({outer, inner}, timeout=_END_GRACE)
         failed = inner.exception() if inner.done() else None
         if isinstance(failed, ClientError) or (failed and not outer.done()):
             raise failed
         response = dict(outer.result().exporter_response)
-        result = await inner
+        if not inner.done():
+            raise BuildFailed("the daemon ended the solve before it had a result")
+        result = inner.result()
     finally:
         for task in (outer, inner):
             task.cancel()

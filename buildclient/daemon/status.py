@@ -28,6 +28,14 @@ __all__ = ["events", "failure", "told_by", "workers"]
 
 _TYPE_PREFIX = "github.com/moby/buildkit/"
 _DETAILS = "grpc-status-details-bin"
+_FRONTEND_LACKS = {
+    "moby.buildkit.frontend.contexts": "current frontend does not support --build-context. Named contexts are "
+    "supported since Dockerfile v1.4. Use #syntax directive in Dockerfile or update to latest BuildKit.",
+    "moby.buildkit.frontend.gitquerystring": "current frontend does not support Git URLs with query string "
+    "components. Git URLs with query string are supported since Dockerfile v1.18 and BuildKit v0.24. Use "
+    "BUILDKIT_SYNTAX build-arg, #syntax directive in Dockerfile or update to latest BuildKit.",
+}
+"""What docker buildx says instead of a capability's name (wrapBuildError in commands/build.go)."""
 _KINDS: dict[grpc.StatusCode, type[ClientError]] = {
     grpc.StatusCode.INTERNAL: InternalFailure,
     grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted,
@@ -95,6 +103,11 @@ def failure(error: grpc.aio.AioRpcError, where: str) -> ClientError:
         return UnreachableError(f"lost the connection to {where}: {text}")
     if code == grpc.StatusCode.DEADLINE_EXCEEDED and not told:
         return UnreachableError(f"{where}: the daemon did not answer in time")
+    for capability, words in _FRONTEND_LACKS.items():
+        if code == grpc.StatusCode.UNIMPLEMENTED and f"unsupported frontend capability {capability}" in text:
+            lacking = BuildFailed(words)
+            lacking.of_build = True
+            return lacking
     kind = _KINDS.get(code, BuildFailed)
     if code != grpc.StatusCode.UNKNOWN:
         text = f"{_name(code)}: {text}"

@@ -458,3 +458,23 @@ def test_two_builds_of_one_client_share_connections_and_a_display(
     for name in ("web", "api"):
         for node in ("builder-amd64", "builder-arm64"):
             assert f"[{name} {node} " in out.getvalue()
+
+
+def test_questions_about_a_dockerfile_through_one_connection(builder: HandMadeBuilder) -> None:
+    """Warnings, arguments and targets come as values, at the same time, and nothing is built."""
+    context = builder.context("asked", "FROM BASE as one\nARG A=1\nFROM one AS two\nARG B\nRUN false\n")
+
+    async def asked() -> tuple[Any, ...]:
+        client = Client(output=builder.output, environ=builder.environment)
+        request = build_request(context, outputs=["type=registry,name=r.invalid/x"])
+        async with client.session():
+            return await asyncio.gather(
+                client.check_async(request), client.outline_async(request), client.targets_async(request)
+            )
+
+    check, outline, targets = asyncio.run(asked())
+    assert [(one.rule, one.location.ranges[0].start) for one in check.warnings] == [("FromAsCasing", 1)]
+    assert check.failed
+    assert outline.name == "two"
+    assert sorted((one.name, one.value) for one in outline.args) == [("A", "1"), ("B", "")]
+    assert [(one.name, one.default, one.base) for one in targets][1:] == [("two", True, "one")]

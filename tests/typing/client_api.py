@@ -9,11 +9,15 @@ from buildclient.api import (
     BuildFailed,
     BuildRequest,
     BuildResult,
+    BuildTarget,
+    CheckResult,
+    CheckWarning,
     Client,
     ClientError,
     Event,
     ImageTag,
     Log,
+    Outline,
     Output,
     Platform,
     ToFile,
@@ -37,6 +41,14 @@ def request() -> BuildRequest:
     made = build_request("app", tags=["r.example/app:1"], platforms=platforms, outputs=["out"], push=True)
     assert_type(made, BuildRequest)
     return BuildRequest(context="app", tags=tags, outputs=outputs, platforms=platforms)
+
+
+async def answers(client: Client) -> None:
+    check = await client.check_async(request())
+    assert_type(check, CheckResult)
+    assert_type(check.warnings, tuple[CheckWarning, ...])
+    assert_type(client.outline(request()), Outline)
+    assert_type(await client.targets_async(request()), tuple[BuildTarget, ...])
 
 
 def destinations() -> tuple[Output, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 from buildclient import api
 from buildclient.api import (
     BuildRequest,
+    BuildResult,
     Client,
     ClientError,
     InvalidBuild,
+    NodeResult,
     Output,
     ToFile,
     ToFolder,
@@ -111,6 +114,28 @@ def test_a_builder_that_loads_by_default_asks_the_engine_first(tmp_path: Path) -
     for more, outputs in (({"BUILDX_NO_DEFAULT_LOAD": "1"}, ()), ({}, (Output("cacheonly"),))):
         with pytest.raises(UnreachableError):
             Client(output=loading, environ={**environ, **more}).build(request._replace(outputs=outputs))
+
+
+async def test_questions_about_a_dockerfile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each asks the frontend by its name and returns the first node's answer; default-load does not matter."""
+    asked = []
+    answers = {
+        "lint": {"warnings": [{"ruleName": "R", "detail": "d"}]},
+        "outline": {"args": [{"name": "A"}]},
+        "targets": {"targets": [{"name": "t"}]},
+    }
+
+    async def building(output: Any, request: Any, tools: Any, sink: Any, deadline: float) -> BuildResult:
+        asked.append(request.call)
+        response = {"result.json": json.dumps(answers[request.call])}
+        return BuildResult("", "", tuple(NodeResult(name, "ref", (), response) for name in ("a", "b")), {})
+
+    monkeypatch.setattr(api, "build", building)
+    client = Client(output=NOWHERE._replace(default_load=True), environ={})
+    assert (await client.check_async(BuildRequest())).warnings == (api.CheckWarning("R", "d"),)
+    assert (await client.outline_async(BuildRequest())).args == (api.BuildArgument("A"),)
+    assert await client.targets_async(BuildRequest()) == (api.BuildTarget("t"),)
+    assert asked == ["lint", "outline", "targets"]
 
 
 async def test_a_builder_s_own_timeout_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

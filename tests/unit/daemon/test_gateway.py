@@ -181,6 +181,41 @@ async def test_a_solve_that_fails_first(tmp_path: Path) -> None:
         await ask(daemon, tmp_path)
 
 
+async def test_a_solve_that_ends_too_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that ends it while the work goes on is not waited for without end."""
+    monkeypatch.setattr("buildclient.daemon.gateway._END_GRACE", 0.2)
+    daemon = Daemon()
+    daemon.returned.set_result(gateway_pb2.ReturnRequest())
+
+    async def work(gateway: Gateway) -> GatewayResult:
+        await asyncio.sleep(60)
+        return await gateway.solve("x", {})
+
+    async with connected(daemon, tmp_path) as control:
+        with pytest.raises(BuildFailed, match="the daemon ended the solve before it had a result"):
+            await asyncio.wait_for(control.solve(_REQUEST, [], lambda event: None, work), 10)
+
+
+async def test_a_cancelled_solve_ends_its_work(tmp_path: Path) -> None:
+    """Nothing of it goes on."""
+    ended = asyncio.Event()
+
+    async def work(gateway: Gateway) -> GatewayResult:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+        return await gateway.solve("x", {})
+
+    async with connected(Daemon(), tmp_path) as control:
+        solving = asyncio.ensure_future(control.solve(_REQUEST, [], lambda event: None, work))
+        await asyncio.sleep(0.3)
+        solving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await solving
+        assert ended.is_set()
+
+
 async def test_a_daemon_without_gateway(tmp_path: Path) -> None:
     """One line says what it lacks."""
     daemon = Daemon()

@@ -67,6 +67,19 @@ def test_an_unavailable_of_the_daemons_own_is_a_failed_build() -> None:
     assert found.vertex == "sha256:v"
 
 
+@pytest.mark.parametrize(
+    ("capability", "words"),
+    [("contexts+forward", "does not support --build-context"), ("gitquerystring", "query string components")],
+)
+def test_a_frontend_that_lacks_a_capability(capability: str, words: str) -> None:
+    """docker buildx's words name the flag, and what to do."""
+    text = f"failed to do: unsupported frontend capability moby.buildkit.frontend.{capability}"
+    found = failure(error(grpc.StatusCode.UNIMPLEMENTED, text), "there")
+    assert str(found).startswith("current frontend does not support ")
+    assert words in str(found)
+    assert found.of_build
+
+
 def test_sources_are_excerpts_once_each() -> None:
     """The Dockerfile's lines come out of the details; unknown and broken details are passed over."""
     details = [("errdefs.Source", SOURCE), ("errdefs.Source", SOURCE), ("stack.Stack", {}), ("errdefs.Source", b"{")]
