@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 
 import grpc
 
@@ -22,6 +23,8 @@ FALLBACK_FRONTEND = "docker/dockerfile:1.8.1@sha256:e87caa74dcb7d46cd820352bfea1
 _CAPABILITY = "moby.buildkit.frontend.subrequests"
 _UNREADABLE = re.compile(r"dockerfile parse error|file with no instructions|Dockerfile cannot be empty")
 """What a frontend says of a file that is there and no Dockerfile."""
+_READING = re.compile(r"^failed to read (?:dockerfile|downloaded context): ")
+_NOWHERE = "no-such-file.buildclient.rego"
 _WITH_FALLBACK = ("lint", "outline", "targets")
 
 
@@ -56,31 +59,43 @@ def subrequest(request: SolveRequest, name: str) -> GatewayWork:
 
 
 def unless_file(request: SolveRequest, path: str, refusal: ClientError, then: GatewayWork | None) -> GatewayWork:
-    """Returns work that refuses a Git context with a file `path`, and else does `then`, or solves the request.
+    """Returns work that refuses a remote context with a file `path`, and else does `then`, or solves the request.
 
-    The frontend looks for the file: it is told that this is the Dockerfile. The work raises `refusal` and AioRpcError.
+    The work raises `refusal`, AioRpcError, and BuildFailed in docker buildx's words if it cannot be found out.
     """
-    options = {
+    context = {
         key: text
         for key, text in request.frontend_attrs.items()
         if key.startswith(("context", "build-arg:BUILDKIT_GIT"))
     }
-    asked = {**options, "filename": path, "frontend.caps": f"{_CAPABILITY}+forward", "requestid": "frontend.targets"}
 
     async def work(gateway: Gateway) -> GatewayResult:
-        try:
-            await gateway.solve("dockerfile.v0", asked)
-        except grpc.aio.AioRpcError as error:
-            text = error.details() or ""
-            if _UNREADABLE.search(text):
-                raise refusal from None
-            if "no such file" not in text:
-                raise
-        else:
+        # What is at a URL may be no archive but the Dockerfile itself, which the frontend finds under any name.
+        if await _there(gateway, context, path) and not await _there(gateway, context, _NOWHERE):
             raise refusal
         return await (then(gateway) if then else gateway.solve(request.frontend, request.frontend_attrs))
 
     return work
+
+
+async def _there(gateway: Gateway, context: Mapping[str, str], path: str) -> bool:
+    """Whether a context has a file: the frontend looks for it, told that this is the Dockerfile."""
+    options = {**context, "filename": path, "frontend.caps": f"{_CAPABILITY}+forward", "requestid": "frontend.targets"}
+    try:
+        await gateway.solve("dockerfile.v0", options)
+    except grpc.aio.AioRpcError as error:
+        text = error.details() or ""
+        if _UNREADABLE.search(text):
+            return True
+        if "no such file" in text or "not found" in text:
+            # As for docker buildx, whatever was not found; if it was the context, the build itself will say so.
+            return False
+        if error.code() != grpc.StatusCode.UNKNOWN:
+            raise
+        failed = BuildFailed(f"failed to stat policy file {path}: {_READING.sub('', text)}")
+        failed.of_build = True
+        raise failed from None
+    return True
 
 
 def _unknown(text: str, name: str) -> bool:

@@ -16,7 +16,7 @@ from buildclient.request.values import BuildRequest
 
 __all__ = ["check_policies", "refused_policy", "remote_policy"]
 
-_GIT = re.compile(r"(?:git|ssh)://|git@[^/]+:|github\.com/|https?://[^#?]+\.git(?:[#?]|$)")
+_REMOTE = re.compile(r"(?:https?|git|ssh)://|git@[^/]+:|github\.com/")
 _SUFFIX = ".rego"
 
 
@@ -41,11 +41,11 @@ def check_policies(request: BuildRequest, filename: str, folder: str) -> None:
 
 
 def remote_policy(request: BuildRequest, filename: str) -> str:
-    """Returns the name of the policy that a Git context may have beside its Dockerfile.
+    """Returns the name of the policy that a remote context may have beside its Dockerfile.
 
-    Empty if the context is no Git repository, the Dockerfile is not from there, or no policy is wanted.
+    Empty if the context is not remote, the Dockerfile is not from there, or no policy is wanted.
     """
-    if os.path.isdir(request.context) or not _GIT.match(request.context):
+    if os.path.isdir(request.context) or not _REMOTE.match(request.context):
         return ""
     if request.dockerfile == "-" or os.path.isabs(request.dockerfile) or "://" in request.dockerfile:
         return ""

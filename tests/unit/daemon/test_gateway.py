@@ -34,6 +34,7 @@ class Daemon(grpc.GenericRpcHandler):  # type: ignore[misc]
         self.known_after = 0
         self.has_gateway = True
         self.fails = ""
+        self.code = grpc.StatusCode.UNIMPLEMENTED
         self.returned: asyncio.Future[gateway_pb2.ReturnRequest] = asyncio.get_running_loop().create_future()
 
     def service(self, details: grpc.HandlerCallDetails) -> Any:
@@ -81,7 +82,7 @@ class Daemon(grpc.GenericRpcHandler):  # type: ignore[misc]
         self.asked.append({"frontend": asked.frontend, **options})
         answer = self.answers.pop(0)
         if isinstance(answer, str):
-            await context.abort(grpc.StatusCode.UNIMPLEMENTED, answer)
+            await context.abort(self.code, answer)
         result = gateway_pb2.Result(ref=gateway_pb2.Ref(id="tree"))
         result.metadata.add(key=b"result.json", value=answer)
         result.ParseFromString(result.SerializeToString() + b"\x62\x02\x0a\x00")  # an attestation, unknown here
@@ -274,16 +275,25 @@ async def test_a_context_without_the_file(tmp_path: Path) -> None:
 async def test_a_context_with_the_file(tmp_path: Path, answer: bytes | str) -> None:
     """The build is refused, whether or not the file could pass for a Dockerfile."""
     daemon = Daemon()
-    daemon.answers = [answer]
+    daemon.answers = [answer, "failed to read dockerfile: open x: no such file or directory"]
     with pytest.raises(UsageError, match="there is a policy"):
         await _guarded(daemon, tmp_path)
-    assert len(daemon.asked) == 1
+    assert len(daemon.asked) == 2
+
+
+async def test_a_url_of_a_dockerfile(tmp_path: Path) -> None:
+    """The frontend finds it under every name, so none of them is a policy's."""
+    daemon = Daemon()
+    daemon.answers = [b"{}", b"{}", b"{}"]
+    assert (await _guarded(daemon, tmp_path))["result.json"] == "{}"
+    assert daemon.asked[2]["filename"] == "Dockerfile"
 
 
 async def test_a_context_that_cannot_be_looked_at(tmp_path: Path) -> None:
     """Nothing is built from it: the file may be there."""
     daemon = Daemon()
     daemon.answers = ["failed to read dockerfile: permission denied"]
-    with pytest.raises(BuildFailed, match="permission denied"):
+    daemon.code = grpc.StatusCode.UNKNOWN
+    with pytest.raises(BuildFailed, match=r"^failed to stat policy file Dockerfile\.rego: permission denied$"):
         await _guarded(daemon, tmp_path)
     assert len(daemon.asked) == 1

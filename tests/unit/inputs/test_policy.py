@@ -89,11 +89,11 @@ def test_a_named_policy(context: Path) -> None:
         ("https://example.test/r.git", "", ["disabled=true"], ""),
         ("https://example.test/r.git", "-", [], ""),
         ("https://example.test/r.git", "/a/Dockerfile", [], ""),
-        ("https://example.test/r.tar.gz", "", [], ""),
-        ("https://example.test/?r.git", "", [], ""),
+        ("https://example.test/r.tar.gz", "", [], "Dockerfile.rego"),
+        ("-", "", [], ""),
     ],
 )
-def test_policies_in_git(context: str, dockerfile: str, policies: list[str], name: str) -> None:
-    """Only a Git repository that holds the Dockerfile can hold a policy beside it."""
+def test_policies_in_remote_contexts(context: str, dockerfile: str, policies: list[str], name: str) -> None:
+    """Only a context that holds the Dockerfile can hold a policy beside it."""
     request = build_request(context, dockerfile=dockerfile, policies=policies)
     assert remote_policy(request, dockerfile or "Dockerfile") == name
