@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from buildclient.base.helper import HelperError, run_helper
 from buildclient.base.oserrors import reason
 from buildclient.contract.platform import Platform
-from buildclient.engine.errors import EngineError
+from buildclient.engine.errors import NO_ENGINE, EngineError
 from buildclient.engine.messages import EngineInfo, LoadMessage
 
 __all__ = ["ContainerdEngine", "CtrLoad", "import_command"]
@@ -27,15 +28,24 @@ _SAID = 64 << 10
 class ContainerdEngine:
     """One namespace of one containerd."""
 
-    def __init__(self, socket: str, namespace: str, environ: Mapping[str, str]) -> None:
-        self.description = f"containerd:///{socket.lstrip('/')}?namespace={namespace}"
-        self._base = ["ctr", "--address", socket, "--namespace", namespace]
+    def __init__(self, path: str, namespace: str, environ: Mapping[str, str]) -> None:
+        self.description = f"containerd:///{path.lstrip('/')}?namespace={namespace}"
+        self._socket = path
+        self._base = ["ctr", "--address", path, "--namespace", namespace]
         self._environ = environ
 
     def info(self) -> EngineInfo:
         """Asks whether containerd is there. Raises EngineError."""
         what = f"cannot load into {self.description}"
-        command = [*self._base, "--connect-timeout", "10s", "version"]
+        command = [*self._base, "version"]
+        try:
+            # Where nobody listens, `ctr` would try for ten seconds.
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                probe.settimeout(_ASK)
+                probe.connect(self._socket)
+        except (OSError, ValueError) as error:
+            why = reason(error) if isinstance(error, OSError) else str(error)
+            raise EngineError(f"{what}: connect to {self._socket}: {why}", hint=NO_ENGINE) from None
         try:
             answer = run_helper(command, environ=self._environ, timeout=_ASK, log=_LOG, called="ctr version")
         except HelperError as error:

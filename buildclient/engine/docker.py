@@ -97,7 +97,7 @@ class DockerEngine:
         except BaseException:
             line.close()
             raise
-        return DockerLoad(line, connection, self._told, self._timeouts.load)
+        return DockerLoad(line, connection, self.description, self._told, self._timeouts.load)
 
     def _connection(self, line: Line, timeout: float) -> http.client.HTTPConnection:
         line.sock.settimeout(timeout)
@@ -116,7 +116,7 @@ class DockerEngine:
         except TimeoutError:
             raise EngineError(f"the engine at {self.description} {what}: silent for too long") from None
         except (OSError, http.client.HTTPException) as error:
-            words = reason(error) if isinstance(error, OSError) else str(error) or "it closed the connection"
+            words = reason(error) if isinstance(error, OSError) else "its answer is not HTTP"
             raise EngineError(f"the engine at {self.description} {what}: {line.why() or words}") from None
 
 
@@ -127,11 +127,13 @@ class DockerLoad:
         self,
         line: Line,
         connection: http.client.HTTPConnection,
+        where: str,
         told: Callable[[Line, str], contextlib.AbstractContextManager[None]],
         load_timeout: float,
     ) -> None:
         self._line = line
         self._connection = connection
+        self._where = where
         self._told = told
         self._load_timeout = load_timeout
 
@@ -140,9 +142,9 @@ class DockerLoad:
         if not data:
             return
         with self._told(self._line, "broke off while it took the image"):
+            if self._line.may_be_asked and select.select([self._line.sock], [], [], 0)[0]:
+                self._refused()
             try:
-                if self._line.may_be_asked and select.select([self._line.sock], [], [], 0)[0]:
-                    self._refused()
                 self._line.sock.sendall(b"%x\r\n%b\r\n" % (len(data), data))
             except ConnectionError:
                 self._refused()
@@ -169,17 +171,20 @@ class DockerLoad:
 
     def _read(self, answer: http.client.HTTPResponse, tell: Callable[[LoadMessage], None]) -> None:
         if answer.status != 200:
-            raise EngineError(error_text(answer.read(_MAX_ANSWER), answer.status, answer.reason))
+            raise self._fault(error_text(answer.read(_MAX_ANSWER), answer.status, answer.reason))
         reader = MessageReader()
         try:
             while data := answer.read1(_CHUNK):
                 self._each(reader.feed(data), tell)
             self._each(reader.end(), tell)
         except MessageError as error:
-            raise EngineError(str(error)) from None
+            raise self._fault(str(error)) from None
 
     def _each(self, messages: Sequence[LoadMessage], tell: Callable[[LoadMessage], None]) -> None:
         for message in messages:
             if message.error:
-                raise EngineError(message.error)
+                raise self._fault(message.error)
             tell(message)
+
+    def _fault(self, words: str) -> EngineError:
+        return EngineError(f"the engine at {self._where} does not take the image: {words}")

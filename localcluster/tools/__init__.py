@@ -32,7 +32,7 @@ __all__ = [
 
 ALL = tuple(tool.name for tool in TOOLS)
 """Every tool's name."""
-FOR_CLUSTER = tuple(name for name in ALL if name != "buildx")
+FOR_CLUSTER = tuple(name for name in ALL if name not in ("buildx", "docker", "podman"))
 """What a cluster and work with it need; the rest is had when asked for."""
 
 _known: dict[str, dict[str, Path]] = {}
@@ -101,7 +101,8 @@ def _built(tool: Tool, module: GoModule, report: Report) -> dict[str, Path]:
 
 
 def _unpacked(tool: Tool, source: DebianPackages, report: Report) -> dict[str, Path]:
-    folder = debian.kept(tool.name, source.packages, tuple(source.programs.values()), report)
+    keep = (*source.programs.values(), *source.libraries)
+    folder = debian.kept(tool.name, source.packages, keep, report)
     return {name: folder / file for name, file in source.programs.items()}
 
 

@@ -55,6 +55,8 @@ class DebianPackages:
     packages: tuple[str, ...]
     programs: dict[str, str]
     """Program name -> its file in the packages; no other file is kept."""
+    libraries: tuple[str, ...] = ()
+    """Patterns of shared libraries that a small system lacks; LD_LIBRARY_PATH has to name their folder."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,27 @@ TOOLS: tuple[Tool, ...] = (
         DebianPackages(
             ("uidmap",),
             {name: f"usr/bin/{name}" for name in ("newuidmap", "newgidmap")},
+        ),
+    ),
+    Tool(
+        "docker",
+        (Program("dockerd", least=(20, 10)),),
+        DebianPackages(
+            ("docker.io", "libdevmapper1.02.1"),
+            {"dockerd": "usr/sbin/dockerd"},
+            ("lib/*-linux-gnu/libdevmapper.so.*",),
+        ),
+    ),
+    Tool(
+        "podman",
+        (Program("podman", least=(4, 3)), Program("conmon", least=(2, 1))),
+        DebianPackages(
+            ("podman", "conmon", "libgpgme11", "libassuan0", "libsubid4", "libdevmapper1.02.1"),
+            {name: f"usr/bin/{name}" for name in ("podman", "conmon")},
+            (
+                "lib/*-linux-gnu/libdevmapper.so.*",
+                *(f"usr/lib/*-linux-gnu/{name}.so.*" for name in ("libgpgme", "libassuan", "libsubid")),
+            ),
         ),
     ),
     Tool(
