@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests import engines
 from tests.cluster.client_builder import HandMadeBuilder
 from tests.cluster.corpus import ROWS
 from tests.cluster.corpus.peers import Peers
 from tests.cluster.corpus.row import Row
 from tests.conftest import kubectl
+from tests.engines import Engine
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -25,7 +29,14 @@ def peers(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
     try:
         builder = HandMadeBuilder(cluster, namespace, tmp_path_factory.mktemp("corpus"))
         builder.deploy()
-        yield Peers(builder)
+        with contextlib.ExitStack() as stack:
+
+            @functools.cache
+            def engine() -> Engine:
+                net = stack.enter_context(engines.network())
+                return stack.enter_context(engines.dockerd(tmp_path_factory.mktemp("docker"), net))
+
+            yield Peers(builder, engine)
     finally:
         kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
 

@@ -13,6 +13,7 @@ import tarfile
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from localcluster import tools
 from tests.cluster.client_builder import ARCHITECTURES, BIN, HandMadeBuilder, Ran
 from tests.cluster.corpus.row import Row
 from tests.cluster.equal_contexts import Plot
+from tests.engines import Engine
 
 __all__ = ["CLIENTS", "Left", "Peers"]
 
@@ -57,8 +59,10 @@ class Left(NamedTuple):
 class Peers:
     """Both clients of one builder with two nodes."""
 
-    def __init__(self, builder: HandMadeBuilder) -> None:
+    def __init__(self, builder: HandMadeBuilder, engine: Callable[[], Engine]) -> None:
+        """`engine` starts a Docker Engine; called if a row needs one."""
         self.builder = builder
+        self._engine = engine
         self.buildx = str(tools.ensure("buildx"))
         self.environment = {
             **builder.environment,
@@ -86,6 +90,7 @@ class Peers:
             "REGISTRY": self.builder.registry,
             "BASE": self.builder.base,
             "SALT": uuid.uuid4().hex,
+            **({"ENGINE": self._engine().host} if "ENGINE" in row.env.values() else {}),
         }
         self._plant(row, context, words)
         ran = {}
@@ -133,7 +138,8 @@ class Peers:
 
         last = plain(done._replace(err=_LIBRARYS.sub("", done.err)).last) if done.status else ""
         tagged = done.status == 0 and any("TAG" in text for text in row.argv)
-        image = self._image(words["TAG"]) if tagged else None
+        find = self._loaded if "ENGINE" in words else self._image
+        image = find(words["TAG"]) if tagged else None
         return Left(
             done.status != 0,
             plain(done.out) if row.stdout else "",
@@ -142,6 +148,11 @@ class Peers:
             image,
             _metadata(Path(words["META"]), plain),
         )
+
+    def _loaded(self, tag: str) -> Any:
+        """The image that the engine has under a tag."""
+        image = self._engine().image(tag) or {}
+        return {key: image.get(key) for key in ("Id", "Architecture", "Config", "RootFS")}
 
     def _image(self, tag: str) -> Any:
         """The image under a tag, attestations by their kinds; None if nothing was pushed."""
@@ -182,7 +193,9 @@ class Peers:
 
 def _filled(text: str, words: dict[str, str]) -> str:
     return re.sub(
-        r"CONTEXT|REGISTRY|BASE|SALT|\bOUT\b|\bTAG\b|\bMETA\b", lambda found: words.get(found[0], found[0]), text
+        r"CONTEXT|REGISTRY|BASE|SALT|\bENGINE\b|\bOUT\b|\bTAG\b|\bMETA\b",
+        lambda found: words.get(found[0], found[0]),
+        text,
     )
 
 

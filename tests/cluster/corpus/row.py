@@ -19,11 +19,12 @@ class Row(NamedTuple):
 
     In `argv`, `env`, `stdin` and `dockerfile` these words are replaced: `CONTEXT` (the folder with the Dockerfile and
     what `plant` puts there; `CONTEXT/..` is the row's own), `OUT` (an empty folder of this client's own), `TAG` (a name
-    in the registry, this client's own), `META` (a metadata file), `REGISTRY`, `BASE` (the base image), `SALT` (one text
-    for the row, other at each run).
+    in the registry, this client's own), `META` (a metadata file), `REGISTRY`, `ENGINE` (a Docker Engine's address),
+    `BASE` (the base image), `SALT` (one text for the row, other at each run).
 
     Compared are: the exit status; standard output; on a failure the last line of standard error; what is in `OUT`
-    (archives by their members); the image under `TAG`; the metadata.
+    (archives by their members); the image under `TAG`, in the registry, or in the engine if `env` names it; the
+    metadata.
     """
 
     name: str
