@@ -18,14 +18,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from buildclient.base.errors import BuildFailed
 from buildclient.base.tasks import gather_all
 from buildclient.contract.output import BuilderOutput
+from buildclient.daemon.features import common_attrs
 from buildclient.daemon.interfaces import Control
 from buildclient.inputs.interfaces import Prepared
 from buildclient.inputs.policy import refused_policy, remote_policy
 from buildclient.nodes.interfaces import Node
 from buildclient.nodes.placement import Placed, place
+from buildclient.nodes.versions import check_features, with_versions
 from buildclient.progress.events import EventSink, SolveStarted
 from buildclient.progress.steps import OpenSteps, client_step
-from buildclient.request.attrs import image_names, push_once, pushes, solve_request
+from buildclient.request.attrs import IMAGE_TYPES, image_names, push_once, pushes, solve_request
 from buildclient.request.checks import check_request
 from buildclient.request.solve import SolveRequest, push_raced, ref_taken
 from buildclient.request.values import BuildRequest, BuildResult, NodeResult
@@ -97,7 +99,7 @@ async def build(
     async with contextlib.AsyncExitStack() as stack:
         # Connect while the context is being checked.
         prepared, placed = await _context_first(
-            _prepare(tools, request, stack), place(nodes, request.platforms, key, deadline, stack)
+            _prepare(tools, request, stack), _placed(nodes, request, key, deadline, stack)
         )
         request = request._replace(cache_from=tuple(prepared.cache_from))
         for line in prepared.skipped:
@@ -140,6 +142,16 @@ async def _prepare(tools: Tools, request: BuildRequest, stack: contextlib.AsyncE
     return entering.result()
 
 
+async def _placed(
+    nodes: Sequence[Node], request: BuildRequest, key: str, deadline: float, stack: contextlib.AsyncExitStack
+) -> list[Placed]:
+    """Places the build; where several nodes make one image, asks for their versions while the context is read."""
+    placed = await place(nodes, request.platforms, key, deadline, stack)
+    if len(placed) < 2 or not any(output.type in IMAGE_TYPES for output in request.outputs):
+        return placed
+    return await with_versions(placed)
+
+
 async def _context_first(
     preparing: Coroutine[Any, Any, Prepared], placing: Coroutine[Any, Any, list[Placed]]
 ) -> tuple[Prepared, list[Placed]]:
@@ -177,20 +189,27 @@ class _Build(NamedTuple):
     async def solve_all(self) -> list[NodeResult]:
         """Solves on all nodes at the same time; the first failure ends the others."""
         ref = secrets.token_hex(13)
-        return await gather_all(self._solve(number, one, ref) for number, one in enumerate(self.placed))
+        image_attrs = common_attrs([one.version for one in self.placed if one.version is not None])
+        asked = [self._asked(one, ref, image_attrs) for one in self.placed]
+        await check_features(self.placed, asked)
+        return await gather_all(self._solve(number, one) for number, one in enumerate(asked))
 
-    async def _solve(self, number: int, placed: Placed, ref: str) -> NodeResult:
-        request, name = self.request, placed.node.node.name
-        several = len(self.placed) > 1
+    def _asked(self, placed: Placed, ref: str, image_attrs: Mapping[str, str]) -> SolveRequest:
+        """Returns a node's solve."""
         key = self.prepared.shared_key
-        asked = solve_request(
-            request,
+        return solve_request(
+            self.request,
             placed.share.platforms,
             ref=ref,
             context_attrs=self.prepared.attrs,
-            shared_key=f"{key}:{self.builder}/{name}" if key else "",
-            several_nodes=several,
+            shared_key=f"{key}:{self.builder}/{placed.node.node.name}" if key else "",
+            several_nodes=len(self.placed) > 1,
+            image_attrs=image_attrs,
         )
+
+    async def _solve(self, number: int, asked: SolveRequest) -> NodeResult:
+        request, placed = self.request, self.placed[number]
+        several, name = len(self.placed) > 1, placed.node.node.name
         told: EventSink = (lambda event: self.sink(event._replace(node=name))) if several else self.sink
         steps = OpenSteps(told)
         try:

@@ -24,6 +24,8 @@ class Placed(NamedTuple):
     share: Share
     node: Node
     control: Control
+    version: str | None = None
+    """The daemon's version; None if it was not asked."""
 
 
 async def place(

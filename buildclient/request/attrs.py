@@ -19,6 +19,7 @@ from buildclient.request.solve import CacheEntry, Exporter, SolveRequest
 from buildclient.request.values import BuildRequest, Output
 
 __all__ = [
+    "IMAGE_TYPES",
     "image_names",
     "insecure_registries",
     "push_once",
@@ -27,6 +28,8 @@ __all__ = [
     "with_proxies",
 ]
 
+IMAGE_TYPES = ("image", "oci")
+"""Exporters that write images of any media type."""
 _NAMED = ("image", "oci", "docker")
 _ANNOTATED = re.compile(r"annotation(?:-[a-z-]+)?\[([^\]]+)\]\.")
 
@@ -39,11 +42,12 @@ def solve_request(
     context_attrs: Mapping[str, str],
     shared_key: str = "",
     several_nodes: bool = False,
+    image_attrs: Mapping[str, str] = {},
 ) -> SolveRequest:
     """Returns one node's share of a build.
 
-    `context_attrs` describe the context and the Dockerfile. With `several_nodes` each node makes an index and pushes it
-    by digest, without tags. Raises UsageError.
+    `context_attrs` describe the context and the Dockerfile, `image_attrs` are defaults of outputs that are images.
+    With `several_nodes` each node makes an index and pushes it by digest, without tags. Raises UsageError.
     """
     frontend, attrs = "dockerfile.v0", dict(context_attrs)
     syntax = request.build_args.get("BUILDKIT_SYNTAX")
@@ -74,7 +78,9 @@ def solve_request(
         ref=ref,
         frontend=frontend,
         frontend_attrs=attrs,
-        exporters=_exporters(request, set(request.platforms) - set(platforms), several_nodes=several_nodes),
+        exporters=_exporters(
+            request, set(request.platforms) - set(platforms), image_attrs, several_nodes=several_nodes
+        ),
         cache_exports=tuple(exports),
         cache_imports=imports,
         entitlements=tuple(entitlements),
@@ -114,14 +120,17 @@ def _build_attrs(request: BuildRequest) -> dict[str, str]:
     return attrs
 
 
-def _exporters(request: BuildRequest, elsewhere: Set[Platform], *, several_nodes: bool) -> tuple[Exporter, ...]:
+def _exporters(
+    request: BuildRequest, elsewhere: Set[Platform], image_attrs: Mapping[str, str], *, several_nodes: bool
+) -> tuple[Exporter, ...]:
     """`elsewhere` are the platforms that other nodes build."""
     annotations = annotation_attrs(request.annotations)
     exporters = []
     for output in request.outputs:
         if output.type == "cacheonly" or (several_nodes and _loads_another(output, elsewhere)):
             continue
-        attrs = _without(elsewhere, {**output.attrs, **annotations})
+        defaults = image_attrs if output.type in IMAGE_TYPES else {}
+        attrs = _without(elsewhere, {**defaults, **output.attrs, **annotations})
         if request.tags and output.type in _NAMED:
             attrs["name"] = ",".join(request.tags)
         if "BUILDKIT_INLINE_BUILDINFO_ATTRS" in request.build_args and output.type in _NAMED:

@@ -35,7 +35,9 @@ class FakeControl:
         self.world, self.name = world, name
 
     async def workers(self, deadline: float) -> Sequence[Worker]:
-        return (Worker("w", {}, self.world.reported.get(self.name, ())),)
+        self.world.asked.append(self.name)
+        version = self.world.versions.get(self.name, "v0.34.2")
+        return (Worker("w", {}, self.world.reported.get(self.name, ()), version),)
 
     async def solve(
         self, request: SolveRequest, services: Sequence[Service], sink: EventSink, work: GatewayWork | None = None
@@ -135,6 +137,9 @@ class World:
         self.works: dict[str, GatewayWork | None] = {}
         self.answers: dict[str, Any] = {}
         self.reported: dict[str, tuple[Platform, ...]] = {}
+        self.versions: dict[str, str] = {}
+        self.asked: list[str] = []
+        """Of whom versions and platforms were asked."""
         self.unreachable: set[str] = set()
         self.wrong_context: Exception | None = None
         self.merge_error: Exception | None = None
@@ -438,3 +443,40 @@ async def test_a_node_gets_no_annotations_of_platforms_that_it_does_not_build() 
         "a": {keys[0], keys[1], keys[3], "annotation-index.k"},
         "b": {keys[2], keys[3], "annotation-index.k"},
     }
+
+
+async def test_a_daemon_that_is_too_old_is_told_before_any_solve() -> None:
+    """Though another node could do it."""
+    world = World(a=(AMD,), b=(ARM,))
+    world.versions = {"a": "v0.34.2", "b": "v0.29.0"}
+    output = Output("local", {"mode": "delete"}, ToFolder("x"))
+    refused = r"the builder's BuildKit v0\.29\.0 has no mode=delete of outputs: needs v0\.31 or newer \(node b\)"
+    with pytest.raises(UsageError, match=refused):
+        await world.build(platforms=(AMD, ARM), outputs=(output,))
+    assert world.solves == {}
+    assert "commit" not in world.log
+    world.versions["b"] = "v0.31.0"
+    await world.build(platforms=(AMD, ARM), outputs=(output,))
+    assert set(world.solves) == {"a", "b"}
+
+
+async def test_no_daemon_is_asked_for_a_version_that_does_not_matter() -> None:
+    """A round trip is as long as a cached build's solve."""
+    world = World(a=(AMD,), b=(ARM,))
+    await world.build(platforms=(AMD,), outputs=PUSH, tags=parse_tags(["r/a:1"]))
+    await world.build(platforms=(AMD, ARM), outputs=(Output("local", {}, ToFolder("x")),))
+    assert world.asked == []
+
+
+async def test_nodes_of_several_versions_push_one_kind_of_image() -> None:
+    """What an output says itself is left alone."""
+    world = World(a=(AMD,), b=(ARM,))
+    world.versions = {"a": "v0.29.0"}
+    await world.build(platforms=(AMD, ARM), outputs=PUSH, tags=parse_tags(["r/a:1"]))
+    assert sorted(world.asked) == ["a", "b"]
+    for solve in world.solves.values():
+        assert solve.exporters[0].attrs["oci-mediatypes"] == "true"
+        assert solve.exporters[0].attrs["oci-artifact"] == "false"
+    own = Output("image", {"push": "true", "oci-artifact": "true", "oci-mediatypes": "true"})
+    await world.build(platforms=(AMD, ARM), outputs=(own,), tags=parse_tags(["r/a:1"]))
+    assert world.solves["a"].exporters[0].attrs["oci-artifact"] == "true"
