@@ -4,7 +4,7 @@ CLUSTER ?= local
 N ?= 1000000
 BIN := .venv/bin
 
-.PHONY: demo test check lowest fuzz bench memory down venv
+.PHONY: demo test check lowest olddaemons fuzz bench memory down venv
 
 demo: ## from a bare machine to a two-platform image (CLUSTER=current: on your kubectl context)
 	@$(PYTHON) -m localcluster.demo --cluster $(CLUSTER)
@@ -17,6 +17,9 @@ check: venv ## format, types, import arrows, fast tests
 
 lowest: ## fast tests with the lowest versions that pyproject.toml allows
 	@$(PYTHON) -m tests.versions --lowest
+
+olddaemons: venv ## the corpus on older BuildKit daemons, which are built first (minutes)
+	@$(BIN)/python -m localcluster up && $(BIN)/python -m pytest -q -m olddaemons tests/cluster/test_old_daemons.py
 
 fuzz: venv ## N mutated inputs for each reader of foreign text, a quarter of an hour each at most
 	@$(BIN)/python -m tests.fuzz --count $(N)

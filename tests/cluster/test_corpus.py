@@ -53,12 +53,12 @@ def test_both_clients_leave_the_same(peers: Peers, row: Row) -> None:
     assert bool(theirs.status) == row.fails, theirs.err[-3000:]
     assert "Traceback" not in ours.err
     told = f"buildx:\n{theirs.err[-2000:]}\n\nours:\n{ours.err[-2000:]}"
-    assert _flat(left_by_us._asdict()) == _flat(left_by_buildx._asdict()), told
+    assert flat(left_by_us._asdict()) == flat(left_by_buildx._asdict()), told
 
 
-def _flat(value: Any, at: str = "") -> dict[str, Any]:
+def flat(value: Any, at: str = "") -> dict[str, Any]:
     """A nested value as one mapping, so that a failure shows what differs and nothing else."""
     inner = dict(enumerate(value)) if isinstance(value, list) else value
     if not isinstance(inner, dict):
         return {at: value}
-    return {path: one for key, below in inner.items() for path, one in _flat(below, f"{at}/{key}").items()}
+    return {path: one for key, below in inner.items() for path, one in flat(below, f"{at}/{key}").items()}

@@ -29,8 +29,10 @@ CLIENTS = ("buildx", "ours")
 _EPOCH = "1700000000"
 _LIBRARYS = re.compile(r"^[EWI]\d{4} \d\d:\d\d:.*\n?", re.MULTILINE)
 """Lines of the Kubernetes library in docker buildx, which now and then come after its own last one."""
-_VARYING = re.compile(r"\b[a-z0-9]{25}(::[a-z0-9]{25})?\b|(?<=blobs/sha256:)[0-9a-f]{64}|(?<=:)\d+(?=->)")
-"""What differs between any two builds: ids of daemon and snapshot, the blob that is pushed first, a socket's port."""
+_VARYING = re.compile(
+    r"\b[a-z0-9]{25}(::[a-z0-9]{25})?\b|(?<=blobs/sha256:)[0-9a-f]{64}|(?<=:)\d+(?=->)|(?<=DONE )[\d.]+s$"
+)
+"""What differs between any two builds: ids of daemon and snapshot, the blob pushed first, a socket's port, a time."""
 _KINDS = ", ".join(
     f"application/vnd.{kind}+json"
     for kind in (
@@ -113,12 +115,8 @@ class Peers:
             plot.file("Dockerfile", _filled(row.dockerfile, words))
 
     def _run(self, row: Row, client: str, words: dict[str, str]) -> Ran:
-        if client == "buildx":
-            program = [self.buildx, "build", "--builder", f"corpus{row.nodes}"]
-        else:
-            program = [str(BIN / "buildclient"), "build", "--builder-file", str(self.outputs[row.nodes])]
         done = subprocess.run(
-            [*program, *(_filled(text, words) for text in row.argv)],
+            [*self._program(row, client), *(_filled(text, words) for text in row.argv)],
             env={**self.environment, **{key: _filled(value, words) for key, value in row.env.items()}},
             cwd=Path(words["CONTEXT"]).parent,
             input=_filled(row.stdin.decode("latin-1"), words).encode("latin-1"),
@@ -127,6 +125,11 @@ class Peers:
             check=False,
         )
         return Ran(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+    def _program(self, row: Row, client: str) -> list[str]:
+        if client == "buildx":
+            return [self.buildx, "build", "--builder", f"corpus{row.nodes}"]
+        return [str(BIN / "buildclient"), "build", "--builder-file", str(self.outputs[row.nodes])]
 
     def _left(self, row: Row, done: Ran, words: dict[str, str]) -> Left:
         def plain(text: str) -> str:
