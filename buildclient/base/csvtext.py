@@ -1,6 +1,6 @@
-"""Go's CSV for one line: the syntax of `--output`, `--cache-from`, `--attest` and similar flags.
+"""CSV of one line as docker buildx reads it: the syntax of `--output`, `--cache-from`, `--attest` and similar flags.
 
-It refuses what Go's encoding/csv refuses, with the same messages; Python's `csv` accepts more.
+It refuses what tonistiigi/go-csvvalue refuses, with the same messages; Python's `csv` accepts more.
 """
 
 from __future__ import annotations
@@ -13,7 +13,12 @@ class CsvError(ValueError):
 
 
 def csv_fields(line: str) -> list[str]:
-    """Returns the fields of one line. Raises CsvError for a bare quote in a field or a missing closing quote."""
+    """Returns the fields of one line.
+
+    Raises CsvError for an empty line, a bare quote in a field or a missing closing quote.
+    """
+    if not line:
+        raise CsvError("EOF")
     fields: list[str] = []
     at = 0
     while True:

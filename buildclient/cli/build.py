@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from buildclient.api import Client
-from buildclient.base.errors import ClientError, UsageError
+from buildclient.base.errors import ClientError, InvalidBuild, UsageError
 from buildclient.base.gotext import parse_bool
 from buildclient.base.oserrors import reason
 from buildclient.base.visible import one_line
-from buildclient.cli import debug
+from buildclient.cli import debug, oldflags
 from buildclient.cli.flags import FlagsCommand, build_flags, request_of
 from buildclient.cli.running import cancelled_build, run
 from buildclient.cli.where import client_of, complete_value, where_options
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["command", "progress_mode"]
 
 _NO_OUTPUT = (
-    "WARNING: no output specified: the result stays in the build cache. "
+    "no output specified: the result stays in the build cache. "
     "Use --push to push it, --load to load it into a Docker Engine, or -o for a file or folder"
 )
-_CALL_OUTPUT = "WARNING: nothing is built with --call: outputs, and --push, are left out"
+_CALL_OUTPUT = "nothing is built with --call: outputs, and --push, are left out"
 
 
 @click.command("build", cls=FlagsCommand)
@@ -51,12 +51,13 @@ def command(context: str, **flags: Any) -> int:
       buildclient build --platform linux/amd64,linux/arm64 -t registry.example/app:1 --push .
       buildclient build -o type=local,dest=out --target binaries .
     """
-    mode = progress_mode(flags)
+    for text in oldflags.warnings(flags):
+        _warn(text)
     stdin = [name for name, value in (("context", context), ("Dockerfile", flags["file"])) if value == "-"]
     if flags["builder_file"] == "-" and stdin:
         raise UsageError(f"standard input cannot be both the builder and the {stdin[0]}")
     client = client_of(flags)
-    request = request_of(context, flags, os.environ)
+    request, mode = _asked(context, flags)
     method = parse_call(flags["call"])
     if method:
         request = request._replace(call=method.name)
@@ -64,9 +65,11 @@ def command(context: str, **flags: Any) -> int:
     _check_stdout(request, quiet)
     places = _prepare_files(request, flags)
     if method and request.outputs:
-        print(_CALL_OUTPUT, file=sys.stderr)
+        _warn(_CALL_OUTPUT)
     warnings: list[Warned] = []
     result = run(_built(client, request, mode, warnings), cancelled_build())
+    if not request.outputs and not method and mode != "quiet":
+        _warn(_NO_OUTPUT)
     _write(result, warnings, flags, places)
     response = result.nodes[0].response
     if method:
@@ -84,6 +87,20 @@ def command(context: str, **flags: Any) -> int:
     return 0
 
 
+def _warn(text: str) -> None:
+    print(f"WARNING: {text}", file=sys.stderr)
+
+
+def _asked(context: str, flags: Mapping[str, Any]) -> tuple[BuildRequest, str]:
+    """The request and the display; of two errors the one that docker buildx comes upon first."""
+    try:
+        request = request_of(context, flags, os.environ)
+    except InvalidBuild:
+        progress_mode(flags)
+        raise
+    return request, progress_mode(flags)
+
+
 def progress_mode(flags: Mapping[str, Any]) -> str:
     """The display that the flags, the environment and the terminal ask for. Raises UsageError."""
     if not flags["quiet"]:
@@ -91,8 +108,8 @@ def progress_mode(flags: Mapping[str, Any]) -> str:
         explicit = "tty" in (flags["progress"], os.environ.get("BUILDKIT_PROGRESS"))
         # Lines of the log would tear the display.
         return "plain" if mode == "tty" and debug.enabled() and not explicit else mode
-    if flags["progress"] not in ("", "auto", "quiet"):
-        raise UsageError(f"--progress={flags['progress']} and --quiet cannot be used together")
+    if flags["progress"] not in ("", "auto", "quiet", "none"):
+        raise UsageError(f"progress={flags['progress']} and quiet cannot be used together", flag="--progress")
     return "quiet"
 
 
@@ -137,7 +154,7 @@ def _prepare_files(request: BuildRequest, flags: Mapping[str, Any]) -> dict[str,
 
     if "--iidfile" in files:
         if any(output.type in ("local", "tar") for output in request.outputs):
-            raise UsageError("--iidfile: local and tar exporters are incompatible with image ID file")
+            raise UsageError("local and tar exporters are incompatible with image ID file", flag="--iidfile")
         if replaceable(files["--iidfile"]):
             with contextlib.suppress(OSError):
                 os.unlink(files["--iidfile"])

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import click
 
 from buildclient.base.errors import UsageError
-from buildclient.base.gotext import go_quoted, is_bool, parse_bool
-from buildclient.cli.hints import NOT_SERVED, SWITCHES
+from buildclient.cli import oldflags
+from buildclient.cli.argv import Flag, read
 from buildclient.cli.where import complete_value
 from buildclient.progress.terminal import MODES
 from buildclient.request.make import build_request
@@ -30,6 +30,7 @@ _FIELDS = {
     "output": "outputs",
     "platform": "platforms",
     "policy": "policies",
+    "resource": "resources",
     "secret": "secrets",
     "tag": "tags",
     "ulimit": "ulimits",
@@ -75,6 +76,7 @@ _FLAGS: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
     (("--pull",), None, "Always attempt to pull all referenced images."),
     (("--push",), None, "Push the result to its registry: -o type=registry."),
     (("-q", "--quiet"), None, "No progress; print the image ID."),
+    (("--resource",), "NAME=VALUE…", "A limit of RUN instructions, such as memory=2g or cpu-quota=50000."),
     (("--routing-key",), "KEY", "The key that leads this build to a pod (default: repository, path, Dockerfile…)."),
     (("--sbom",), "VALUE", "Shorthand for --attest=type=sbom."),
     (("--secret",), "id=ID[,src=PATH]…", "A secret for RUN --mount=type=secret: a file, or env=VARIABLE."),
@@ -86,49 +88,34 @@ _FLAGS: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
 )
 
 
-_ALIASES = {"--check": "--call=check", "--print": "--call"}
+_OTHERS_VALUE = {"--check": Flag("--check", switch=True, means="--call=check"), "--print": Flag("--call")}
 """Flags that set the value of another: the last of them on a command line counts."""
 
 
 class FlagsCommand(click.Command):
-    """A command whose switches also take `=true` and `=false`, as Go's do."""
+    """A command whose flags are read as docker buildx's are, and which warns of old ones that do nothing."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        options = {flag: option for option in self.params for flag in option.opts if isinstance(option, click.Option)}
-        kept: list[str] = []
-        value_follows = False
-        for number, argument in enumerate(args):
-            name, equals, value = argument.partition("=")
-            option = options.get(name)
-            if argument == "--" and not value_follows:
-                kept += args[number:]
-                break
-            if value_follows or option is None:
-                kept.append(argument)
-                value_follows = False
-            elif option.is_flag and equals:
-                kept += [_ALIASES.get(name, name)] if _switched_on(name, value) else []
-            else:
-                # Long forms: of a short one's value click would make the sign a part, and without a value it first
-                # searches for similar long ones, at a price.
+        if ctx.resilient_parsing:  # A line that a shell completes ends anywhere.
+            return super().parse_args(ctx, args)
+        flags: dict[str, Flag] = {}
+        for option in self.params:
+            if isinstance(option, click.Option):
                 long = max(option.opts, key=len)
-                long = _ALIASES.get(long, long)
-                kept.append(f"{long}={value}" if equals else long)
-                value_follows = not equals and not option.is_flag
-        return super().parse_args(ctx, kept)
-
-
-def _switched_on(name: str, value: str) -> bool:
-    if not is_bool(value):
-        problem = f"strconv.ParseBool: parsing {go_quoted(value)}: invalid syntax"
-        raise UsageError(f"invalid argument {go_quoted(value)} for {go_quoted(name)} flag: {problem}")
-    return parse_bool(value)
+                short = next((name for name in option.opts if not name.startswith("--")), "")
+                old = long in oldflags.SWITCHES
+                flag = Flag(long, short, option.is_flag or old, kept=old)
+                flags.update(dict.fromkeys(option.opts, flag))
+        flags.update(_OTHERS_VALUE)
+        return super().parse_args(ctx, read(args, flags))
 
 
 def build_flags(function: _F) -> _F:
     """Adds the flags to a command."""
-    for names, reason in NOT_SERVED.items():
-        function = click.option(*names, hidden=True, multiple=True, **_refused(names[0], reason))(function)
+    for name in oldflags.IGNORED:
+        function = click.option(name, hidden=True, multiple=True)(function)
+    for name, short in oldflags.LIMITS.items():
+        function = click.option(name, *short, hidden=True, multiple=True)(function)
     function = click.option("--print", hidden=True, expose_value=False)(function)
     for names, metavar, text in reversed(_FLAGS):
         settings: dict[str, Any] = {"help": text, "shell_complete": complete_value}
@@ -136,24 +123,19 @@ def build_flags(function: _F) -> _F:
             settings["is_flag"] = True
         else:
             settings.update(metavar=metavar, multiple="…" in metavar, default=() if "…" in metavar else "")
+            if names == ("--shm-size",):  # No size but none at all is empty.
+                settings["default"] = None
         function = click.option(*names, **settings)(function)
     return function
 
 
-def _refused(flag: str, reason: str) -> dict[str, Any]:
-    def refuse(context: click.Context, option: click.Parameter, values: Sequence[str]) -> None:
-        # `--call build` is what every build does.
-        if values and set(values) != {"build"}:
-            raise UsageError(f"{flag} {reason}")
-
-    return {"callback": refuse, "expose_value": False, **({"is_flag": True} if flag in SWITCHES else {})}
-
-
 def request_of(context: str, flags: Mapping[str, Any], environ: Mapping[str, str]) -> BuildRequest:
     """The request that a command line means. Raises UsageError."""
+    fields = {field: flags[flag] for flag, field in _FIELDS.items()}
+    fields["resources"] = (*oldflags.limits(flags), *flags["resource"])
     return build_request(
         context,
-        **{field: flags[flag] for flag, field in _FIELDS.items()},
+        **fields,
         metadata_provenance=_metadata_provenance(environ) if flags["metadata_file"] else "",
         environ=environ,
         machine=_machine(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["NOT_SERVED", "SWITCHES", "takes"]
+__all__ = ["takes"]
 
 _TAKES = {
     "--add-host": "HOST:IP or HOST=IP, such as db:10.0.0.7",
@@ -14,12 +14,15 @@ _TAKES = {
     "--cache-from": "IMAGE or type=registry|gha|s3|azblob,KEY=VALUE…",
     "--cache-to": "IMAGE or type=registry|inline|gha|s3|azblob,KEY=VALUE…",
     "--call": "build, check, outline or targets[,format=json|text][,ignorestatus=true]",
+    "--iidfile": "FILE, of a build that exports an image",
     "--label": "KEY=VALUE",
     "--network": "default, none or host",
     "--output": "DIR, - or type=image|registry|oci|docker|tar|local|cacheonly[,dest=PATH][,KEY=VALUE…]",
-    "--platform": "OS/ARCH[/VARIANT], such as linux/arm64, comma-separated, or local",
+    "--platform": "OS[(VERSION)]/ARCH[/VARIANT], such as linux/arm64, comma-separated, or local",
     "--policy": "filename=PATH[,reset=true][,disabled=true][,strict=true][,log-level=LEVEL]",
+    "--progress": "auto, plain, tty, rawjson, none or quiet; with --quiet, auto, none or quiet",
     "--provenance": "true, false, mode=min or mode=max",
+    "--resource": "NAME=VALUE, such as memory=2g, memory-swap=-1, cpu-shares=512, cpu-quota=50000 or cpuset-cpus=0-3",
     "--sbom": "true, false or generator=IMAGE",
     "--secret": "id=ID[,src=PATH|,env=VARIABLE][,type=file|env]",
     "--shm-size": "bytes, with k, m or g for more, such as 64m",
@@ -27,29 +30,6 @@ _TAKES = {
     "--tag": "[REGISTRY/]NAME[:TAG], NAME in lower case, such as registry.example/app:1",
     "--ulimit": "NAME=SOFT[:HARD], such as nofile=1024:2048",
 }
-_LATER = "is not supported yet; "
-_PEER = f"{_LATER}docker buildx, attached to the same builder, has it"
-_LIMITS = f"{_LATER}limits are the builder's: its options requests.* and limits.*"
-_NEVER = "has no meaning with BuildKit; leave it out: "
-NOT_SERVED = {
-    ("--compress",): f"{_NEVER}only what changed of a context is sent",
-    ("--cpu-period",): _LIMITS,
-    ("--cpu-quota",): _LIMITS,
-    ("--cpu-shares", "-c"): _LIMITS,
-    ("--cpuset-cpus",): _LIMITS,
-    ("--cpuset-mems",): _LIMITS,
-    ("--force-rm",): f"{_NEVER}no intermediate container stays",
-    ("--isolation",): f"{_NEVER}steps run in containers of the builder",
-    ("--memory", "-m"): _LIMITS,
-    ("--memory-swap",): _LIMITS,
-    ("--resource",): _LIMITS,
-    ("--rm",): f"{_NEVER}no intermediate container stays",
-    ("--security-opt",): f"{_NEVER}write RUN --security=insecure and pass --allow security.insecure",
-    ("--squash",): f"{_NEVER}copy from a stage into another to have one layer",
-}
-"""Flags of docker buildx that are not served, and why or what is there instead."""
-SWITCHES = frozenset(("--compress", "--force-rm", "--rm", "--squash"))
-"""Those of them that take no value."""
 
 
 def takes(flag: str) -> str:

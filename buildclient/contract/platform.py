@@ -9,13 +9,16 @@ three. Reference: OCI image-spec, image-index, "platform"; Go's GOOS, GOARCH.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["Platform", "PlatformError", "format_platforms", "parse_platform", "parse_platforms"]
+__all__ = ["Platform", "PlatformError", "format_platforms", "os_option", "parse_platform", "parse_platforms"]
 
 _PART = re.compile(r"[A-Za-z0-9_.-]+\Z")
-_OS = re.compile(r"([A-Za-z0-9_.-]+)(\([A-Za-z0-9_.%-]*(?:\+[A-Za-z0-9_.%-]+)*\))?\Z")
+_OS = re.compile(r"([A-Za-z0-9_.-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+)*)\))?\Z")
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})?")
+_RESERVED = {sign: f"%{ord(sign):02X}" for sign in "%+()/"}
+"""What would end an option's text, and how it is written there (containerd's osOptionReplacer)."""
 _OS_ALIASES = {"macos": "darwin"}
 _KNOWN_OS = frozenset(
     """
@@ -51,12 +54,17 @@ class Platform(NamedTuple):
     """A normalised platform; compares and sorts as a tuple."""
 
     os: str
-    """The operating system; version and features, which only a daemon reads, follow in brackets."""
+    """The operating system, perhaps with version and features, `windows(10.0.17763+win32k)`."""
     architecture: str
     variant: str = ""
 
     def __str__(self) -> str:
         return "/".join(part for part in self if part)
+
+    @property
+    def unversioned(self) -> Platform:
+        """The platform without version and features of its operating system."""
+        return self._replace(os=self.os.partition("(")[0])
 
     @property
     def known(self) -> bool:
@@ -70,7 +78,7 @@ class Platform(NamedTuple):
         32-bit counterpart (an arm64 machine runs arm/v7, amd64/v3 runs amd64 and 386). Versions of the operating
         system are left to the daemon, as in containerd.
         """
-        here, wanted = (one._replace(os=one.os.partition("(")[0]) for one in (self, wanted))
+        here, wanted = self.unversioned, wanted.unversioned
         if strict:
             return here == wanted
         return wanted in here.compatible()
@@ -92,11 +100,20 @@ class Platform(NamedTuple):
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Platform:
         """Read the `platform` object of an OCI descriptor or image config as it is spelled; fields may be missing."""
-        return cls(*(str(value.get(part) or "") for part in cls._fields))
+        os, architecture, variant = (str(value.get(part) or "") for part in cls._fields)
+        features = value.get("os.features")
+        listed = [str(one) for one in features] if isinstance(features, list) else []
+        return cls(os + _options(str(value.get("os.version") or ""), listed), architecture, variant)
 
-    def to_json(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, Any]:
         """The `platform` object of an OCI descriptor."""
-        value = {"architecture": self.architecture, "os": self.os}
+        os, _, options = self.os.removesuffix(")").partition("(")
+        version, *features = map(os_option, options.split("+"))
+        value: dict[str, Any] = {"architecture": self.architecture, "os": os}
+        if version:
+            value["os.version"] = version
+        if features:
+            value["os.features"] = features
         if self.variant:
             value["variant"] = self.variant
         return value
@@ -105,22 +122,25 @@ class Platform(NamedTuple):
 def parse_platform(text: str) -> Platform:
     """Read `os/architecture[/variant]`, or one of the two alone (the other is then linux, or amd64).
 
-    Raises PlatformError for empty parts, more than three parts, characters outside `[A-Za-z0-9_.-]` and a
-    lone word that names neither an operating system nor an architecture.
+        parse_platform("windows(10.0.17763)/amd64")
+
+    Raises PlatformError for empty parts, more than three parts, characters outside `[A-Za-z0-9_.-]`, an escape in the
+    brackets that is none, and a lone word that names neither an operating system nor an architecture.
     """
     parts = text.strip().split("/")
     system = _OS.match(parts[0])
     if system is None or not all(_PART.match(part) for part in parts[1:]) or len(parts) > 3:
         raise PlatformError(f'platform "{text}" is not of the form os/architecture[/variant], such as linux/arm64')
     lower = [part.lower() for part in (system.group(1), *parts[1:])]
-    options = (system.group(2) or "").removesuffix("()")
+    version, features = os_option(system.group(2) or ""), (system.group(3) or "").split("+")[1:]
+    options = _options(version, [os_option(one) for one in features])
     os = _OS_ALIASES.get(lower[0], lower[0])
     if len(lower) > 1:
         return Platform(os + options, *_architecture(lower[1], lower[2] if len(lower) == 3 else ""))
     if os in _KNOWN_OS:
         return Platform(os + options, "amd64")
     architecture, variant = _architecture(lower[0], "")
-    if architecture not in _KNOWN_ARCH or system.group(2):
+    if architecture not in _KNOWN_ARCH or "(" in parts[0]:
         raise PlatformError(
             f'platform "{text}" is neither an operating system nor an architecture; write it as linux/arm64'
         )
@@ -145,6 +165,28 @@ def parse_platforms(texts: Iterable[str]) -> tuple[Platform, ...]:
 def format_platforms(platforms: Iterable[Platform]) -> str:
     """A comma-separated list, as BuildKit's `platform` attribute takes it."""
     return ",".join(map(str, platforms))
+
+
+def _options(version: str, features: Sequence[str]) -> str:
+    """The brackets behind an operating system: features sorted, each once; empty if there is nothing to say."""
+    listed = [version, *sorted({one for one in features if one})]
+    text = "+".join("".join(_RESERVED.get(sign, sign) for sign in one) for one in listed)
+    return f"({text})" if text else ""
+
+
+def os_option(text: str) -> str:
+    """A version or feature without its escapes (`%2B`). Raises PlatformError for an escape that is none."""
+    if "%" not in text:
+        return text
+    for escape in _ESCAPE.finditer(text):
+        if escape.group(1) is None:
+            raise PlatformError(f'invalid URL escape "{text[escape.start() : escape.start() + 3]}"')
+    from urllib.parse import unquote
+
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise PlatformError(f'"{text}" is not UTF-8') from None
 
 
 def _architecture(name: str, variant: str) -> tuple[str, str]:

@@ -152,10 +152,10 @@ def _ranks(
 
 
 def _matches(platform: Any, wanted: str) -> bool:
-    """Whether a descriptor's platform is spelled `wanted`; docker buildx compares the spellings too."""
+    """Whether a descriptor's platform is spelled `wanted`, its version aside; docker buildx compares the same."""
     if not isinstance(platform, dict):
         return False
-    return wanted == str(Platform.from_json(platform))
+    return wanted == str(Platform.from_json(platform).unversioned)
 
 
 def _ordered(descriptor: Mapping[str, Any]) -> dict[str, Any]:

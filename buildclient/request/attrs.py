@@ -115,6 +115,7 @@ def _build_attrs(request: BuildRequest) -> dict[str, str]:
         "ulimit": ",".join(map(str, request.ulimits)),
     }
     attrs.update({key: value for key, value in optional.items() if value})
+    attrs.update(request.resources.attrs)
     if request.no_cache:
         attrs["no-cache"] = ""
     return attrs

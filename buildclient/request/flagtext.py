@@ -65,7 +65,7 @@ def parse_attests(items: Sequence[str], provenance: str = "", sbom: str = "") ->
                 else f"type={kind},{value}"
             )
     found: dict[str, str | None] = {}
-    for text in filter(None, texts):
+    for text in texts:
         kind, disabled, attrs = "", False, {}
         for field in _fields(text):
             key, equals, value = field.partition("=")
@@ -161,8 +161,8 @@ def parse_tags(items: Sequence[str]) -> tuple[ImageTag, ...]:
 
 
 def parse_list(items: Sequence[str]) -> tuple[str, ...]:
-    """Parses a flag that takes CSV lists and may be given several times. Raises UsageError."""
-    return tuple(field for item in items for field in _fields(item))
+    """Parses a flag that takes CSV lists and may be given several times; skips empty texts. Raises UsageError."""
+    return tuple(field for item in items if item for field in _fields(item))
 
 
 def _fields(text: str) -> list[str]:

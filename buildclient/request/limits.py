@@ -17,11 +17,13 @@ __all__ = [
     "LOCAL_DELETE",
     "HostEntry",
     "Ulimit",
+    "int64",
     "parse_entitlements",
     "parse_host",
     "parse_hosts",
     "parse_size",
     "parse_ulimits",
+    "size_of",
 ]
 
 _SIZE = re.compile(r"([0-9]*(?:\.[0-9]*)?) ?([A-Za-z]*)")
@@ -64,17 +66,24 @@ class HostEntry(NamedTuple):
 
 def parse_size(text: str, flag: str) -> int:
     """Parses a size such as `64m`, `1.5gb` or `1024` into bytes (`k` is 1024 bytes). Raises UsageError."""
-    start = f"invalid argument {go_quoted(text)} for {go_quoted(flag)} flag: "
+    try:
+        return size_of(text)
+    except ValueError as error:
+        raise UsageError(f"invalid argument {go_quoted(text)} for {go_quoted(flag)} flag: {error}") from None
+
+
+def size_of(text: str) -> int:
+    """As `parse_size`; raises ValueError, with go-units' message."""
     match = _SIZE.fullmatch(text)
     if match is None or not match.group(1).strip("."):
-        raise UsageError(f"{start}invalid size: '{text}'")
+        raise ValueError(f"invalid size: '{text}'")
     number, suffix = match.group(1), match.group(2).lower()
     unit = suffix.removesuffix("ib") if len(suffix) == 3 else suffix.removesuffix("b") or suffix
     if unit not in _UNITS:
-        raise UsageError(f"{start}invalid suffix: '{match.group(2).lower()}'")
+        raise ValueError(f"invalid suffix: '{match.group(2).lower()}'")
     size = float(number) * _UNITS[unit]
     if math.isinf(size):
-        raise UsageError(f'{start}strconv.ParseFloat: parsing "{number}": value out of range')
+        raise ValueError(f'strconv.ParseFloat: parsing "{number}": value out of range')
     return int(size)
 
 
@@ -132,6 +141,8 @@ def parse_host(text: str) -> tuple[HostEntry, ...]:
     entries = []
     for address in addresses.split(","):
         bare = address[1:-1] if len(address) > 2 and address[0] == "[" and address[-1] == "]" else address
+        if "%" in bare:  # a zone, which Python takes
+            raise wrong
         try:
             ipaddress.ip_address(bare)
         except ValueError:
@@ -158,11 +169,19 @@ def _check_entitlement(text: str) -> None:
         raise InvalidBuild(f"unknown entitlement {text}")
 
 
-def _integer(text: str, start: str) -> int:
+def int64(text: str) -> int:
+    """A number of 64 bits. Raises ValueError, with the message of Go's ParseInt."""
     if not _INTEGER.fullmatch(text):
-        raise UsageError(f"{start}strconv.ParseInt: parsing {go_quoted(text)}: invalid syntax")
+        raise ValueError(f"strconv.ParseInt: parsing {go_quoted(text)}: invalid syntax")
     # Python's `int` refuses numbers of thousands of digits.
     value = int(text) if len(text) <= _MAX_DIGITS else _MAX_INTEGER
     if not -_MAX_INTEGER <= value < _MAX_INTEGER:
-        raise UsageError(f"{start}strconv.ParseInt: parsing {go_quoted(text)}: value out of range")
+        raise ValueError(f"strconv.ParseInt: parsing {go_quoted(text)}: value out of range")
     return value
+
+
+def _integer(text: str, start: str) -> int:
+    try:
+        return int64(text)
+    except ValueError as error:
+        raise UsageError(f"{start}{error}") from None

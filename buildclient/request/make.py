@@ -27,6 +27,7 @@ from buildclient.request.limits import parse_entitlements, parse_hosts, parse_si
 from buildclient.request.outputs import build_outputs, parse_output
 from buildclient.request.platforms import read_platforms
 from buildclient.request.policy import PolicyConfig, parse_policies
+from buildclient.request.resources import parse_resources
 from buildclient.request.secrets import Secret, SecretLike, parse_secrets, secret_of
 from buildclient.request.ssh import SshForward, check_ssh, is_git_ssh, parse_ssh
 from buildclient.request.values import BuildRequest, Output
@@ -62,8 +63,9 @@ def build_request(
     allow: Texts = (),
     add_hosts: Texts = (),
     network: str = "",
-    shm_size: str = "",
+    shm_size: str | None = None,
     ulimits: Texts = (),
+    resources: Texts = (),
     cgroup_parent: str = "",
     cache_from: Texts = (),
     cache_to: Texts = (),
@@ -95,11 +97,17 @@ def build_request(
         allow=allow,
         add_hosts=add_hosts,
         ulimits=ulimits,
+        resources=resources,
         cache_from=cache_from,
         cache_to=cache_to,
         policies=policies,
     )
-    wanted = [*_several("platforms", platforms, Platform)] or [variables.get("DOCKER_DEFAULT_PLATFORM", "")]
+    default = variables.get("DOCKER_DEFAULT_PLATFORM", "")
+    wanted = [*_several("platforms", platforms, Platform)] or ([default] if default else [])
+    # What docker buildx parses with the command line itself.
+    hosts = _list("--add-host", texts["add_hosts"])
+    size = parse_size(shm_size, "--shm-size") if shm_size is not None else 0
+    ulimit = _read("--ulimit", parse_ulimits, texts["ulimits"])
     results = _several("outputs", outputs, Output)
     request = BuildRequest(
         context=context,
@@ -113,21 +121,26 @@ def build_request(
         routing_key=routing_key,
         source_date_epoch=variables.get("SOURCE_DATE_EPOCH", ""),
         metadata_provenance=metadata_provenance,
-        policies=_policies(texts["policies"], variables),
-        attests=_attests(texts["attests"], provenance, sbom, variables),
+        shm_size=size,
+        ulimits=ulimit,
         build_args=_pairs("build_args", build_args, "--build-arg", variables),
         labels=_pairs("labels", labels, "--label"),
+        policies=_policies(texts["policies"], variables),
+        attests=_attests(texts["attests"], provenance, sbom, variables),
         build_contexts=_read("--build-context", parse_context_names, _items("build_contexts", build_contexts)),
     )
-    hosts = _read("--add-host", parse_list, texts["add_hosts"])
     request = request._replace(
-        shm_size=parse_size(shm_size, "--shm-size") if shm_size else 0,
         outputs=_outputs(results, push, load, variables),
         cache_from=_read("--cache-from", parse_cache, texts["cache_from"], variables),
         cache_to=_read("--cache-to", parse_cache, texts["cache_to"], variables),
+    )
+    with flagged("--no-cache-filter"):
+        check_no_cache(request)
+    request = request._replace(
+        resources=_read("--resource", parse_resources, texts["resources"]),
+        platforms=_read("--platform", read_platforms, wanted, machine),
         secrets=_secrets(secrets, variables),
         ssh=_ssh(ssh, context),
-        platforms=_read("--platform", read_platforms, wanted, machine),
     )
     return _checked(request, {**texts, "add_hosts": hosts})
 
@@ -135,11 +148,9 @@ def build_request(
 def _checked(request: BuildRequest, texts: Mapping[str, tuple[str, ...]]) -> BuildRequest:
     """Parses the flags that docker buildx parses last, between its checks of the whole request."""
     steps: tuple[tuple[str, Callable[[BuildRequest], BuildRequest | None]], ...] = (
-        ("--ulimit", lambda request: request._replace(ulimits=parse_ulimits(texts["ulimits"]))),
         ("--allow", lambda request: request._replace(allow=parse_entitlements(texts["allow"]))),
-        ("--no-cache-filter", check_no_cache),
-        ("--build-arg", check_syntax),
         ("--annotation", lambda request: request._replace(annotations=parse_annotations(texts["annotations"]))),
+        ("--build-arg", check_syntax),
         ("--tag", lambda request: request._replace(tags=parse_tags(texts["tags"]))),
         ("--tag", check_tagged),
         ("--network", check_network),
@@ -151,6 +162,17 @@ def _checked(request: BuildRequest, texts: Mapping[str, tuple[str, ...]]) -> Bui
         with flagged(flag):
             request = step(request) or request
     return request
+
+
+def _list(flag: str, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the fields of a flag that pflag itself parses as CSV."""
+    found: list[str] = []
+    for text in texts:
+        try:
+            found += parse_list([text])
+        except UsageError as error:
+            raise UsageError(f"invalid argument {go_quoted(text)} for {go_quoted(flag)} flag: {error}") from None
+    return tuple(found)
 
 
 def _read(flag: str, parse: Callable[..., _T], *arguments: Any) -> _T:

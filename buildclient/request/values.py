@@ -15,6 +15,7 @@ from buildclient.request.annotations import Annotation
 from buildclient.request.destinations import Destination
 from buildclient.request.limits import HostEntry, Ulimit
 from buildclient.request.policy import PolicyConfig
+from buildclient.request.resources import Resources
 from buildclient.request.secrets import Secret
 from buildclient.request.solve import CacheEntry
 from buildclient.request.ssh import SshForward
@@ -71,6 +72,7 @@ class BuildRequest(NamedTuple):
     shm_size: int = 0
     """In bytes; 0 means the daemon's default."""
     ulimits: tuple[Ulimit, ...] = ()
+    resources: Resources = Resources()
     cgroup_parent: str = ""
     cache_from: tuple[CacheEntry, ...] = ()
     cache_to: tuple[CacheEntry, ...] = ()
