@@ -68,8 +68,6 @@ def command(context: str, **flags: Any) -> int:
         _warn(_CALL_OUTPUT)
     warnings: list[Warned] = []
     result = run(_built(client, request, mode, warnings), cancelled_build())
-    if not request.outputs and not method and mode != "quiet":
-        _warn(_NO_OUTPUT)
     _write(result, warnings, flags, places)
     response = result.nodes[0].response
     if method:
@@ -114,12 +112,13 @@ def progress_mode(flags: Mapping[str, Any]) -> str:
 
 
 async def _built(client: Client, request: BuildRequest, mode: str, warnings: list[Warned]) -> BuildResult:
+    with debug.held(mode == "tty"):
+        result = await _shown(client, request, mode, warnings)
     if not request.call and not request.outputs and mode != "quiet":
         output = await client.output_async()
         if not with_default_load(output.default_load, (), client.environ):
-            print(_NO_OUTPUT, file=sys.stderr)
-    with debug.held(mode == "tty"):
-        return await _shown(client, request, mode, warnings)
+            _warn(_NO_OUTPUT)
+    return result
 
 
 async def _shown(client: Client, request: BuildRequest, mode: str, warnings: list[Warned]) -> BuildResult:

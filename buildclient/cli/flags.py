@@ -107,6 +107,7 @@ class FlagsCommand(click.Command):
                 flag = Flag(long, short, option.is_flag or old, kept=old)
                 flags.update(dict.fromkeys(option.opts, flag))
         flags.update(_OTHERS_VALUE)
+        flags.update(dict.fromkeys(ctx.help_option_names, Flag("--help", "-h", switch=True)))
         return super().parse_args(ctx, read(args, flags))
 
 

@@ -42,6 +42,9 @@ _COMMANDS = {
     "ls": ("buildclient.cli.ls", "List builders."),
 }
 
+_ALIASES = {"b": "build"}
+"""Other names of commands, as docker buildx has them."""
+
 
 class _Lazy(click.Group):
     """A group whose commands are imported when they are needed; their short help stands in the table."""
@@ -50,6 +53,7 @@ class _Lazy(click.Group):
         return sorted(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = _ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in _COMMANDS:
             return None
         command = importlib.import_module(_COMMANDS[cmd_name][0]).command
@@ -59,6 +63,8 @@ class _Lazy(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] in _ALIASES:
+            args = [_ALIASES[args[0]], *args[1:]]
         if args and args[0] not in _COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             raise UsageError(f"unknown command: {args[0]}{_near(args[0], _COMMANDS) or _help('buildclient')}")
         return super().resolve_command(ctx, args)
@@ -76,7 +82,9 @@ class _Lazy(click.Group):
 )
 @click.version_option(VERSION, message="%(prog)s %(version)s")
 @debug.debug_option
-def main() -> None:
+@click.option("--builder", metavar="NAME", default="", help="The builder, as behind the command.")
+@click.pass_context
+def main(ctx: click.Context, builder: str) -> None:
     """Build images with BuildKit on Kubernetes, without Docker.
 
     \b
@@ -85,6 +93,7 @@ def main() -> None:
       buildclient build --platform linux/amd64,linux/arm64 -t registry.example/app:1 --push .
       buildclient inspect --bootstrap
     """
+    ctx.meta["buildclient.builder"] = builder
 
 
 def run(arguments: Sequence[str] | None = None) -> None:

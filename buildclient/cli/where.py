@@ -61,5 +61,7 @@ def format_option(plain: str) -> Callable[[_F], _F]:
 
 
 def client_of(flags: dict[str, Any]) -> Client:
-    """A client for the flags, which are taken out of `flags`."""
+    """A client for the flags, which are taken out of `flags`; `--builder` may also stand before the command."""
+    context = click.get_current_context(silent=True)
+    flags["builder"] = flags["builder"] or (context.meta.get("buildclient.builder", "") if context else "")
     return Client(Where(**{name: flags.pop(name) for name in Where._fields}))

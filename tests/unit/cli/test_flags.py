@@ -103,21 +103,25 @@ WRONG = [
     (["--check=maybe"], "--check"),
     (["--print", "outline,a=b"], "--call"),
     (["--policy", "x"], "--policy"),
-    (["--resource", "memory=1g"], "--resource"),
-    (["--memory", "2g"], "--memory"),
-    (["-m", "2g"], "--memory"),
-    (["--memory-swap=-1"], "--memory-swap"),
-    (["-c", "4"], "--cpu-shares"),
-    (["--cpu-period", "1"], "--cpu-period"),
-    (["--cpu-quota", "1"], "--cpu-quota"),
-    (["--cpuset-cpus", "0"], "--cpuset-cpus"),
-    (["--cpuset-mems", "0"], "--cpuset-mems"),
-    (["--compress"], "--compress"),
-    (["--isolation", "x"], "--isolation"),
-    (["--security-opt", "x"], "--security-opt"),
-    (["--squash"], "--squash"),
-    (["--rm"], "--rm"),
-    (["--force-rm"], "--force-rm"),
+    (["--resource", "memory"], "--resource"),
+    (["--resource", "memory=1x"], "memory"),
+    (["--resource", "disk=1g"], "disk"),
+    (["--memory", "much"], "memory"),
+    (["-m="], "memory"),
+    (["--memory-swap=-2"], "memory-swap"),
+    (["-c", "x"], "cpu-shares"),
+    (["--cpu-period", ""], "cpu-period"),
+    (["--cpu-quota", "1.5"], "cpu-quota"),
+    (["--rm=maybe"], "--rm"),
+    (["--platform="], "--platform"),
+    (["--attest="], "--attest"),
+    (["--shm-size="], "--shm-size"),
+    (["--platform", "windows(1%zz)/amd64"], "%zz"),
+    (["--cache-to", "type=registry,mode=max"], "--cache-to"),
+    (["--cache-from", "type=registry"], "--cache-from"),
+    (["-qz"], "-z"),
+    (["-q=maybe"], "-q, --quiet"),
+    (["--=x"], "--=x"),
     (["-t=Upper"], "--tag"),
     (["-t=a:b:c"], '"a:b:c"'),
     (["--progress", "tty"], "--progress"),
@@ -241,3 +245,33 @@ def test_an_unreachable_builder_ends_with_125(capsys: pytest.CaptureFixture[str]
     """A builder that does not answer is told from wrong usage and from a failed build."""
     assert status_of(["build", "."]) == 125
     assert capsys.readouterr().err.splitlines()[-1].startswith("ERROR: ")
+
+
+def test_old_flags_are_taken_and_each_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """A flag that does nothing is no error; docker buildx's words where it has some."""
+    old = ["--rm", "--force-rm=false", "--compress", "--isolation=", "--security-opt", "a", "--squash"]
+    assert status_of(["build", *old, "--platform", "blah", "."]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("WARNING: ")]
+    assert len(lines) == len(old) - 1  # one has its value behind a space
+    assert "WARNING: isolation flag is deprecated with BuildKit." in lines
+    assert lines[0].startswith("WARNING: --compress is ignored: ")
+
+
+@pytest.mark.parametrize("line", [["b", "."], ["--builder", "one", "b", "."], ["b", "--builder=one", "."]])
+def test_the_builder_is_named_before_or_behind_a_command_of_either_name(
+    line: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--builder` before the command is what it is behind it; `b` is `build`."""
+    if len(line) > 2:
+        monkeypatch.delenv("BUILDCLIENT_BUILDER")
+    else:
+        monkeypatch.setenv("BUILDCLIENT_BUILDER", "{")
+    assert status_of(line) != 0
+    said = capsys.readouterr().err
+    assert ("one" in said) == (len(line) > 2), said
+
+
+def test_nothing_is_said_of_a_missing_output_before_a_refusal(capsys: pytest.CaptureFixture[str]) -> None:
+    """A build that does not come about has no result to lose."""
+    assert status_of(["build", "/nowhere"]) == 2
+    assert "no output" not in capsys.readouterr().err

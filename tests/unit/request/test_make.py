@@ -19,17 +19,18 @@ from buildclient.request.values import BuildRequest, Output
 AMD, ARM = (parse_platform(f"linux/{name}") for name in ("amd64", "arm64"))
 # In the order in which docker buildx looks at them: the flag, and what is wrong.
 WRONG: list[tuple[str, dict[str, Any]]] = [
-    ("--attest", {"attests": ["mode=max"]}),
+    ("--ulimit", {"ulimits": ["files=1"]}),
     ("--build-arg", {"build_args": ["=x"]}),
     ("--label", {"labels": ["=x"]}),
+    ("--attest", {"attests": ["mode=max"]}),
     ("--build-context", {"build_contexts": ["bare"]}),
     ("--output", {"outputs": ["type=local"]}),
     ("--cache-from", {"cache_from": ["mode=max"]}),
     ("--cache-to", {"cache_to": ["mode=max"]}),
-    ("--platform", {"platforms": ["blah"]}),
-    ("--ulimit", {"ulimits": ["files=1"]}),
-    ("--allow", {"allow": ["everything"]}),
     ("--no-cache-filter", {"no_cache": True, "no_cache_filter": ["a"]}),
+    ("--resource", {"resources": ["disk=1"]}),
+    ("--platform", {"platforms": ["blah"]}),
+    ("--allow", {"allow": ["everything"]}),
     ("--annotation", {"annotations": ["bare"]}),
     ("--tag", {"tags": ["Upper"]}),
     ("--network", {"network": "bridge"}),

@@ -25,7 +25,7 @@ def test_fields() -> None:
         ("a.rego", "invalid value a.rego"),
         ("filename=", "invalid value filename="),
         ("file=a", "invalid value file=a"),
-        ("", "invalid value "),
+        ("", "EOF"),
         ("strict=x", 'invalid value strict=x: strconv.ParseBool: parsing "x": invalid syntax'),
         ("log-level=loud", 'invalid value log-level=loud: not a valid logrus Level: "loud"'),
     ],
