@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 
-from buildclient.base.errors import UsageError
 from buildclient.cli import oldflags
 from buildclient.cli.argv import Flag, read
 from buildclient.cli.where import complete_value
