@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from buildclient.api import Client
-from buildclient.base.errors import ClientError, InvalidBuild, UsageError
+from buildclient.base.errors import BuildFailed, ClientError, InvalidBuild, UsageError
 from buildclient.base.gotext import parse_bool
 from buildclient.base.oserrors import reason
 from buildclient.base.visible import one_line
 from buildclient.cli import debug, oldflags
 from buildclient.cli.flags import FlagsCommand, build_flags, request_of
 from buildclient.cli.running import cancelled_build, run
-from buildclient.cli.where import client_of, complete_value, where_options
+from buildclient.cli.where import client_of, complete_value, where_options, where_text
 from buildclient.progress.events import Event, Warned, distinct
-from buildclient.progress.terminal import choose_mode, open_display, shown
+from buildclient.progress.terminal import Display, choose_mode, open_display, shown
 from buildclient.request.callmethod import parse_call
 from buildclient.request.destinations import ToStdout
 from buildclient.request.outputs import with_default_load
@@ -56,6 +56,7 @@ def command(context: str, **flags: Any) -> int:
     stdin = [name for name, value in (("context", context), ("Dockerfile", flags["file"])) if value == "-"]
     if flags["builder_file"] == "-" and stdin:
         raise UsageError(f"standard input cannot be both the builder and the {stdin[0]}")
+    where = where_text(flags)
     client = client_of(flags)
     request, mode = _asked(context, flags)
     method = parse_call(flags["call"])
@@ -67,7 +68,7 @@ def command(context: str, **flags: Any) -> int:
     if method and request.outputs:
         _warn(_CALL_OUTPUT)
     warnings: list[Warned] = []
-    result = run(_built(client, request, mode, warnings), cancelled_build())
+    result = run(_built(client, request, mode, warnings, where), cancelled_build())
     _write(result, warnings, flags, places)
     response = result.nodes[0].response
     if method:
@@ -111,9 +112,19 @@ def progress_mode(flags: Mapping[str, Any]) -> str:
     return "quiet"
 
 
-async def _built(client: Client, request: BuildRequest, mode: str, warnings: list[Warned]) -> BuildResult:
+async def _built(
+    client: Client, request: BuildRequest, mode: str, warnings: list[Warned], where: str
+) -> BuildResult:
     with debug.held(mode == "tty"):
-        result = await _shown(client, request, mode, warnings)
+        display = open_display(mode, expand_warnings=debug.enabled(), summary=not request.call)
+        try:
+            result = await _shown(client, request, display, warnings)
+        except BuildFailed:
+            from buildclient.cli.closer import closer_look
+
+            if mode in ("plain", "tty") and (line := closer_look(display.progress, where)):
+                print(line, file=sys.stderr)
+            raise
     if not request.call and not request.outputs and mode != "quiet":
         output = await client.output_async()
         if not with_default_load(output.default_load, (), client.environ):
@@ -121,8 +132,8 @@ async def _built(client: Client, request: BuildRequest, mode: str, warnings: lis
     return result
 
 
-async def _shown(client: Client, request: BuildRequest, mode: str, warnings: list[Warned]) -> BuildResult:
-    async with shown(open_display(mode, expand_warnings=debug.enabled())) as display:
+async def _shown(client: Client, request: BuildRequest, display: Display, warnings: list[Warned]) -> BuildResult:
+    async with shown(display):
 
         def feed(event: Event) -> None:
             if isinstance(event, Warned):

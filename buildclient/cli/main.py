@@ -26,7 +26,7 @@ from buildclient.base.visible import visible  # noqa: E402
 from buildclient.cli import debug  # noqa: E402
 from buildclient.version import VERSION  # noqa: E402
 
-__all__ = ["main", "run", "status_of"]
+__all__ = ["has_command", "main", "run", "status_of"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Errors of a write that are not ours, and name no file."""
@@ -44,6 +44,11 @@ _COMMANDS = {
 
 _ALIASES = {"b": "build"}
 """Other names of commands, as docker buildx has them."""
+
+
+def has_command(name: str) -> bool:
+    """Whether there is such a command."""
+    return name in _COMMANDS
 
 
 class _Lazy(click.Group):

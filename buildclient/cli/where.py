@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -11,7 +12,7 @@ from buildclient.api import Client, Where
 from buildclient.cli.debug import debug_option
 from buildclient.shell.clickflags import FormatType, SpelledOption
 
-__all__ = ["client_of", "complete_value", "format_option", "where_options"]
+__all__ = ["client_of", "complete_value", "format_option", "where_options", "where_text"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _OPTIONS = (
@@ -58,6 +59,16 @@ def format_option(plain: str) -> Callable[[_F], _F]:
     """Adds `--format`; `plain` is what the command calls a result that is no JSON."""
     names = ("--format", "--output", "-o", "shape")
     return click.option(*names, cls=SpelledOption, type=FormatType(plain), default=plain, help="How to print it.")
+
+
+def where_text(flags: Mapping[str, Any]) -> str:
+    """The flags that were given, as they are written in a shell."""
+    words = []
+    for flag, *_ in _OPTIONS:
+        value = flags[_DEST.get(flag, flag[2:].replace("-", "_"))]
+        for one in value if isinstance(value, tuple) else (value,):
+            words += [flag, one] if one else []
+    return shlex.join(words)
 
 
 def client_of(flags: dict[str, Any]) -> Client:

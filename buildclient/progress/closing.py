@@ -1,24 +1,45 @@
-"""What stands below the steps when a build is over: the output of what failed, and the frontend's warnings."""
+"""What stands below the steps when a build is over: the output of what failed, the frontend's warnings, a summary."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from buildclient.base.visible import log_text, one_line
 from buildclient.progress.events import Warned, distinct
 from buildclient.progress.excerpt import excerpt
 from buildclient.progress.state import Progress
 
-__all__ = ["closing_lines", "last_words", "warning_lines"]
+__all__ = ["DEFAULT", "Closing", "closing_lines", "last_words", "warning_lines"]
+
+
+class Closing(NamedTuple):
+    """What a display says in the end."""
+
+    expand_warnings: bool = False
+    """Whether the details of warnings are shown."""
+    summary: bool = True
+    """Whether the last line says what the build did."""
+
+
+DEFAULT = Closing()
 
 
 def closing_lines(
-    progress: Progress, *, failed: bool, expand_warnings: bool = False, colour: str = ""
+    progress: Progress, closing: Closing, seconds: float, *, failed: bool, colour: str = "", live: bool = False
 ) -> Iterator[str]:
-    """All of it; `expand_warnings` shows their details too, `colour` is the code of their heading."""
+    """All of it. `seconds` is how long the build took, `colour` the code of the warnings' heading.
+
+    `live` is for a display whose lines may be cut at the terminal's edge.
+    """
     if failed:
         yield from last_words(progress)
-    yield from warning_lines(progress.warnings, expand=expand_warnings, colour=colour)
+    yield from warning_lines(progress.warnings, expand=closing.expand_warnings, colour=colour)
+    if closing.summary and progress.solves:
+        from buildclient.progress.summary import summarize, summary_lines
+
+        yield ""
+        yield from summary_lines(summarize(progress, seconds), failed=failed, pushed=live)
 
 
 def last_words(progress: Progress) -> Iterator[str]:

@@ -23,6 +23,11 @@ class Display:
     def __init__(self, out: TextIO, progress: Progress | None = None) -> None:
         self.progress = Progress() if progress is None else progress
         self._out = out
+        self._begun = time.time()
+
+    def seconds(self) -> float:
+        """How long the build has taken."""
+        return time.time() - self._begun
 
     def describe(self, name: str, driver: str) -> None:
         """Names the builder and its driver, as soon as they are known."""

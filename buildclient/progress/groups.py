@@ -10,9 +10,10 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
-__all__ = ["Groups", "groups_of"]
+__all__ = ["OFF", "Groups", "groups_of"]
 
-_OFF = ("0", "false", "no", "off")
+OFF = ("0", "false", "no", "off")
+"""Values of a variable that switch something off."""
 
 
 class Groups(Protocol):
@@ -27,7 +28,7 @@ class Groups(Protocol):
 
 def groups_of(environ: Mapping[str, str]) -> Groups | None:
     """The marks of the service that the job runs in; None elsewhere, and where BUILDCLIENT_LOG_GROUPS says no."""
-    if environ.get("BUILDCLIENT_LOG_GROUPS", "").lower() in _OFF:
+    if environ.get("BUILDCLIENT_LOG_GROUPS", "").lower() in OFF:
         return None
     if environ.get("GITHUB_ACTIONS") == "true":
         return _GitHub()

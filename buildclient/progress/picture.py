@@ -85,7 +85,7 @@ class Picture:
     def _sections(self) -> list[Section]:
         """The rows of each node under its name, the client's own before and after; all in one where there is one."""
         progress, nodes = self._progress, self._progress.nodes
-        if len(nodes) < 2 and len(progress.solves) < 2:
+        if len(nodes) < 2 and len({node for _, node in progress.solves}) < 2:
             filled = [section for section in progress.sections.values() if section.shown]
             return filled if len(filled) < 2 else [_merged(filled)]
         own = progress.sections.get("")
@@ -127,7 +127,7 @@ class Picture:
     def _heading(self, section: Section, now: float, *, brief: bool = False) -> Line:
         cached = f", {section.cached} cached" if section.cached else ""
         text = f" {one_line(section.node)} ({section.done}/{section.total}{cached})"
-        solve = self._progress.solves.get(section.node)
+        solve = next((solve for (_, node), solve in self._progress.solves.items() if node == section.node), None)
         if brief:
             row = next(reversed(section.running), None)
             text += f"  {bare(row.title)}" if row is not None else ""

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from buildclient.base.visible import one_line
-from buildclient.progress.closing import closing_lines
+from buildclient.progress.closing import DEFAULT, Closing, closing_lines
 from buildclient.progress.display import Display
 from buildclient.progress.events import VertexStatus
 from buildclient.progress.groups import Groups
@@ -38,10 +38,10 @@ _NOTHING = "\0"
 class PlainDisplay(Display):
     """Writes the lines of `Plain` to a stream."""
 
-    def __init__(self, out: TextIO, *, expand_warnings: bool = False, groups: Groups | None = None) -> None:
+    def __init__(self, out: TextIO, closing: Closing = DEFAULT, groups: Groups | None = None) -> None:
         super().__init__(out, Progress(fresh=True))
         self._plain = Plain(self.progress, groups)
-        self._expand = expand_warnings
+        self._closing = closing
 
     def describe(self, name: str, driver: str) -> None:
         """Names the builder above the first step."""
@@ -56,8 +56,8 @@ class PlainDisplay(Display):
     def end(self, failed: bool) -> None:
         """Writes the rest, and what failed once more."""
         text = self._plain.text(time.time(), final=True)
-        closing = closing_lines(self.progress, failed=failed, expand_warnings=self._expand)
-        self._out.write(text + "".join(f"{line}\n" for line in closing))
+        lines = closing_lines(self.progress, self._closing, self.seconds(), failed=failed)
+        self._out.write(text + "".join(f"{line}\n" for line in lines))
         self._out.flush()
 
 

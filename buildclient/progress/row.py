@@ -29,7 +29,7 @@ class ProgressRow:
         """The name without the node's."""
         self.name = one_line(_within(build, _within(node, title)))
         """With the node's, as docker buildx puts a prefix."""
-        self.node = node
+        self.node, self.build = node, build
         self.vertices: dict[str, Vertex] = {}
         self.statuses: dict[str, VertexStatus] = {}
         self.moves: dict[str, deque[tuple[float, int]]] = {}

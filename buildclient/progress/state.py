@@ -56,8 +56,8 @@ class Progress:
         self.sections: dict[str, Section] = {}
         """By node, in the order in which they were first heard of."""
         self.warnings: list[Warned] = []
-        self.solves: dict[str, SolveStarted] = {}
-        """By node, the last one."""
+        self.solves: dict[tuple[str, str], SolveStarted] = {}
+        """By build and node, the last one."""
         self.changed: dict[ProgressRow, None] = {}
         """Rows that were fed something since plain text last looked."""
         self._kept, self._fresh = kept, fresh
@@ -69,7 +69,7 @@ class Progress:
         if isinstance(event, Vertex):
             stamp = event.completed or event.started
         elif isinstance(event, SolveStarted):
-            self.solves[event.node] = event
+            self.solves[event.build, event.node] = event
             return
         else:
             stamp = None if isinstance(event, Warned) else event.timestamp

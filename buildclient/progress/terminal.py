@@ -10,6 +10,7 @@ from typing import TextIO
 from buildclient.base.errors import UsageError
 from buildclient.progress.display import Display, shown
 from buildclient.progress.events import Event
+from buildclient.progress.groups import OFF, groups_of
 
 __all__ = ["MODES", "Display", "choose_mode", "open_display", "shown"]
 
@@ -36,25 +37,33 @@ def open_display(
     environ: Mapping[str, str] | None = None,
     *,
     expand_warnings: bool = False,
+    summary: bool = True,
 ) -> Display:
-    """The display of a mode; with `expand_warnings` it shows the details of warnings too."""
+    """The display of a mode.
+
+    With `expand_warnings` it shows the details of warnings too, with `summary` what the build did in its last line;
+    BUILDCLIENT_SUMMARY switches that off.
+    """
     stream = sys.stderr if out is None else out
     variables = os.environ if environ is None else environ
     if mode in ("quiet", "none"):
         return Display(stream)
     if mode == "rawjson":
         return _JsonDisplay(stream)
+    from buildclient.progress.closing import Closing
+
+    closing = Closing(expand_warnings, summary and variables.get("BUILDCLIENT_SUMMARY", "").lower() not in OFF)
     if mode == "tty":
         from buildclient.progress.colours import colours
         from buildclient.progress.tty import LOG_LINES, TtyDisplay
 
         lines = variables.get("BUILDKIT_TTY_LOG_LINES", "")
         count = int(lines) if lines.isdecimal() and len(lines) < 5 else LOG_LINES
-        return TtyDisplay(stream, colours(variables), count, expand_warnings=expand_warnings)
-    from buildclient.progress.groups import groups_of
+        return TtyDisplay(stream, colours(variables), count, closing)
+
     from buildclient.progress.plain import PlainDisplay
 
-    return PlainDisplay(stream, expand_warnings=expand_warnings, groups=groups_of(variables))
+    return PlainDisplay(stream, closing, groups_of(variables))
 
 
 class _JsonDisplay(Display):

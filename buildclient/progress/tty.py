@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TextIO
 
 from buildclient.base.visible import one_line
-from buildclient.progress.closing import closing_lines
+from buildclient.progress.closing import DEFAULT, Closing, closing_lines
 from buildclient.progress.columns import width
 from buildclient.progress.cursor import Cursor
 from buildclient.progress.display import Display
@@ -34,13 +34,11 @@ class TtyDisplay(Display):
         out: TextIO,
         colours: Mapping[str, str],
         log_lines: int = LOG_LINES,
-        *,
-        expand_warnings: bool = False,
+        closing: Closing = DEFAULT,
     ) -> None:
         super().__init__(out, Progress(None))
         self._picture = Picture(self.progress, log_lines)
-        self._expand = expand_warnings
-        self._begun = time.time()
+        self._closing = closing
         self._builder = ""
         self._styles = {**_STYLES, **colours} if colours else {}
         self._cursor = Cursor(out, self._forget)
@@ -69,7 +67,8 @@ class TtyDisplay(Display):
         try:
             self._draw([self._head(now, final=True), *self._picture.whole(now)], self._size()[0])
             colour = self._styles.get("warning", "")
-            lines = closing_lines(self.progress, failed=failed, expand_warnings=self._expand, colour=colour)
+            took = self.seconds()
+            lines = closing_lines(self.progress, self._closing, took, failed=failed, colour=colour, live=True)
             self._out.write("".join(f"{line}\n" for line in lines))
         finally:
             self._cursor.show()

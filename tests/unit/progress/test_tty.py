@@ -136,7 +136,7 @@ def test_a_transfer_tells_how_fast_it_is_and_how_long_it_takes() -> None:
 
 def test_each_of_several_nodes_has_a_heading() -> None:
     """With its pod, platforms, steps and cache hits; the client's own steps stand before and after."""
-    shown = Shown(columns=80)
+    shown = Shown(columns=100)
     shown.take(Vertex("client:1", "waiting", started=0.5, completed=0.9))
     for node in ("amd", "arm"):
         shown.take(SolveStarted(node, node, "ref", (f"linux/{node}64",), f"pod-{node}"))
@@ -147,7 +147,11 @@ def test_each_of_several_nodes_has_a_heading() -> None:
         )
     shown.take(Vertex("client:2", "merging", started=4.0, completed=5.0))
     lines = [" ".join(line.split()) for line in shown.finish()[1:]]
-    assert lines == [
+    assert lines[8] == ""
+    assert lines[9].startswith(
+        "Built in 0.0s: 4 steps, 1 cached; linux/amd64 2.0s on pod-amd, linux/arm64 2.0s on pod-arm"
+    )
+    assert lines[:8] == [
         "=> waiting 0.4s",
         "amd (2/2, 1 cached) linux/amd64 on pod-amd 2.0s",
         "=> CACHED [1/2] FROM x 0.0s",
