@@ -36,7 +36,7 @@ from buildclient.contract.cluster import Cluster
 from buildclient.contract.output import BuilderOutput, NodeOutput
 from buildclient.contract.platform import Platform, PlatformError, parse_platforms
 from buildclient.kube.pod import Pod
-from buildclient.progress.events import Event, EventSink, Log, Vertex, VertexStatus, Warned, of_build
+from buildclient.progress.events import Event, EventSink, Log, SolveStarted, Vertex, VertexStatus, Warned, of_build
 from buildclient.registry.reference import ImageTag
 from buildclient.request.annotations import Annotation, parse_annotations
 from buildclient.request.attrs import with_proxies
@@ -103,6 +103,7 @@ __all__ = [
     "ResourceExhausted",
     "SecretEnv",
     "SecretFile",
+    "SolveStarted",
     "SshForward",
     "ToContainerd",
     "ToEngine",

@@ -112,9 +112,7 @@ def progress_mode(flags: Mapping[str, Any]) -> str:
     return "quiet"
 
 
-async def _built(
-    client: Client, request: BuildRequest, mode: str, warnings: list[Warned], where: str
-) -> BuildResult:
+async def _built(client: Client, request: BuildRequest, mode: str, warnings: list[Warned], where: str) -> BuildResult:
     with debug.held(mode == "tty"):
         display = open_display(mode, expand_warnings=debug.enabled(), summary=not request.call)
         try:

@@ -62,6 +62,7 @@ from buildclient.results.subrequest_text import answer_text, check_error_text
 from buildclient.results.subrequests import read_check
 from buildclient.session import diffcopy, wire
 from tests.fuzz.harness import Reader, Report, run
+from tests.fuzz.readers_progress import PROGRESS
 from tests.fuzz.readers_results import RESULTS
 
 _DATA = Path(__file__).parents[1] / "unit"
@@ -745,6 +746,7 @@ _ALL = (
         (b"name: p\nbackend:\n  url: file://~\n", *_json({"name": "p", "backend": {"url": "file://~"}})),
         _words("name: backend: url file:// ~"),
     ),
+    *PROGRESS,
     *RESULTS,
 )
 READERS: dict[str, Reader] = {reader.name: reader for reader in _ALL}
