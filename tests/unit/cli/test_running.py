@@ -115,11 +115,9 @@ def test_a_command_that_waits_for_a_named_pipe_can_be_interrupted(
         stderr=subprocess.PIPE,
         text=True,
     )
-    # The last that it says before it looks for its builder.
-    assert process.stderr is not None
-    assert "no output specified" in process.stderr.readline()
+    # It says nothing before it looks for its builder.
     with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(1)
+        process.wait(2)
     begun = time.monotonic()
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import select
 import signal
 import struct
 import subprocess
@@ -277,6 +278,14 @@ display.end(False)
 """
 
 
+def _written(leader: int) -> str:
+    """What a process that does nothing more has written to its terminal."""
+    found = b""
+    while select.select([leader], [], [], 0.2)[0]:
+        found += os.read(leader, 1 << 16)
+    return found.decode()
+
+
 @pytest.mark.parametrize(("name", "goes_on"), [("SIGTSTP", True), ("SIGQUIT", False)])
 def test_the_cursor_is_back_while_the_process_is_stopped_or_killed(name: str, goes_on: bool) -> None:
     """A shell that takes over after Ctrl-Z or Ctrl-backslash has a cursor; a process that goes on draws anew."""
@@ -285,7 +294,7 @@ def test_the_cursor_is_back_while_the_process_is_stopped_or_killed(name: str, go
     process = subprocess.Popen([sys.executable, "-c", _STOPPED, name], stderr=follower, start_new_session=False)
     try:
         _, status = os.waitpid(process.pid, os.WUNTRACED)
-        text = os.read(leader, 1 << 16).decode()
+        text = _written(leader)
         assert VirtualTerminal().feed(text).cursor_shown
         if not goes_on:
             assert os.WIFSIGNALED(status)
@@ -293,7 +302,7 @@ def test_the_cursor_is_back_while_the_process_is_stopped_or_killed(name: str, go
         assert os.WIFSTOPPED(status)
         os.kill(process.pid, signal.SIGCONT)
         os.waitpid(process.pid, 0)
-        rest = os.read(leader, 1 << 16).decode()
+        rest = _written(leader)
         assert rest.startswith("\x1b[?25l")
         assert VirtualTerminal().feed(text + rest).cursor_shown
         assert VirtualTerminal().feed(text + rest).text().count("Building") == 2
