@@ -91,7 +91,7 @@ class CtrLoad:
         self._reading = threading.Thread(target=self._read, daemon=True)
         self._reading.start()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Sends the next bytes. Raises EngineError, with the reason that `ctr` gives."""
         stdin = self._process.stdin
         assert stdin is not None

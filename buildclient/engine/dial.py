@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shlex
 import socket
 import subprocess
+import tempfile
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from buildclient.base.oserrors import reason
 from buildclient.engine.address import EngineAddress, Tls
@@ -25,14 +27,22 @@ __all__ = ["CONNECT_TIMEOUT", "Line", "dial", "ssh_command"]
 _LOG = logging.getLogger("buildclient.engine")
 CONNECT_TIMEOUT = 30.0
 """Seconds to connect."""
+_LAST = 4096
+"""Bytes of a program's last words."""
 
 
 class Line:
     """An open connection, and the program that carries it, if one does."""
 
-    def __init__(self, sock: socket.socket, process: subprocess.Popen[bytes] | None = None) -> None:
+    def __init__(
+        self, sock: socket.socket, process: subprocess.Popen[bytes] | None = None, said: IO[bytes] | None = None
+    ) -> None:
+        """`said` has what the program wrote to standard error."""
         self.sock = sock
+        # Of its own: http.client closes its socket as soon as an answer says that it is the last one.
+        self._handle = socket.socket(fileno=os.dup(sock.fileno()))
         self._process = process
+        self._said = said
 
     @property
     def may_be_asked(self) -> bool:
@@ -41,19 +51,20 @@ class Line:
 
     def why(self) -> str:
         """Returns what the program said before it ended; empty if there is none."""
-        if self._process is None or self._process.stderr is None:
+        if self._process is None or self._said is None:
             return ""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(1)
         if self._process.poll() is None:
             return ""
-        lines = self._process.stderr.read(4096).decode(errors="replace").strip().splitlines()
+        self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - _LAST))
+        lines = self._said.read(_LAST).decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else f"ssh ended with status {self._process.returncode}"
 
     def cut(self) -> None:
         """Ends the connection; may be called in any thread, and twice. What another thread waits for then fails."""
         with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
+            self._handle.shutdown(socket.SHUT_RDWR)
         if self._process is not None:
             with contextlib.suppress(OSError):
                 self._process.kill()
@@ -61,13 +72,14 @@ class Line:
     def close(self) -> None:
         """Ends the connection and frees what it holds; for the thread that uses it."""
         self.cut()
-        with contextlib.suppress(OSError):
-            self.sock.close()
+        for sock in (self.sock, self._handle):
+            with contextlib.suppress(OSError):
+                sock.close()
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(5)
-            if self._process.stderr is not None:
-                self._process.stderr.close()
+        if self._said is not None:
+            self._said.close()
 
 
 def dial(address: EngineAddress, environ: Mapping[str, str], timeout: float = CONNECT_TIMEOUT) -> Line:
@@ -143,19 +155,21 @@ def _context(tls: Tls) -> SSLContext:
 
 def _ssh(address: EngineAddress, environ: Mapping[str, str]) -> Line:
     ours, theirs = socket.socketpair()
+    said = tempfile.TemporaryFile()  # noqa: SIM115 - `Line.close` closes it
     try:
         # A session of its own: Ctrl-C on the terminal is for the build, which then ends it.
         process = subprocess.Popen(
             ssh_command(address),
             stdin=theirs.fileno(),
             stdout=theirs.fileno(),
-            stderr=subprocess.PIPE,
+            stderr=said,
             env=dict(environ),
             start_new_session=True,
         )
     except OSError as error:
         ours.close()
+        said.close()
         raise EngineError(f"docker host {address.text}: ssh cannot be run: {reason(error)}") from None
     finally:
         theirs.close()
-    return Line(ours, process)
+    return Line(ours, process, said)

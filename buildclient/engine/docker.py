@@ -137,7 +137,7 @@ class DockerLoad:
         self._told = told
         self._load_timeout = load_timeout
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Sends the next bytes. Raises EngineError, with the engine's reason where it gives one."""
         if not data:
             return
@@ -145,7 +145,8 @@ class DockerLoad:
             if self._line.may_be_asked and select.select([self._line.sock], [], [], 0)[0]:
                 self._refused()
             try:
-                self._line.sock.sendall(b"%x\r\n%b\r\n" % (len(data), data))
+                for piece in (b"%x\r\n" % len(data), data, b"\r\n"):
+                    self._line.sock.sendall(piece)
             except ConnectionError:
                 self._refused()
 
@@ -172,19 +173,23 @@ class DockerLoad:
     def _read(self, answer: http.client.HTTPResponse, tell: Callable[[LoadMessage], None]) -> None:
         if answer.status != 200:
             raise self._fault(error_text(answer.read(_MAX_ANSWER), answer.status, answer.reason))
-        reader = MessageReader()
+        reader, said = MessageReader(), 0
         try:
             while data := answer.read1(_CHUNK):
-                self._each(reader.feed(data), tell)
-            self._each(reader.end(), tell)
+                said += self._each(reader.feed(data), tell)
+            said += self._each(reader.end(), tell)
+            if not said:
+                # Every engine says what it loaded; an answer may end anywhere if its length is not known.
+                raise self._fault("it ended without a word")
         except MessageError as error:
             raise self._fault(str(error)) from None
 
-    def _each(self, messages: Sequence[LoadMessage], tell: Callable[[LoadMessage], None]) -> None:
+    def _each(self, messages: Sequence[LoadMessage], tell: Callable[[LoadMessage], None]) -> int:
         for message in messages:
             if message.error:
                 raise self._fault(message.error)
             tell(message)
+        return len(messages)
 
     def _fault(self, words: str) -> EngineError:
         return EngineError(f"the engine at {self._where} does not take the image: {words}")

@@ -13,7 +13,7 @@ __all__ = ["Load"]
 class Load(Protocol):
     """An archive on its way into an engine; one thread uses it, `abort` may be called in any."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Sends the next bytes. Raises EngineError."""
 
     def finish(self, tell: Callable[[LoadMessage], None]) -> None:

@@ -65,10 +65,9 @@ class LoadExport:
             if self._aborted.is_set():
                 self._load.abort()
                 raise Cancelled("the export was aborted")
-            for piece in self._convert.feed(pieces) if self._convert else pieces:
-                self._tail += piece
-            if len(self._tail) > _TAIL:
-                ready, self._tail = self._tail[:-_TAIL], self._tail[-_TAIL:]
+            data = b"".join([self._tail, *(self._convert.feed(pieces) if self._convert else pieces)])
+            ready, self._tail = memoryview(data)[:-_TAIL], data[-_TAIL:]
+            if ready:
                 self._load.write(ready)
                 self._sent += len(ready)
                 self._step.moved("sending image", self._sent)
@@ -88,8 +87,7 @@ class LoadExport:
         if not self._complete or self._load is None:
             raise BuildFailed("the daemon sent no result for output docker")
         try:
-            for piece in self._convert.end() if self._convert else ():
-                self._tail += piece
+            self._tail = b"".join([self._tail, *(self._convert.end() if self._convert else ())])
             self._load.write(self._tail)
             self._step.moved("sending image", self._sent + len(self._tail), done=True)
             self._load.finish(self._step.message)
@@ -98,6 +96,8 @@ class LoadExport:
             if self._aborted.is_set():
                 raise Cancelled("the export was aborted") from None
             raise
+        if self._aborted.is_set():
+            raise Cancelled("the export was aborted")
         self._load = None
         self._step.end()
 

@@ -18,8 +18,11 @@ import pytest
 from buildclient.contract.output import BuilderOutput, NodeOutput
 from buildclient.contract.platform import parse_platforms
 from localcluster import tools
+from localcluster.instance import current_instance
+from localcluster.machine import process
 from tests import engines
 from tests.cluster.client_builder import BIN, Ran
+from tests.conftest import kubectl
 from tests.engines import Engine
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -71,6 +74,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     for name in ("context", "buildkit", "docker", "podman"):
         (folder / name).mkdir()
     (folder / "context/Dockerfile").write_text("FROM scratch\nARG SALT\nENV SALT=$SALT\nCOPY file /\n")
+    (folder / "pod").write_text('FROM scratch\nCOPY file /\nENTRYPOINT ["/file"]\n')
     (folder / "context/file").write_bytes(os.urandom(3 << 20))
     with contextlib.ExitStack() as stack:
         net = stack.enter_context(engines.network())
@@ -185,6 +189,29 @@ def test_containerd_takes_an_index_into_a_namespace(place: Place) -> None:
     refused = place.ours("-o", "type=docker,context=containerd:///nowhere.sock")
     assert refused.status == 1
     assert "cannot load into containerd:///nowhere.sock?namespace=default" in refused.last
+
+
+def test_a_pod_runs_what_was_loaded_into_its_node(place: Place, cluster: dict[str, str], namespace: str) -> None:
+    """The kubelet finds the image in containerd's namespace k8s.io and pulls nothing."""
+    record = process.load(current_instance().run, "node-amd64")
+    assert record is not None
+    path = f"/proc/{record.pid}/root/run/containerd/containerd.sock"
+    name = f"loaded.example/{_tag()}"
+    ran = place.ours(
+        "--load", "-t", name, "-f", str(place.folder / "pod"), BUILDCLIENT_LOAD=f"containerd://{path}?namespace=k8s.io"
+    )
+    assert ran.status == 0, ran.err
+    try:
+        spec = json.dumps({"spec": {"nodeName": "amd64", "automountServiceAccountToken": False}})
+        run = ["run", "loaded", "--image", name, "--image-pull-policy=Never", "--restart=Never", f"--overrides={spec}"]
+        kubectl(cluster, "-n", namespace, *run)
+        ready = "jsonpath={.status.containerStatuses[0].imageID}"
+        kubectl(cluster, "-n", namespace, "wait", "pod/loaded", f"--for={ready}", "--timeout=60s", timeout=70)
+        shown = kubectl(cluster, "-n", namespace, "get", "pod/loaded", "-o", f"{ready}")
+        assert "sha256:" in shown
+    finally:
+        ctr = [str(tools.ensure("ctr")), "--address", path, "--namespace", "k8s.io", "images", "rm", name]
+        subprocess.run(ctr, check=False, timeout=60, capture_output=True)
 
 
 def test_an_engine_of_another_machine_is_reached_through_ssh(place: Place) -> None:

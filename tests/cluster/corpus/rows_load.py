@@ -25,6 +25,12 @@ ROWS = (
         env=_ENGINE,
     ),
     Row("load-and-output", ("--load", "-o", "OUT", "-t", "TAG", "CONTEXT"), files=_FILES, env=_ENGINE),
+    Row(
+        "load-and-push",
+        ("--load", "--push", "-t", "TAG", "--metadata-file", "META", "CONTEXT"),
+        files=_FILES,
+        env=_ENGINE,
+    ),
     Row("load-unattested", ("--load", "--provenance=false", "-t", "TAG", "CONTEXT"), env=_ENGINE),
     Row("load-to-nowhere", ("--load", "CONTEXT"), env=_NOWHERE, fails=True, unlike=_HINT),
     Row("load-context-unknown", ("-o", "type=docker,context=nope", "CONTEXT"), fails=True, unlike=_HINT),

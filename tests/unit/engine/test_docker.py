@@ -177,6 +177,25 @@ def test_an_aborted_load_has_no_end(tmp_path: Path) -> None:
     assert got == [None]
 
 
+def test_an_engine_that_loads_for_long_is_left_at_an_abort(tmp_path: Path) -> None:
+    """Also where its answer has begun and says that it is the last one."""
+
+    def serve(sock: socket.socket) -> None:
+        head(sock)
+        body(sock)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        sock.recv(1)
+
+    with engine(tmp_path / "s", serve) as address:
+        load = DockerEngine(parse_address(address), {}).load()
+        load.write(b"x")
+        threading.Timer(0.3, load.abort).start()
+        began = time.monotonic()
+        with pytest.raises(EngineError, match="ended without a word"):
+            load.finish(lambda message: None)
+        assert time.monotonic() - began < 5
+
+
 def test_tls_is_verified_unless_it_is_switched_off(tmp_path: Path) -> None:
     """By the authority's file; a name that does not fit is refused before anything is sent."""
     certificate, key = certificate_files(tmp_path, "127.0.0.1")

@@ -22,7 +22,7 @@ class FakeLoad:
         self._refuses = refuses
         self._fails = fails
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         if self._refuses or self.aborted:
             raise EngineError("refused")
         self.data += data
