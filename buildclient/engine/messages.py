@@ -16,6 +16,8 @@ __all__ = ["EngineInfo", "LoadMessage", "MessageError", "MessageReader", "error_
 MAX_LINE = 1 << 20
 """Bytes of one message."""
 _MAX_INFO = 16 << 20
+_MACHINES = {"armv6l": "arm/v6", "armv7l": "arm/v7", "armv8l": "arm/v7", "i686": "386"}
+"""Kernel names of machines, as a Docker Engine gives them, that are no names of platforms."""
 _MAX_ERROR = 2000
 """Characters of an error that are shown."""
 
@@ -53,18 +55,22 @@ class MessageReader:
     """Splits the engine's answer into messages, whatever pieces it comes in."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
 
     def feed(self, data: bytes) -> list[LoadMessage]:
         """Takes the next bytes; returns the messages that are complete. Raises MessageError."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._rest += data
+        lines: list[bytearray] = []
+        # Only what is new is searched, however small the pieces are.
+        if b"\n" in data:
+            *lines, self._rest = self._rest.split(b"\n")
         if len(self._rest) > MAX_LINE:
             raise MessageError("a message of the engine is too long")
-        return [read_message(line) for line in lines if line.strip()]
+        return [read_message(bytes(line)) for line in lines if line.strip()]
 
     def end(self) -> list[LoadMessage]:
         """Returns the message that no line break ends. Raises MessageError."""
-        line, self._rest = self._rest, b""
+        line, self._rest = bytes(self._rest), bytearray()
         return [read_message(line)] if line.strip() else []
 
 
@@ -88,8 +94,9 @@ def read_message(line: bytes) -> LoadMessage:
 def read_info(data: bytes) -> EngineInfo:
     """Reads the answer of `GET /info`. Raises MessageError."""
     value = _object(data, _MAX_INFO)
+    machine = _text(value, "Architecture")
     try:
-        platform = parse_platform(f"{_text(value, 'OSType') or 'linux'}/{_text(value, 'Architecture')}")
+        platform = parse_platform(f"{_text(value, 'OSType') or 'linux'}/{_MACHINES.get(machine, machine)}")
     except PlatformError:
         platform = None
     status = value.get("DriverStatus")

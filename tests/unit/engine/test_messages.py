@@ -65,6 +65,8 @@ def test_an_engine_says_what_it_runs() -> None:
     info["DriverStatus"] = [["driver-type", "io.containerd.snapshotter.v1"]]
     assert read_info(json.dumps(info).encode()).takes_index
     assert read_info(b'{"Architecture": "amd64"}').platform == Platform("linux", "amd64")
+    assert read_info(b'{"Architecture": "armv7l"}').platform == Platform("linux", "arm", "v7")
+    assert read_info(b'{"Architecture": "i686"}').platform == Platform("linux", "386")
     assert read_info(b'{"Architecture": "", "DriverStatus": null}') == (None, False, "")
 
 
