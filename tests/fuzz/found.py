@@ -28,6 +28,7 @@ def _index(**entry: object) -> bytes:
 
 
 FOUND: dict[str, tuple[bytes, ...]] = {
+    "engine-messages": (b'\x00{"stream":"' + b"x" * 300_000,),
     "builder-output": (b'{"version": Infinity}', b'{"version": NaN}', b"[" * 100_000, DEEP),
     "kubeconfig": (
         b"contexts:\n- name: x\n  context: x",
