@@ -120,7 +120,10 @@ async def build(
             await step.stage(results)
         for step in steps:
             await step.commit()
-    return build_result(output.name, results, index.digest, recorded=not request.call)
+    # Of several nodes without a push: the image that a step merged.
+    images = [getattr(step, "image", None) for step in steps]
+    image = next(filter(None, reversed(images)), None)
+    return build_result(output.name, results, index.digest, image, recorded=not request.call)
 
 
 async def _prepare(tools: Tools, request: BuildRequest, stack: contextlib.AsyncExitStack) -> Prepared:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 from buildclient.base.errors import BuildFailed
@@ -58,9 +58,10 @@ def merge_tars(parts: Sequence[BinaryIO], out: BinaryIO) -> None:
     out.write(bytes(2 * BLOCK))
 
 
-def merge_oci(parts: Sequence[BinaryIO], out: BinaryIO, platforms: Sequence[Platform] = ()) -> None:
+def merge_oci(parts: Sequence[BinaryIO], out: BinaryIO, platforms: Sequence[Platform] = ()) -> Mapping[str, Any]:
     """Writes the OCI layouts of several nodes as one: each blob once, one index over all manifests.
 
+    Returns the descriptor of the index, without annotations.
     The images stand in the order of `platforms`, then their attestations, as in an index of one node. Annotations and
     names are kept. Raises BuildFailed for an archive that is not an OCI layout, lacks a blob, or has one with other
     content than its digest says.
@@ -95,6 +96,7 @@ def merge_oci(parts: Sequence[BinaryIO], out: BinaryIO, platforms: Sequence[Plat
         else:
             out.write(_header(name, 0, 0o755))
     out.write(bytes(2 * BLOCK))
+    return top
 
 
 def _write_blob(name: str, digest: str, place: tuple[Layout, Entry], out: BinaryIO) -> None:

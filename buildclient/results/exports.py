@@ -8,7 +8,7 @@ import os
 import stat as st
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from buildclient.base.errors import InvalidBuild, ResourceExhausted
 from buildclient.base.files import replaceable
@@ -77,6 +77,12 @@ class Exports:
     def stores(self, node: int) -> Mapping[str, Store]:
         """Returns no stores."""
         return {}
+
+    @property
+    def image(self) -> Mapping[str, Any] | None:
+        """The descriptor of the image that was merged of several nodes' (of the last output's, if of several)."""
+        images = [getattr(self._exports[number], "image", None) for number in sorted(self._exports)]
+        return next(filter(None, reversed(images)), None)
 
     async def stage(self, results: Sequence[NodeResult]) -> None:
         """Merges the results of several nodes. Raises BuildFailed for a missing or invalid result, and OSError."""
@@ -159,8 +165,8 @@ def merged_export(type_: str, into: ArchiveExport, folder: str | None, platforms
     from buildclient.results.archive import merge_oci, merge_tars
     from buildclient.results.merged import MergedExport
 
-    def merge(parts: Sequence[BinaryIO], out: BinaryIO) -> None:
-        merge_oci(parts, out, platforms)
+    def merge(parts: Sequence[BinaryIO], out: BinaryIO) -> Mapping[str, Any]:
+        return merge_oci(parts, out, platforms)
 
     return MergedExport(type_, into, merge_tars if type_ == "tar" else merge, folder)
 

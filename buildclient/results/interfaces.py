@@ -19,7 +19,8 @@ class CommitStep(Protocol):
     """A part of the result that is written once every node has answered: exports, tags, a cache's index.
 
     All steps are staged in order, then committed in order. At the end of the build each is aborted, in reverse order;
-    after a commit that does nothing.
+    after a commit that does nothing. A step that merges the images of several nodes may have an attribute `image`, the
+    merged image's descriptor once staged (None if it merged none).
     """
 
     def services(self, node: int) -> Sequence[Service]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from typing import BinaryIO, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, BinaryIO, cast
 
 from buildclient.base.errors import BuildFailed, Cancelled
 from buildclient.results.interfaces import ArchiveExport, ArchiveReceiver
@@ -12,7 +12,8 @@ from buildclient.results.spool import Spool
 
 __all__ = ["MergedExport"]
 
-Merge = Callable[[Sequence[BinaryIO], BinaryIO], None]
+Merge = Callable[[Sequence[BinaryIO], BinaryIO], Mapping[str, Any] | None]
+"""Writes parts as one archive; returns the descriptor of the image in it, if it is an image's."""
 
 
 class MergedExport:
@@ -27,6 +28,8 @@ class MergedExport:
         self._parts: dict[int, Spool] = {}
         self._lock = threading.Lock()
         self._aborted = False
+        self.image: Mapping[str, Any] | None = None
+        """The descriptor of the merged image, once staged; None for a tar."""
         self._merged_or_aborted = threading.Event()
 
     def receiver(self, node: int) -> Spool:
@@ -78,7 +81,7 @@ class MergedExport:
         for part in parts:
             part.seek(0)
         receiver = self._into.receiver(0)
-        self._merge(parts, cast(BinaryIO, _Writer(receiver)))
+        self.image = self._merge(parts, cast(BinaryIO, _Writer(receiver)))
         receiver.finish()
 
     def _discard(self) -> None:

@@ -18,23 +18,43 @@ __all__ = ["build_result", "decode_response", "metadata_text"]
 
 _DIGEST = "containerimage.digest"
 _CONFIG = "containerimage.config.digest"
+_DESCRIPTOR = "containerimage.descriptor"
+_PROVENANCE = "buildx.build.provenance/"
+"""A platform's name follows."""
 
 
 def build_result(
-    builder: str, results: Sequence[NodeResult], merged_digest: str, *, recorded: bool = True
+    builder: str,
+    results: Sequence[NodeResult],
+    merged_digest: str,
+    image: Mapping[str, Any] | None = None,
+    *,
+    recorded: bool = True,
 ) -> BuildResult:
-    """Returns the result of a build; `merged_digest` is the digest of the merged index, if there is one.
+    """Returns the result of a build.
 
-    `recorded` tells whether the daemons keep a record of the build, whose name is in the metadata.
+    `merged_digest` is the digest of the index that was pushed for several nodes, if there is one; `image` the
+    descriptor of an image that was merged in an archive or a folder. `recorded` tells whether the daemons keep a record
+    of the build, whose name is in the metadata.
 
-    As in docker buildx, the metadata of a merged image is its digest alone, and that of several nodes without a merged
-    image is the first node's.
+    As in docker buildx, the metadata of a merged image that was pushed is its digest alone, and that of several nodes
+    without a merged image is the first node's.
     """
     first = results[0]
     response = dict(first.response)
     if merged_digest:
         response = {_DIGEST: merged_digest}
     metadata = decode_response(response)
+    if image and not merged_digest:
+        response[_DIGEST] = metadata[_DIGEST] = str(image["digest"])
+        # Of the merged index it would be the config of one platform.
+        for found in (response, metadata):
+            found.pop(_CONFIG, None)
+        for result in results[1:]:
+            recorded_there = {k: v for k, v in result.response.items() if k.startswith(_PROVENANCE)}
+            metadata = {**decode_response(recorded_there), **metadata}
+        own = metadata.get(_DESCRIPTOR)
+        metadata[_DESCRIPTOR] = {**(own if isinstance(own, dict) else {}), **image}
     if recorded and not merged_digest:
         metadata["buildx.build.ref"] = f"{builder}/{first.node}/{first.ref}"
     digest = response.get(_DIGEST, "")

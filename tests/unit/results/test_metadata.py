@@ -33,6 +33,33 @@ def test_metadata_of_a_merged_image_is_its_digest() -> None:
     assert result.metadata == {"containerimage.digest": "sha256:all"}
 
 
+def test_metadata_of_a_merged_archive_is_about_its_image() -> None:
+    """Digest and descriptor are the merged index's, names and annotations those that every node gave."""
+    descriptor = {"mediaType": "m", "digest": "sha256:a", "size": 1, "annotations": {"created": "1"}}
+    response = {
+        "containerimage.digest": "sha256:a",
+        "containerimage.config.digest": "sha256:c",
+        "containerimage.descriptor": base64.b64encode(json.dumps(descriptor).encode()).decode(),
+        "image.name": "x",
+    }
+    proof = {f"buildx.build.provenance/{name}": base64.b64encode(b'{"a": 1}').decode() for name in "ab"}
+    nodes = [
+        NodeResult(name, f"ref-{name}", (), {**response, key: proof[key]})
+        for name, key in zip("ab", proof, strict=True)
+    ]
+    image = {"mediaType": "i", "digest": "sha256:all", "size": 9}
+    result = build_result("kube", nodes, "", image)
+    assert result.digest == result.image_id == "sha256:all"
+    assert result.metadata == {
+        "buildx.build.provenance/a": {"a": 1},
+        "buildx.build.provenance/b": {"a": 1},
+        "buildx.build.ref": "kube/a/ref-a",
+        "containerimage.descriptor": {**image, "annotations": {"created": "1"}},
+        "containerimage.digest": "sha256:all",
+        "image.name": "x",
+    }
+
+
 def test_the_metadata_s_text_is_go_s() -> None:
     """Sorted at the top, indented by two, and with what a browser would take for markup escaped."""
     assert metadata_text({"b": {"z": "<a&b>", "a": [1, {}]}, "a": "ü"}) == (
