@@ -35,8 +35,12 @@ _STORE = "export"
 class LayoutExport:
     """A layout that all nodes write into; implements CommitStep."""
 
-    def __init__(self, output: Output, nodes: int, platforms: Sequence[Platform] = ()) -> None:
-        """`platforms` are the request's, the order of the images. Raises InvalidBuild for what is not a folder."""
+    def __init__(
+        self, output: Output, nodes: int, platforms: Sequence[Platform] = (), names: Sequence[str] | None = None
+    ) -> None:
+        """`platforms` are the request's, the order of the images; `names` the image's, None for those that the daemon
+        answers with. Raises InvalidBuild for what is not a folder.
+        """
         if not isinstance(output.dest, ToFolder):
             raise InvalidBuild(f"dest is required for {output.type} exporter")
         self._path = output.dest.path
@@ -44,10 +48,16 @@ class LayoutExport:
         self._several = nodes > 1
         self._platforms = platforms
         self._writer = StoreWriter(self._path)
+        self._given = names
         self._descriptor: Mapping[str, Any] | None = None
         self._names: list[Name] = []
         _check_folder(self._path)
         check_index(self._path)
+
+    @property
+    def image(self) -> Mapping[str, Any] | None:
+        """The descriptor of the image that was merged of several nodes', once staged."""
+        return self._descriptor if self._several else None
 
     def services(self, node: int) -> Sequence[Service]:
         """Returns no services: the store is served with the others."""
@@ -72,8 +82,8 @@ class LayoutExport:
     def _find(self, results: Sequence[NodeResult]) -> None:
         found = [self._image(number, result.response) for number, result in enumerate(results)]
         self._descriptor = self._merged(found) if self._several else found[0]
-        names = results[0].response.get("image.name", "")
-        self._names = [image_name(name) for name in names.split(",")] if names else [tag_name("latest")]
+        names = results[0].response.get("image.name", "").split(",") if self._given is None else self._given
+        self._names = [image_name(name) for name in names if name] or [tag_name("latest")]
 
     def _image(self, number: int, response: Mapping[str, str]) -> Mapping[str, Any]:
         text = response.get("containerimage.descriptor")

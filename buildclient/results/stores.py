@@ -20,7 +20,8 @@ from buildclient.base.ocilayout import LayoutError, open_layout, read_layout
 from buildclient.base.oserrors import reason
 from buildclient.contract.jsontext import read_json
 from buildclient.progress.events import EventSink
-from buildclient.request.values import BuildRequest
+from buildclient.registry.reference import InvalidReference, parse_reference
+from buildclient.request.values import BuildRequest, Output
 from buildclient.results.interfaces import CommitStep
 from buildclient.session.ingest import NodeStore, WritableStore
 
@@ -53,7 +54,9 @@ def store_steps(request: BuildRequest, nodes: int, sink: EventSink) -> list[Comm
         if len(layouts) > 1:
             # The daemon knows one such store, whichever of the outputs it is for.
             raise InvalidBuild('oci store key "export" already exists')
-        steps.append(LayoutExport(layouts[0], nodes, request.platforms))
+        # The answer of a node that also pushes tells the repositories that it pushed to by digest.
+        names = _names(request, layouts[0]) if nodes > 1 and any(output.push for output in request.outputs) else None
+        steps.append(LayoutExport(layouts[0], nodes, request.platforms, names))
     caches = [entry for entry in request.cache_to if entry.type == "local"]
     if caches:
         from buildclient.request.localcache import local_export
@@ -63,6 +66,16 @@ def store_steps(request: BuildRequest, nodes: int, sink: EventSink) -> list[Comm
         exports = {export.dest: export for export in map(local_export, caches)}
         steps.extend(LocalCacheExport(export, sink) for export in exports.values())
     return steps
+
+
+def _names(request: BuildRequest, output: Output) -> list[str]:
+    """Returns the names of an output's image as a daemon answers them: with registry and tag."""
+    listed = request.tags or filter(None, output.attrs.get("name", "").split(","))
+    try:
+        found = [parse_reference(name) for name in listed]
+    except InvalidReference as error:
+        raise InvalidBuild(str(error)) from None
+    return [str(one if one.tag or one.digest else one._replace(tag="latest")) for one in found]
 
 
 class StoreWriter:

@@ -318,6 +318,35 @@ def test_several_outputs_of_two_nodes_come_from_one_build(builder: HandMadeBuild
     assert sorted(os.listdir(builder.folder / "several-out")) == ["linux_amd64", "linux_arm64"]
 
 
+def test_a_layout_of_two_nodes_is_the_archive_unpacked(builder: HandMadeBuilder) -> None:
+    """Blobs, names and index are those of `tar=true`, beside a push too; the metadata is about the merged image."""
+    context = builder.context(
+        "unpacked", "FROM scratch\nARG TARGETARCH\nCOPY same /\nLABEL a=$TARGETARCH\n", same="s\n"
+    )
+    names = ("-t", f"{builder.registry}/unpacked:1", "-t", f"{builder.registry}/unpacked-too:2")
+    flags = (*_BOTH, *names, "--provenance=false", context)
+    epoch = {"SOURCE_DATE_EPOCH": "1700000000"}
+    archived = builder.run("build", "-o", "type=oci,dest=unpacked.tar,rewrite-timestamp=true", *flags, **epoch)
+    assert archived.status == 0, archived.err
+    with tarfile.open(builder.folder / "unpacked.tar") as archive:
+        blobs, index = _blobs(archive), _member(archive, "index.json")
+    for number, push in enumerate(((), ("--push",))):
+        dest = builder.folder / f"unpacked{number}"
+        layout = ("-o", f"type=oci,tar=false,dest={dest},rewrite-timestamp=true", "--metadata-file", "unpacked.json")
+        done = builder.run("build", *push, *layout, *flags, **epoch)
+        assert done.status == 0, done.err
+        told = json.loads((dest / "index.json").read_text())
+        for one in (*told["manifests"], *index["manifests"]) if push else ():
+            # Of an answer that two exporters share, the push's stays, which has no time.
+            one["annotations"].pop("org.opencontainers.image.created", None)
+        assert told == index
+        found = {f"sha256:{path.name}": path.read_bytes() for path in (dest / "blobs/sha256").iterdir()}
+        assert found == blobs
+        if not push:
+            told = json.loads((builder.folder / "unpacked.json").read_text())
+            assert told["containerimage.digest"] == index["manifests"][0]["digest"]
+
+
 def test_what_two_nodes_write_into_one_folder_must_not_overlap(builder: HandMadeBuilder) -> None:
     """As docker buildx refuses it of one node; there it does not see what two nodes do to each other."""
     context = builder.context(
