@@ -19,11 +19,12 @@ from typing import Any
 import pytest
 import yaml
 
-from buildclient.api import BuildResult, Client, build_request, of_build
+from buildclient.api import BuildResult, Client, SecretEnv, build_request, of_build
 from buildclient.kube.tunnel import ExecEndpoint
 from buildclient.progress.terminal import Display, open_display, shown
 from localcluster.tools import ensure
 from tests.cluster.client_builder import BIN, HandMadeBuilder
+from tests.cluster.ssh_agent import agent, probe
 from tests.conftest import kubectl
 
 pytestmark = pytest.mark.cluster
@@ -418,6 +419,60 @@ def test_buildctl_builds_through_a_pods_exec(builder: HandMadeBuilder, tmp_path:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "aarch64" in done.stderr
+
+
+def test_secrets_of_a_program_reach_every_node(builder: HandMadeBuilder) -> None:
+    """Bytes and a variable in the steps of two nodes; a function is called once for both; no step gets another id."""
+    calls: list[str] = []
+
+    def called() -> bytes:
+        calls.append("once")
+        return b"called"
+
+    step = "".join(f"--mount=type=secret,id={name} " for name in ("held", "env", "call", "other"))
+    out = builder.folder / "secrets"
+    dockerfile = (
+        f"FROM BASE AS one\nRUN {step} mkdir /out; head /run/secrets/* >/out/all; echo {uuid.uuid4().hex}\n"
+        "FROM scratch\nCOPY --from=one /out /\n"
+    )
+    request = build_request(
+        builder.context("secrets", dockerfile),
+        platforms=["linux/amd64,linux/arm64"],
+        outputs=[f"type=local,dest={out}"],
+        secrets={"held": b"held\n", "env": SecretEnv("HELD"), "call": called},
+    )
+    Client(output=builder.output, environ={**builder.environment, "HELD": "variable"}).build(request)
+    for platform in ("linux_amd64", "linux_arm64"):
+        text = (out / platform / "all").read_text()
+        assert [line for line in text.splitlines() if line] == [
+            "==> /run/secrets/call <==", "called",
+            "==> /run/secrets/env <==", "variable",
+            "==> /run/secrets/held <==", "held",
+        ]  # fmt: skip
+    assert calls == ["once"]
+
+
+def test_twenty_connections_of_a_step_share_a_real_agent(builder: HandMadeBuilder, tmp_path: Path) -> None:
+    """OpenSSH's agent answers all at once and keeps its key, whatever a step asks; the log shows neither secret."""
+    dockerfile = (
+        "FROM BASE AS one\nCOPY probe /\nRUN --mount=type=ssh --mount=type=secret,id=s "
+        f"mkdir /out; /probe 20 refused >/out/said; echo {uuid.uuid4().hex}\nFROM scratch\nCOPY --from=one /out /\n"
+    )
+    context = Path(builder.context("agent", dockerfile))
+    (context / "probe").write_bytes(probe())
+    (context / "probe").chmod(0o755)
+    with agent(tmp_path) as socket:
+        done = builder.run(
+            "-D", "build", "--ssh", "default", "--secret", "id=s,env=S", "-o", str(tmp_path / "out"), str(context),
+            SSH_AUTH_SOCK=socket, S="PLANTED",
+        )  # fmt: skip
+        assert done.status == 0, done.err
+        said = (tmp_path / "out/said").read_text()
+        assert said == "20 streams: 1 keys, signed by ssh-ed25519\n8 requests refused\n"
+        listed = subprocess.run(["ssh-add", "-L"], env={**os.environ, "SSH_AUTH_SOCK": socket}, capture_output=True)
+        assert listed.stdout.startswith(b"ssh-ed25519 ")
+    assert done.err.count("the daemon calls /moby.sshforward.v1.SSH/ForwardAgent") == 21
+    assert "PLANTED" not in done.err
 
 
 @pytest.mark.slow

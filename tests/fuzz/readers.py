@@ -64,6 +64,7 @@ from buildclient.session import diffcopy, wire
 from tests.fuzz.harness import Reader, Report, run
 from tests.fuzz.readers_progress import PROGRESS
 from tests.fuzz.readers_results import RESULTS
+from tests.fuzz.readers_secrets import SECRETS
 
 _DATA = Path(__file__).parents[1] / "unit"
 _FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-"))
@@ -748,6 +749,7 @@ _ALL = (
     ),
     *PROGRESS,
     *RESULTS,
+    *SECRETS,
 )
 READERS: dict[str, Reader] = {reader.name: reader for reader in _ALL}
 
