@@ -104,7 +104,8 @@ def _loaded(kind: bytes, der: bytes) -> object:
         raise KeyFileError("ssh: this private key is passphrase protected") from None
     except UnsupportedAlgorithm:
         raise KeyFileError("ssh: its type of key is not supported: use RSA, ECDSA or Ed25519") from None
-    except ValueError:
+    except (ValueError, NotImplementedError):
+        # The latter for a point in a form that the library does not read.
         if _is_encrypted(kind, der):
             raise KeyFileError("ssh: this private key is passphrase protected") from None
         raise KeyFileError("ssh: the private key is malformed") from None

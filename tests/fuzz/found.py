@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 DEEP = b'{"a":' + b"[" * 20_000 + b"]" * 20_000 + b"}"
@@ -25,6 +26,16 @@ def _source(data: object, start: object) -> bytes:
 def _index(**entry: object) -> bytes:
     media_type = "application/vnd.oci.image.index.v1+json"
     return json.dumps([{"descriptor": {"mediaType": media_type}, "manifest": {"manifests": [entry, entry]}}]).encode()
+
+
+def _compressed_point() -> bytes:
+    """An OpenSSH key of ECDSA whose public point is in a form that the library does not read."""
+    kind, curve = b"ecdsa-sha2-nistp256", b"nistp256"
+    public = b"".join(len(one).to_bytes(4, "big") + one for one in (kind, curve, b"\x02" + bytes(32)))
+    none = b"\0\0\0\x04none"
+    parts = (b"openssh-key-v1\0", none, none, bytes(4), b"\0\0\0\1", len(public).to_bytes(4, "big"), public, bytes(4))
+    text = base64.encodebytes(b"".join(parts))
+    return b"-----BEGIN OPENSSH PRIVATE KEY-----\n" + text + b"-----END OPENSSH PRIVATE KEY-----\n"
 
 
 FOUND: dict[str, tuple[bytes, ...]] = {
@@ -70,4 +81,5 @@ FOUND: dict[str, tuple[bytes, ...]] = {
     "error-vertex": (b"[null]", DEEP),
     "pulumi-state": (b'{"checkpoint": {"latest": {"resources": true}}}', DEEP),
     "exec-status": (DEEP,),
+    "ssh-key": (_compressed_point(),),
 }
