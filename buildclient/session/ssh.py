@@ -14,6 +14,7 @@ import stat
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
 
 from buildclient.base.errors import InvalidBuild
 from buildclient.base.gotext import go_quoted
@@ -22,8 +23,10 @@ from buildclient.base.threads import in_thread
 from buildclient.request.ssh import DEFAULT_SSH, SshForward, check_ssh
 from buildclient.session import agentwire
 from buildclient.session.call import Call, Code, Service, Status, only_message
-from buildclient.session.sshkeys import KeyAgent, KeyFileError, SshKey, read_key
 from buildclient.session.wire import WireError, bytes_message, read_bytes_message
+
+if TYPE_CHECKING:
+    from buildclient.session.sshkeys import KeyAgent, SshKey
 
 __all__ = ["AGENT_TIMEOUT", "SshAgents"]
 
@@ -55,6 +58,10 @@ class SshAgents:
 
     async def load(self) -> None:
         """Finds the sockets and reads the keys, before the build. Raises InvalidBuild."""
+        if not self._forwards:
+            return
+        from buildclient.session.sshkeys import KeyAgent, KeyFileError
+
         check_ssh(self._forwards)
         for forward in self._forwards:
             shown = f"failed to convert agent config {{{forward.id} [{' '.join(forward.paths)}] false}}"
@@ -105,6 +112,8 @@ class SshAgents:
 
 def _source(paths: Sequence[str]) -> str | list[SshKey]:
     """Returns an agent's socket or the keys of files. Raises KeyFileError in the words of docker buildx."""
+    from buildclient.session.sshkeys import KeyFileError
+
     socket = ""
     keys: list[SshKey] = []
     for path in paths:
@@ -125,6 +134,8 @@ def _source(paths: Sequence[str]) -> str | list[SshKey]:
 
 
 def _key(path: str) -> SshKey:
+    from buildclient.session.sshkeys import KeyFileError, read_key
+
     try:
         with open(path, "rb") as file:
             text = file.read(_MAX_KEY_FILE)
