@@ -101,6 +101,10 @@ async def build(
         prepared, placed = await _context_first(
             _prepare(tools, request, stack), _placed(nodes, request, key, deadline, stack)
         )
+        if prepared.dockerfile_url:
+            from buildclient.daemon.remote_file import fetch_dockerfile
+
+            prepared.put_dockerfile(await fetch_dockerfile(placed[0].control, prepared.dockerfile_url, sink))
         request = request._replace(cache_from=tuple(prepared.cache_from))
         for line in prepared.skipped:
             async with client_step(sink, f"WARNING: {line}"):

@@ -81,6 +81,18 @@ class Gateway:
             raise BuildFailed(f"the frontend's answer is larger than {MAX_METADATA >> 20} MiB")
         return GatewayResult({entry.key.decode(errors="replace"): entry.value for entry in result.metadata}, result)
 
+    async def solve_definition(self, definition: bytes) -> GatewayResult:
+        """Solves LLB (`pb.Definition`, serialized). Raises AioRpcError."""
+        request = gateway_pb2.SolveRequest(definition=definition, allow_result_return=True, allow_result_array_ref=True)
+        return GatewayResult({}, (await self._call("Solve", request, gateway_pb2.SolveResponse)).result)
+
+    async def read_file(self, result: GatewayResult, path: str, longest: int) -> bytes:
+        """Returns at most `longest` bytes of a file of a result with one tree. Raises AioRpcError."""
+        request = gateway_pb2.ReadFileRequest(
+            ref=result.message.ref.id, file_path=path, range=gateway_pb2.FileRange(length=longest)
+        )
+        return bytes((await self._call("ReadFile", request, gateway_pb2.ReadFileResponse)).data[:longest])
+
     async def give(self, result: GatewayResult) -> None:
         """Makes this the result of the solve. Raises AioRpcError."""
         await self._call("Return", gateway_pb2.ReturnRequest(result=result.message), gateway_pb2.ReturnResponse)

@@ -58,6 +58,14 @@ class Prepared(NamedTuple):
     skipped: Sequence[str] = ()
     """Why caches to import are left out."""
 
+    dockerfile_url: str = ""
+    """Where the Dockerfile has yet to be fetched from; empty if it is there."""
+
+    def put_dockerfile(self, data: bytes) -> None:
+        """Takes the Dockerfile of that URL."""
+        with open(os.path.join(self.dirs["dockerfile"].path, "Dockerfile"), "wb") as file:
+            file.write(data)
+
     def services(self) -> Sequence[Service]:
         """What a node's session serves of them."""
         return (filesync(self.dirs), upload(self.uploads))
@@ -89,6 +97,7 @@ def prepare(
             inputs.stores,
             inputs.cache_from,
             inputs.skipped,
+            request.dockerfile if _HTTP.match(request.dockerfile) else "",
         )
 
 
@@ -134,14 +143,13 @@ class _Inputs:
             raise InvalidBuild(f"unable to prepare context: path {go_quoted(path)} not found")
 
     def dockerfile(self) -> None:
-        if _HTTP.match(self._request.dockerfile):
-            raise UsageError(
-                "-f: a Dockerfile cannot be a URL here", hint="fetch it and pass its path, or pipe it to -f -"
-            )
         if self._content is not None:
             self._folder, self._name = self._temporary(), "Dockerfile"
             with open(os.path.join(self._folder, "Dockerfile"), "wb") as file:
                 file.write(self._content)
+            self.attrs["dockerfilekey"] = "dockerfile"
+        if _HTTP.match(self._request.dockerfile):
+            self._folder, self._name = self._temporary(), "Dockerfile"
             self.attrs["dockerfilekey"] = "dockerfile"
         name = self._name or "Dockerfile"
         if self._folder:
@@ -154,7 +162,8 @@ class _Inputs:
     @property
     def dockerfile_folder(self) -> str:
         """The Dockerfile's own folder, if it is in one of this machine and was not piped in."""
-        return "" if self._content is not None else self._folder
+        fetched = self._content is not None or _HTTP.match(self._request.dockerfile)
+        return "" if fetched else self._folder
 
     def named(self) -> None:
         for name, path in self._request.build_contexts.items():

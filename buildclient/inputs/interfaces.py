@@ -37,5 +37,12 @@ class Prepared(Protocol):
     def skipped(self) -> Sequence[str]:
         """Why caches of the request are left out, a line each."""
 
+    @property
+    def dockerfile_url(self) -> str:
+        """Where the Dockerfile has yet to be fetched from; empty if it is there."""
+
+    def put_dockerfile(self, data: bytes) -> None:
+        """Takes the Dockerfile of that URL."""
+
     def services(self) -> Sequence[Service]:
         """What a node's session serves, so that the daemon can read the inputs; asked for once a solve."""

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62uildclient/proto/gateway.proto\x12\x13\x62uildclient.gateway\"\r\n\x0bPingRequest\"\x89\x01\n\x0cPongResponse\x12>\n\x15\x66rontend_capabilities\x18\x01 \x03(\x0b\x32\x1f.buildclient.gateway.Capability\x12\x39\n\x10llb_capabilities\x18\x02 \x03(\x0b\x32\x1f.buildclient.gateway.Capability\")\n\nCapability\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\"\xc9\x01\n\x0cSolveRequest\x12\x10\n\x08\x66rontend\x18\x02 \x01(\t\x12\x35\n\x10\x66rontend_options\x18\x03 \x03(\x0b\x32\x1b.buildclient.gateway.Option\x12\x1b\n\x13\x61llow_result_return\x18\x05 \x01(\x08\x12\x1e\n\x16\x61llow_result_array_ref\x18\x06 \x01(\x08\x12\x33\n\x0f\x66rontend_inputs\x18\r \x03(\x0b\x32\x1a.buildclient.gateway.Input\"$\n\x06Option\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\"(\n\x05Input\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x12\n\ndefinition\x18\x02 \x01(\x0c\"<\n\rSolveResponse\x12+\n\x06result\x18\x03 \x01(\x0b\x32\x1b.buildclient.gateway.Result\"\x8b\x01\n\x06Result\x12%\n\x03ref\x18\x03 \x01(\x0b\x32\x18.buildclient.gateway.Ref\x12)\n\x04refs\x18\x04 \x01(\x0b\x32\x1b.buildclient.gateway.RefMap\x12/\n\x08metadata\x18\n \x03(\x0b\x32\x1d.buildclient.gateway.Metadata\"%\n\x03Ref\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\ndefinition\x18\x02 \x01(\x0c\"\x84\x01\n\x06RefMap\x12\x33\n\x04refs\x18\x01 \x03(\x0b\x32%.buildclient.gateway.RefMap.RefsEntry\x1a\x45\n\tRefsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.buildclient.gateway.Ref:\x02\x38\x01\"&\n\x08Metadata\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\"K\n\rReturnRequest\x12+\n\x06result\x18\x01 \x01(\x0b\x32\x1b.buildclient.gateway.Result\x12\r\n\x05\x65rror\x18\x02 \x01(\x0c\"\x10\n\x0eReturnResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62uildclient/proto/gateway.proto\x12\x13\x62uildclient.gateway\"\r\n\x0bPingRequest\"\x89\x01\n\x0cPongResponse\x12>\n\x15\x66rontend_capabilities\x18\x01 \x03(\x0b\x32\x1f.buildclient.gateway.Capability\x12\x39\n\x10llb_capabilities\x18\x02 \x03(\x0b\x32\x1f.buildclient.gateway.Capability\")\n\nCapability\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\"\xdd\x01\n\x0cSolveRequest\x12\x12\n\ndefinition\x18\x01 \x01(\x0c\x12\x10\n\x08\x66rontend\x18\x02 \x01(\t\x12\x35\n\x10\x66rontend_options\x18\x03 \x03(\x0b\x32\x1b.buildclient.gateway.Option\x12\x1b\n\x13\x61llow_result_return\x18\x05 \x01(\x08\x12\x1e\n\x16\x61llow_result_array_ref\x18\x06 \x01(\x08\x12\x33\n\x0f\x66rontend_inputs\x18\r \x03(\x0b\x32\x1a.buildclient.gateway.Input\"$\n\x06Option\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\"(\n\x05Input\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x12\n\ndefinition\x18\x02 \x01(\x0c\"<\n\rSolveResponse\x12+\n\x06result\x18\x03 \x01(\x0b\x32\x1b.buildclient.gateway.Result\"\x8b\x01\n\x06Result\x12%\n\x03ref\x18\x03 \x01(\x0b\x32\x18.buildclient.gateway.Ref\x12)\n\x04refs\x18\x04 \x01(\x0b\x32\x1b.buildclient.gateway.RefMap\x12/\n\x08metadata\x18\n \x03(\x0b\x32\x1d.buildclient.gateway.Metadata\"%\n\x03Ref\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\ndefinition\x18\x02 \x01(\x0c\"\x84\x01\n\x06RefMap\x12\x33\n\x04refs\x18\x01 \x03(\x0b\x32%.buildclient.gateway.RefMap.RefsEntry\x1a\x45\n\tRefsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.buildclient.gateway.Ref:\x02\x38\x01\"&\n\x08Metadata\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\"K\n\rReturnRequest\x12+\n\x06result\x18\x01 \x01(\x0b\x32\x1b.buildclient.gateway.Result\x12\r\n\x05\x65rror\x18\x02 \x01(\x0c\"\x10\n\x0eReturnResponse\"`\n\x0fReadFileRequest\x12\x0b\n\x03ref\x18\x01 \x01(\t\x12\x11\n\tfile_path\x18\x02 \x01(\t\x12-\n\x05range\x18\x03 \x01(\x0b\x32\x1e.buildclient.gateway.FileRange\"+\n\tFileRange\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0e\n\x06length\x18\x02 \x01(\x03\" \n\x10ReadFileResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,25 +40,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CAPABILITY']._serialized_start=211
   _globals['_CAPABILITY']._serialized_end=252
   _globals['_SOLVEREQUEST']._serialized_start=255
-  _globals['_SOLVEREQUEST']._serialized_end=456
-  _globals['_OPTION']._serialized_start=458
-  _globals['_OPTION']._serialized_end=494
-  _globals['_INPUT']._serialized_start=496
-  _globals['_INPUT']._serialized_end=536
-  _globals['_SOLVERESPONSE']._serialized_start=538
-  _globals['_SOLVERESPONSE']._serialized_end=598
-  _globals['_RESULT']._serialized_start=601
-  _globals['_RESULT']._serialized_end=740
-  _globals['_REF']._serialized_start=742
-  _globals['_REF']._serialized_end=779
-  _globals['_REFMAP']._serialized_start=782
-  _globals['_REFMAP']._serialized_end=914
-  _globals['_REFMAP_REFSENTRY']._serialized_start=845
-  _globals['_REFMAP_REFSENTRY']._serialized_end=914
-  _globals['_METADATA']._serialized_start=916
-  _globals['_METADATA']._serialized_end=954
-  _globals['_RETURNREQUEST']._serialized_start=956
-  _globals['_RETURNREQUEST']._serialized_end=1031
-  _globals['_RETURNRESPONSE']._serialized_start=1033
-  _globals['_RETURNRESPONSE']._serialized_end=1049
+  _globals['_SOLVEREQUEST']._serialized_end=476
+  _globals['_OPTION']._serialized_start=478
+  _globals['_OPTION']._serialized_end=514
+  _globals['_INPUT']._serialized_start=516
+  _globals['_INPUT']._serialized_end=556
+  _globals['_SOLVERESPONSE']._serialized_start=558
+  _globals['_SOLVERESPONSE']._serialized_end=618
+  _globals['_RESULT']._serialized_start=621
+  _globals['_RESULT']._serialized_end=760
+  _globals['_REF']._serialized_start=762
+  _globals['_REF']._serialized_end=799
+  _globals['_REFMAP']._serialized_start=802
+  _globals['_REFMAP']._serialized_end=934
+  _globals['_REFMAP_REFSENTRY']._serialized_start=865
+  _globals['_REFMAP_REFSENTRY']._serialized_end=934
+  _globals['_METADATA']._serialized_start=936
+  _globals['_METADATA']._serialized_end=974
+  _globals['_RETURNREQUEST']._serialized_start=976
+  _globals['_RETURNREQUEST']._serialized_end=1051
+  _globals['_RETURNRESPONSE']._serialized_start=1053
+  _globals['_RETURNRESPONSE']._serialized_end=1069
+  _globals['_READFILEREQUEST']._serialized_start=1071
+  _globals['_READFILEREQUEST']._serialized_end=1167
+  _globals['_FILERANGE']._serialized_start=1169
+  _globals['_FILERANGE']._serialized_end=1212
+  _globals['_READFILERESPONSE']._serialized_start=1214
+  _globals['_READFILERESPONSE']._serialized_end=1246
 # @@protoc_insertion_point(module_scope)

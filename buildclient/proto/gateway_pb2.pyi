@@ -27,18 +27,20 @@ class Capability(_message.Message):
     def __init__(self, id: _Optional[str] = ..., enabled: bool = ...) -> None: ...
 
 class SolveRequest(_message.Message):
-    __slots__ = ("frontend", "frontend_options", "allow_result_return", "allow_result_array_ref", "frontend_inputs")
+    __slots__ = ("definition", "frontend", "frontend_options", "allow_result_return", "allow_result_array_ref", "frontend_inputs")
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
     FRONTEND_FIELD_NUMBER: _ClassVar[int]
     FRONTEND_OPTIONS_FIELD_NUMBER: _ClassVar[int]
     ALLOW_RESULT_RETURN_FIELD_NUMBER: _ClassVar[int]
     ALLOW_RESULT_ARRAY_REF_FIELD_NUMBER: _ClassVar[int]
     FRONTEND_INPUTS_FIELD_NUMBER: _ClassVar[int]
+    definition: bytes
     frontend: str
     frontend_options: _containers.RepeatedCompositeFieldContainer[Option]
     allow_result_return: bool
     allow_result_array_ref: bool
     frontend_inputs: _containers.RepeatedCompositeFieldContainer[Input]
-    def __init__(self, frontend: _Optional[str] = ..., frontend_options: _Optional[_Iterable[_Union[Option, _Mapping]]] = ..., allow_result_return: bool = ..., allow_result_array_ref: bool = ..., frontend_inputs: _Optional[_Iterable[_Union[Input, _Mapping]]] = ...) -> None: ...
+    def __init__(self, definition: _Optional[bytes] = ..., frontend: _Optional[str] = ..., frontend_options: _Optional[_Iterable[_Union[Option, _Mapping]]] = ..., allow_result_return: bool = ..., allow_result_array_ref: bool = ..., frontend_inputs: _Optional[_Iterable[_Union[Input, _Mapping]]] = ...) -> None: ...
 
 class Option(_message.Message):
     __slots__ = ("key", "value")
@@ -112,3 +114,27 @@ class ReturnRequest(_message.Message):
 class ReturnResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class ReadFileRequest(_message.Message):
+    __slots__ = ("ref", "file_path", "range")
+    REF_FIELD_NUMBER: _ClassVar[int]
+    FILE_PATH_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    ref: str
+    file_path: str
+    range: FileRange
+    def __init__(self, ref: _Optional[str] = ..., file_path: _Optional[str] = ..., range: _Optional[_Union[FileRange, _Mapping]] = ...) -> None: ...
+
+class FileRange(_message.Message):
+    __slots__ = ("offset", "length")
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    offset: int
+    length: int
+    def __init__(self, offset: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
+
+class ReadFileResponse(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...

@@ -88,6 +88,10 @@ class Prepared:
     stores: Mapping[str, Store] = {}
     cache_from: Sequence[CacheEntry] = ()
     skipped: Sequence[str] = ()
+    dockerfile_url = ""
+
+    def put_dockerfile(self, data: bytes) -> None:
+        """Never called without a URL."""
 
     def services(self) -> Sequence[Service]:
         return ({"/inputs": _serve},)
