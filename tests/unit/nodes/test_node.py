@@ -11,7 +11,7 @@ import grpc
 import pytest
 from grpc.aio import AioRpcError, Metadata
 
-from buildclient.base.errors import UnreachableError
+from buildclient.base.errors import ConfigurationError, UnreachableError
 from buildclient.contract.output import NodeOutput
 from buildclient.kube.pod import Pod
 from buildclient.nodes.node import NodeClient
@@ -81,3 +81,28 @@ async def test_without_a_ready_pod_the_wait_decides() -> None:
     """With no pod ready, the error is that of the wait."""
     with pytest.raises(UnreachableError, match="none became ready"):
         await NodeClient(NodeOutput("n", "ns"), _Pods(pod("a", ready=False))).open("key", soon())
+
+
+async def test_an_address_that_is_none_is_the_configurations_fault() -> None:
+    """An output made by hand was never checked."""
+    node = NodeOutput("n", address="docker-container://x")
+    for connect in (NodeClient(node, None).open, NodeClient(node, None).dial):
+        with pytest.raises(ConfigurationError, match="node n: address docker-container://x: must be unix://PATH"):
+            await connect("key", soon())
+
+
+async def test_a_pod_by_its_address_is_asked_of_its_cluster() -> None:
+    """By its name alone: nothing is listed and nothing is waited for."""
+    pods = _Pods()
+    node = NodeClient(NodeOutput("n", address="kube-pod://p?namespace=other"), pods)
+    with pytest.raises(UnreachableError, match="p is gone"):
+        await node.dial("key", soon())
+    assert pods.tried == ["p"]
+
+
+async def test_a_byte_stream_falls_back_to_another_pod_too() -> None:
+    """As a build does."""
+    pods = _Pods(pod("a"), pod("b"))
+    with pytest.raises(UnreachableError, match="is gone"):
+        await NodeClient(NodeOutput("n", "ns"), pods).dial("key", soon())
+    assert sorted(pods.tried) == ["a", "b"]
