@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
 import re
@@ -9,7 +11,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,12 +19,14 @@ import pytest
 
 from localcluster import tools
 from localcluster.tools.older import VERSIONS, older_buildkitd
+from tests import engines
 from tests.cluster.client_builder import BIN, Ran
 from tests.cluster.corpus import ROWS
 from tests.cluster.corpus.peers import Peers
 from tests.cluster.corpus.row import Row
 from tests.cluster.test_corpus import flat
 from tests.daemons import Running, buildkitd
+from tests.engines import Engine
 
 pytestmark = [pytest.mark.cluster, pytest.mark.olddaemons]
 _REFUSED = re.compile(r"the builder's BuildKit v\S+ has no .*: needs v0\.\d+ or newer \(node \S+\)$")
@@ -60,8 +64,9 @@ class Plain(NamedTuple):
 class OldPeers(Peers):
     """Both clients of one daemon at a socket."""
 
-    def __init__(self, plain: Plain) -> None:
+    def __init__(self, plain: Plain, engine: Callable[[], Engine]) -> None:
         self.builder: Any = plain
+        self._engine = engine
         self.buildx = str(tools.ensure("buildx"))
         self.environment = {
             **plain.environment,
@@ -102,9 +107,22 @@ def newest(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def peers(old: Plain) -> OldPeers:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Engine]]:
+    """Starts a Docker Engine at the first call."""
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def started() -> Engine:
+            net = stack.enter_context(engines.network())
+            return stack.enter_context(engines.dockerd(tmp_path_factory.mktemp("docker"), net))
+
+        yield started
+
+
+@pytest.fixture(scope="module")
+def peers(old: Plain, engine: Callable[[], Engine]) -> OldPeers:
     """Both clients of it."""
-    return OldPeers(old)
+    return OldPeers(old, engine)
 
 
 @pytest.mark.parametrize("row", _ROWS, ids=lambda row: row.name)
