@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
+from buildclient.cli import debug
 from buildclient.cli.build import command
 from buildclient.cli.flags import FlagsCommand
 from tests.unit.cli.flag_table import FLAGS, HIDDEN
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """`--debug` is one of the flags; its log ends with the test."""
+    yield
+    debug.disable()
+
 
 EVERY = {**FLAGS, **HIDDEN}
 ROOT = Path(__file__).resolve().parents[3]
