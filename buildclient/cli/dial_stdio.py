@@ -63,10 +63,16 @@ async def _joined(client: Client, platform: Platform | None, key: str, waiting: 
 
 
 def _platform(text: str) -> Platform | None:
+    """The platform that is meant; None for an empty text. Raises UsageError."""
+    if not text:
+        return None
     from buildclient.request.platforms import read_platforms
 
     machine = os.uname()
-    found = read_platforms([text], f"{machine.sysname.lower()}/{machine.machine}")
-    if len(found) > 1:
+    try:
+        found = read_platforms([text], f"{machine.sysname.lower()}/{machine.machine}")
+    except UsageError as error:
+        raise UsageError(f"--platform: {error.message}") from None
+    if len(found) != 1:
         raise UsageError(f"--platform wants one platform, got {text}")
-    return found[0] if found else None
+    return found[0]
