@@ -244,7 +244,7 @@ class Client:
         if not request.call:
             outputs = with_default_load(output.default_load, request.outputs, self.environ)
             request = request._replace(outputs=outputs)
-        if self.environ.get("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"):
+        if self.environ.get("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY") and not request.source_policy:
             from buildclient.daemon.source_policy import read_source_policy
 
             request = request._replace(source_policy=read_source_policy(self.environ))

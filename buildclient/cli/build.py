@@ -69,7 +69,8 @@ def command(context: str, **flags: Any) -> int:
         _warn(_CALL_OUTPUT)
     warnings: list[Warned] = []
     result = run(_built(client, request, mode, warnings, where), cancelled_build())
-    _write(result, warnings, flags, places)
+    # With --call docker buildx writes no warnings into it.
+    _write(result, [] if method else warnings, flags, places)
     response = result.nodes[0].response
     if method:
         from buildclient.cli.call import dockerfile_name, print_answer

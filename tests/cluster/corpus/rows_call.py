@@ -54,6 +54,12 @@ ROWS = (
     _row("outline-two", "--call", "outline", *_TWO, nodes=2),
     _row("outline-none", "--call", "outline", "--target", "nope", fails=True),
     _row("targets", "--call", "targets", "--metadata-file", "META"),
+    Row(
+        "call-outline-warned",
+        ("--call", "outline", "--metadata-file", "META", "CONTEXT"),
+        _STAGES,
+        env={"BUILDX_METADATA_WARNINGS": "1"},
+    ),
     _row("targets-json", "--call", "targets,format=json", "-q"),
     _row("targets-broken", "--call", "targets", dockerfile=_BROKEN, fails=True),
     _row("describe", "--call", "subrequests.describe"),
