@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.engines import Engine
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,6 +47,21 @@ def cluster() -> dict[str, str]:
     for left in (["taint", "node", "arm64", "key1-"], ["label", "node", "arm64", "label1-", "label2-"]):
         subprocess.run(["kubectl", *left], env=environment, timeout=60, capture_output=True, check=False)
     return environment
+
+
+@pytest.fixture(scope="session")
+def docker_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Engine]]:
+    """Starts a Docker Engine at the first call; the same one for all tests that ask."""
+    from tests import engines
+
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def start() -> Engine:
+            net = stack.enter_context(engines.network())
+            return stack.enter_context(engines.dockerd(tmp_path_factory.mktemp("docker"), net))
+
+        yield start
 
 
 @pytest.fixture

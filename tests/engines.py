@@ -1,6 +1,6 @@
-"""Real engines for the tests: Debian's dockerd with its containerd, and Podman's service, beside a bare buildkitd.
+"""Real engines for the tests: Debian's dockerd with its containerd, and Podman's service.
 
-All run in one network namespace that has nothing but loopback, on folders of their own, and end with the context.
+They run in a network namespace that has nothing but loopback, on folders of their own, and end with the context.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from localcluster import tools
 
-__all__ = ["Engine", "api", "buildkitd", "dockerd", "network", "podman"]
+__all__ = ["Engine", "api", "dockerd", "network", "podman"]
 
 _SYSTEM = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -72,15 +72,6 @@ def network() -> Iterator[str]:
         yield f"/run/netns/{name}"
     finally:
         subprocess.run(["ip", "netns", "del", name], env=environment, check=False, timeout=30)
-
-
-@contextlib.contextmanager
-def buildkitd(folder: Path, net: str) -> Iterator[str]:
-    """A BuildKit daemon at a Unix socket; gives its address."""
-    path = folder / "buildkitd.sock"
-    command = ["--root", folder / "root", "--addr", f"unix://{path}", "--containerd-worker=false"]
-    with _running(folder, net, tools.ensure("buildkitd"), command, lambda: path.exists()):
-        yield f"unix://{path}"
 
 
 @contextlib.contextmanager

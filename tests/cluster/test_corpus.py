@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tests import engines
 from tests.cluster.client_builder import HandMadeBuilder
 from tests.cluster.corpus import ROWS
 from tests.cluster.corpus.peers import Peers
@@ -22,21 +19,16 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def peers(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
+def peers(
+    cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory, docker_engine: Callable[[], Engine]
+) -> Iterator[Peers]:
     """A builder of two nodes that both clients use."""
     namespace = f"corpus-{uuid.uuid4().hex[:8]}"
     kubectl(cluster, "create", "namespace", namespace)
     try:
         builder = HandMadeBuilder(cluster, namespace, tmp_path_factory.mktemp("corpus"))
         builder.deploy()
-        with contextlib.ExitStack() as stack:
-
-            @functools.cache
-            def engine() -> Engine:
-                net = stack.enter_context(engines.network())
-                return stack.enter_context(engines.dockerd(tmp_path_factory.mktemp("docker"), net))
-
-            yield Peers(builder, engine)
+        yield Peers(builder, docker_engine)
     finally:
         kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import json
 import os
 import re
@@ -19,7 +17,6 @@ import pytest
 
 from localcluster import tools
 from localcluster.tools.older import VERSIONS, older_buildkitd
-from tests import engines
 from tests.cluster.client_builder import BIN, Ran
 from tests.cluster.corpus import ROWS
 from tests.cluster.corpus.peers import Peers
@@ -107,22 +104,9 @@ def newest(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Engine]]:
-    """Starts a Docker Engine at the first call."""
-    with contextlib.ExitStack() as stack:
-
-        @functools.cache
-        def started() -> Engine:
-            net = stack.enter_context(engines.network())
-            return stack.enter_context(engines.dockerd(tmp_path_factory.mktemp("docker"), net))
-
-        yield started
-
-
-@pytest.fixture(scope="module")
-def peers(old: Plain, engine: Callable[[], Engine]) -> OldPeers:
+def peers(old: Plain, docker_engine: Callable[[], Engine]) -> OldPeers:
     """Both clients of it."""
-    return OldPeers(old, engine)
+    return OldPeers(old, docker_engine)
 
 
 @pytest.mark.parametrize("row", _ROWS, ids=lambda row: row.name)
