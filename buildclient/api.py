@@ -257,12 +257,13 @@ class Client:
 
         tools.loads = await prepare_loads(request, self.environ, sink)
         try:
-            return await build(output, tools.loads.request, tools, sink, deadline)
+            result = await build(output, tools.loads.request, tools, sink, deadline)
         except (BuildFailed, OSError):
             # The daemon only knows that its archive was not taken.
             if failure := tools.loads.failure:
                 raise failure from None
             raise
+        return result._replace(image_id=tools.loads.image_id or result.image_id)
 
     def _aws_credentials(self) -> Mapping[str, str]:
         from buildclient.registry.aws import aws_credentials

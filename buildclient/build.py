@@ -33,7 +33,7 @@ from buildclient.request.solve import SolveRequest, push_raced, ref_taken
 from buildclient.request.values import BuildRequest, BuildResult, NodeResult
 from buildclient.results.index import MergedIndex
 from buildclient.results.interfaces import CommitStep
-from buildclient.results.metadata import build_result
+from buildclient.results.metadata import build_result, preferred
 from buildclient.session.call import Service
 
 if TYPE_CHECKING:
@@ -224,6 +224,7 @@ class _Build(NamedTuple):
         except BaseException:
             steps.cancel()
             raise
+        response = preferred(response, request.outputs)
         # For a merged image the metadata holds the digest alone.
         if request.metadata_provenance and not (several and pushes(request.outputs)):
             recorded = await _provenance(placed.control, asked.ref, request.metadata_provenance, self.sink)

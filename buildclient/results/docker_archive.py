@@ -38,6 +38,8 @@ class DockerArchive:
         self._kept: dict[str, bytearray] = {}
         self._keeping: bytearray | None = None
         self._size = 0
+        self.image_id = ""
+        """Digest of the listed image's config, by which such an engine knows the image; known at the end."""
 
     def feed(self, pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
         """Takes the next bytes of the layout; returns those of the archive. Raises BuildFailed."""
@@ -108,6 +110,7 @@ class DockerArchive:
             manifest = self._image(tops[0])
             layers = [_path(layer) for layer in manifest["layers"]]
             config = _path(manifest["config"])
+            self.image_id = manifest["config"]["digest"]
         except (LookupError, TypeError, AttributeError, ValueError) as error:
             raise BuildFailed(f"a node sent an archive that is no OCI layout: {error}") from None
         tags = list(dict.fromkeys(_familiar(name) for name in names if isinstance(name, str) and name))

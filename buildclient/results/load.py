@@ -51,6 +51,11 @@ class LoadExport:
         self._aborted = threading.Event()
         self._step = _Step(f"importing to {name}", tell)
 
+    @property
+    def image_id(self) -> str:
+        """The ID of the image that `convert` picked; empty before the end, and without it."""
+        return self._convert.image_id if self._convert else ""
+
     def receiver(self, node: int) -> LoadExport:
         """Returns itself: one archive comes from one node, or merged."""
         self._asked = True

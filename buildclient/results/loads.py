@@ -62,6 +62,13 @@ class Loads:
         """What an engine had against an image; None if nothing."""
         return next((export.failure for export in self._exports if export.failure), None)
 
+    @property
+    def image_id(self) -> str:
+        """The ID of an image that was picked out of an index, if nothing but that came out of the build."""
+        kinds = {type(output.dest) for output in self.request.outputs if output.type != "cacheonly"}
+        ids = {export.image_id for export in self._exports if export.image_id}
+        return ids.pop() if kinds == {ToEngine} and len(ids) == 1 else ""
+
     def export(self, output: Output, nodes: int) -> Export | None:
         """Returns the export of any output; None if nothing comes back. Raises UsageError."""
         dest = output.dest

@@ -12,7 +12,7 @@ from typing import Any
 
 from buildclient.base.gotext import go_json
 from buildclient.contract.jsontext import read_json
-from buildclient.request.values import BuildResult, NodeResult
+from buildclient.request.values import BuildResult, NodeResult, Output
 
 __all__ = ["build_result", "decode_response", "metadata_text"]
 
@@ -59,6 +59,16 @@ def build_result(
         metadata["buildx.build.ref"] = f"{builder}/{first.node}/{first.ref}"
     digest = response.get(_DIGEST, "")
     return BuildResult(digest, response.get(_CONFIG, digest), tuple(results), metadata)
+
+
+def preferred(response: Mapping[str, str], outputs: Sequence[Output]) -> Mapping[str, str]:
+    """Returns an exporter's response without the config's digest where an output prefers that of the image.
+
+    An engine with the containerd image store knows images by that one alone.
+    """
+    if any(output.attrs.get("prefer-image-digest") == "true" for output in outputs):
+        return {key: value for key, value in response.items() if key != _CONFIG}
+    return response
 
 
 def decode_response(response: Mapping[str, str]) -> dict[str, Any]:

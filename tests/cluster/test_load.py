@@ -149,6 +149,13 @@ def test_of_several_platforms_the_engine_s_own_is_loaded(place: Place, nodes: in
     assert "index.json" in names
 
 
+def test_the_id_of_an_image_that_was_picked_out_is_the_engine_s(place: Place) -> None:
+    """-q of a build with attestations prints what the engine knows it by, and not the index's digest."""
+    ran = place.ours("-q", "--load", "--provenance=true", *_TWO, *_salted())
+    assert ran.status == 0, ran.err
+    assert place.docker.image(ran.out.strip()) is not None
+
+
 def test_only_what_is_loaded_is_built(place: Place) -> None:
     """The archive then is the docker exporter's; a platform that the engine does not run is loaded when asked alone."""
     name = _tag()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import json
 
-from buildclient.request.values import NodeResult
-from buildclient.results.metadata import build_result, metadata_text
+from buildclient.request.values import NodeResult, Output
+from buildclient.results.metadata import build_result, metadata_text, preferred
 
 
 def test_metadata_of_one_node_is_its_answer_and_the_build_s_reference() -> None:
@@ -65,3 +65,11 @@ def test_the_metadata_s_text_is_go_s() -> None:
     assert metadata_text({"b": {"z": "<a&b>", "a": [1, {}]}, "a": "ü"}) == (
         '{\n  "a": "ü",\n  "b": {\n    "z": "\\u003ca\\u0026b\\u003e",\n    "a": [\n      1,\n      {}\n    ]\n  }\n}'
     )
+
+
+def test_an_engine_that_prefers_it_gets_the_image_s_digest() -> None:
+    """Only where an output says so; the rest of the response stays."""
+    response = {"containerimage.digest": "sha256:a", "containerimage.config.digest": "sha256:b"}
+    outputs = [Output("image"), Output("oci", {"prefer-image-digest": "true"})]
+    assert preferred(response, outputs) == {"containerimage.digest": "sha256:a"}
+    assert preferred(response, outputs[:1]) == response
