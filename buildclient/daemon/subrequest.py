@@ -23,6 +23,8 @@ FALLBACK_FRONTEND = "docker/dockerfile:1.8.1@sha256:e87caa74dcb7d46cd820352bfea1
 _CAPABILITY = "moby.buildkit.frontend.subrequests"
 _UNREADABLE = re.compile(r"dockerfile parse error|file with no instructions|Dockerfile cannot be empty")
 """What a frontend says of a file that is there and no Dockerfile."""
+_WRONG_QUERY = re.compile(r"query \"[^\"]*\"|(?:ref|subdir|branch) conflicts")
+"""What is said of a Git URL that is wrong in itself; the build itself says it again."""
 _READING = re.compile(r"^failed to read (?:dockerfile|downloaded context): ")
 _NOWHERE = "no-such-file.buildclient.rego"
 _WITH_FALLBACK = ("lint", "outline", "targets")
@@ -87,7 +89,7 @@ async def _there(gateway: Gateway, context: Mapping[str, str], path: str) -> boo
         text = error.details() or ""
         if _UNREADABLE.search(text):
             return True
-        if "no such file" in text or "not found" in text:
+        if "no such file" in text or "not found" in text or _WRONG_QUERY.search(text):
             # As for docker buildx, whatever was not found; if it was the context, the build itself will say so.
             return False
         if error.code() != grpc.StatusCode.UNKNOWN:

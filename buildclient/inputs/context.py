@@ -17,6 +17,7 @@ from buildclient.base.errors import InvalidBuild, UsageError
 from buildclient.base.gotext import go_quoted
 from buildclient.base.oserrors import reason
 from buildclient.inputs.filesync import LocalDir, filesync
+from buildclient.inputs.giturl import has_query, is_remote
 from buildclient.inputs.policy import check_policies
 from buildclient.inputs.stdin import Stdin
 from buildclient.inputs.upload import address, upload
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Prepared", "prepare"]
 
-_URL = re.compile(r"(https?|git|ssh)://|git@[^/]+:|github\.com/")
+_CONTEXTS = "moby.buildkit.frontend.contexts+forward"
+_GIT_QUERY = "moby.buildkit.frontend.gitquerystring"
+_TARGET = "target:"
 _HTTP = re.compile(r"https?://")
 _MAX_DOCKERFILE = 16 << 20
 """Bytes of a Dockerfile that comes on standard input."""
@@ -85,6 +88,7 @@ def prepare(
         inputs.dockerfile()
         check_policies(request, inputs.attrs["filename"], inputs.dockerfile_folder)
         inputs.named()
+        inputs.capabilities()
         inputs.caches()
         if os.path.isdir(request.context):
             folders = {name: folder.path for name, folder in inputs.dirs.items()}
@@ -111,6 +115,7 @@ class _Inputs:
         self._name = request.dockerfile
         self.dirs: dict[str, LocalDir] = {}
         self.attrs: dict[str, str] = {}
+        self._caps: set[str] = set()
         self.shared_key = ""
         self.uploads: dict[str, BinaryIO] = {}
         self.stores: dict[str, Store] = {}
@@ -132,7 +137,9 @@ class _Inputs:
                 self._folder = path
             else:
                 self._folder, self._name = os.path.dirname(dockerfile) or ".", os.path.basename(dockerfile)
-        elif _URL.match(path):
+        elif is_remote(path):
+            if has_query(path):
+                self._caps.add(_GIT_QUERY)
             if dockerfile == "-":
                 self._content = self._read_stdin()
             elif os.path.isabs(dockerfile):
@@ -165,12 +172,21 @@ class _Inputs:
         fetched = self._content is not None or _HTTP.match(self._request.dockerfile)
         return "" if fetched else self._folder
 
+    def capabilities(self) -> None:
+        """Names what the frontend has to know."""
+        if self._caps:
+            self.attrs["frontend.caps"] = ",".join(sorted(self._caps))
+
     def named(self) -> None:
         for name, path in self._request.build_contexts.items():
-            self.attrs["frontend.caps"] = "moby.buildkit.frontend.contexts+forward"
-            if _URL.match(path) or path.startswith("docker-image://"):
+            self._caps.add(_CONTEXTS)
+            if is_remote(path) or path.startswith("docker-image://"):
                 self.attrs[f"context:{name}"] = path
+                if has_query(path):
+                    self._caps.add(f"{_GIT_QUERY}+forward")
                 continue
+            if path.startswith(_TARGET):
+                raise InvalidBuild(f"failed to find target {path.removeprefix(_TARGET)} for context {name}")
             if path.startswith("oci-layout://"):
                 from buildclient.inputs.layouts import layout_context
 

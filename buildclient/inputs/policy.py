@@ -7,16 +7,15 @@ configureSourcePolicy in build/opt.go of buildx 0.38.
 from __future__ import annotations
 
 import os
-import re
 
 from buildclient.base.errors import InvalidBuild, UsageError
 from buildclient.base.oserrors import reason
+from buildclient.inputs.giturl import is_remote
 from buildclient.request.policy import combined
 from buildclient.request.values import BuildRequest
 
 __all__ = ["check_policies", "refused_policy", "remote_policy"]
 
-_REMOTE = re.compile(r"(?:https?|git|ssh)://|git@[^/]+:|github\.com/")
 _SUFFIX = ".rego"
 
 
@@ -45,7 +44,7 @@ def remote_policy(request: BuildRequest, filename: str) -> str:
 
     Empty if the context is not remote, the Dockerfile is not from there, or no policy is wanted.
     """
-    if os.path.isdir(request.context) or not _REMOTE.match(request.context):
+    if os.path.isdir(request.context) or not is_remote(request.context):
         return ""
     if request.dockerfile == "-" or os.path.isabs(request.dockerfile) or "://" in request.dockerfile:
         return ""
