@@ -96,7 +96,7 @@ def summarize(progress: Progress, seconds: float | None = None) -> BuildSummary:
     """Returns the summary of a build that is over; `seconds` is how long it took, if that is known better."""
     shown = [row for section in progress.sections.values() for row in section.shown]
     steps = [row for row in shown if _STEP.match(row.title)]
-    worked = sorted((row for row in steps if not row.cached), key=_took, reverse=True)
+    worked = sorted((row for row in steps if not row.cached and not row.cancelled), key=_took, reverse=True)
     failed = progress.failed()
     return BuildSummary(
         seconds=_between(shown) if seconds is None else seconds,
