@@ -184,3 +184,19 @@ def test_a_wrong_mode_is_refused_before_the_build(tmp_path: Path) -> None:
     with pytest.raises(InvalidBuild, match='invalid local exporter mode "nope"'):
         Exports([Output("local", {"mode": "nope"}, ToFolder(str(tmp_path)))], 1)
     Exports([Output("local", {"mode": " Copy "}, ToFolder(str(tmp_path)))], 1).abort()
+
+
+@pytest.mark.parametrize("split", [True, False])
+async def test_two_nodes_do_not_write_over_each_other(tmp_path: Path, split: bool) -> None:
+    """A platform's folder is one node's; without such folders a path is, but for folders, which are merged."""
+    export = FolderExport("local", str(tmp_path), nodes=2, split=split)
+    await feed(export.receiver(0), folder(b"d"), file(b"d/a"))
+    # What a node sends again, after a push that had to be repeated, is its own.
+    await feed(export.receiver(0), folder(b"d"), file(b"d/a"))
+    shown = "d" if split else "d/a"
+    why = "" if split else " when split option is disabled"
+    with pytest.raises(Status, match=f"cannot overwrite {shown} of one node with that of another{why}"):
+        await feed(export.receiver(1), folder(b"d"), file(b"d/a"))
+    await feed(export.receiver(1), folder(b"e"), file(b"e/a"))
+    export.abort()
+    assert sorted(os.listdir(tmp_path)) == ["d", "e"]
