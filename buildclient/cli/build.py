@@ -12,7 +12,7 @@ import click
 
 from buildclient.api import Client
 from buildclient.base.errors import BuildFailed, ClientError, InvalidBuild, UsageError
-from buildclient.base.gotext import parse_bool
+from buildclient.base.gotext import is_bool, parse_bool
 from buildclient.base.oserrors import reason
 from buildclient.base.visible import one_line
 from buildclient.cli import debug, oldflags
@@ -53,6 +53,14 @@ def command(context: str, **flags: Any) -> int:
     """
     for text in oldflags.warnings(flags):
         _warn(text)
+    default_load = os.environ.get("BUILDX_NO_DEFAULT_LOAD")
+    if default_load is not None and not is_bool(default_load):
+        _warn(f"invalid non-bool value for BUILDX_NO_DEFAULT_LOAD: {default_load}")
+    if "BUILDKIT_COLORS" in os.environ:
+        from buildclient.progress.colours import colour_problems
+
+        for text in colour_problems(os.environ):
+            _warn(text)
     stdin = [name for name, value in (("context", context), ("Dockerfile", flags["file"])) if value == "-"]
     if flags["builder_file"] == "-" and stdin:
         raise UsageError(f"standard input cannot be both the builder and the {stdin[0]}")

@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from buildclient.contract.output import BuilderOutput, OutputError
 from buildclient.progress.terminal import MODES
+from buildclient.request.resources import RESOURCES
 from buildclient.shell.completion import files, folders, project_of, stacks, starting
 
 __all__ = ["value"]
@@ -82,6 +83,7 @@ _VALUES: dict[str, Callable[[click.Context, click.Parameter, str], list[Completi
     "progress": _one_of(*MODES),
     "project": folders,
     "provenance": _one_of("false", "mode=max", "mode=min", "true"),
+    "resource": _one_of(*(f"{name}=" for name in RESOURCES)),
     "sbom": _one_of("false", "true"),
     "stack": stacks,
     "target": _stages,

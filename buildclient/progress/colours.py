@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["colours"]
+__all__ = ["colour_problems", "colours"]
 
 _NAMES = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 
@@ -38,3 +38,37 @@ def _colour(text: str) -> str:
         return ""
     red, green, blue = (int(part) * 6 // 256 for part in parts)
     return f"38;5;{16 + 36 * red + 6 * green + blue}"
+
+
+def colour_problems(environ: Mapping[str, str]) -> list[str]:
+    """What is wrong in BUILDKIT_COLORS, a line each in docker buildx's words; the rest of it counts all the same.
+
+    Reference: util/progress/progressui/colors.go of BuildKit.
+    """
+    given = environ.get("BUILDKIT_COLORS", "")
+    if not given or environ.get("NO_COLOR"):
+        return []
+    return [problem for field in given.split(":") if (problem := _problem(field))]
+
+
+def _problem(field: str) -> str:
+    key, equals, value = field.partition("=")
+    value = value.strip('"')
+    if not equals or "=" in value:
+        return f"Could not parse BUILDKIT_COLORS component: {field}: valid entry must have exactly two fields"
+    parts = value.split(",")
+    if len(parts) == 1 and not _colour(value.lower()):
+        wanted = "colors must be a name from the pre-defined list or a valid 3-part RGB value"
+        return f"Unknown color value found in BUILDKIT_COLORS: {key.lower()}={value}: {wanted}"
+    if len(parts) not in (1, 3):
+        return f"Could not parse value {value} as valid RGB color. Ignoring.: valid RGB color must have three fields"
+    if not _colour(value.lower()):
+        said = "is not within the valid range of 0-255" if all(map(_is_number, parts)) else "is not an integer"
+        return f"A field in BUILDKIT_COLORS appears to contain an RGB value that {said}: {value}"
+    if key.lower() not in ("run", "cancel", "error", "warning"):
+        return f"Unknown key found in BUILDKIT_COLORS (expected: run, cancel, error, or warning): {key.lower()}"
+    return ""
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()

@@ -287,3 +287,14 @@ def test_nothing_is_said_of_a_missing_output_before_a_refusal(capsys: pytest.Cap
     """A build that does not come about has no result to lose."""
     assert status_of(["build", "/nowhere"]) == 2
     assert "no output" not in capsys.readouterr().err
+
+
+def test_wrong_colours_are_a_line_and_no_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The line is docker buildx's, and comes before anything else."""
+    monkeypatch.setenv("BUILDKIT_COLORS", "run")
+    assert status_of(["build", "/nowhere"]) == 2
+    first, *others = capsys.readouterr().err.splitlines()
+    assert first.startswith("WARNING: Could not parse BUILDKIT_COLORS component: run: ")
+    assert len(others) == 1
