@@ -61,7 +61,7 @@ class WritableStore:
         self._blobs: Blobs | None = None
         self._staged: dict[Digest, int] = {}
         self._active: dict[str, Ingest] = {}
-        self._ended = False
+        self._ended = self._made_ingest = False
 
     @property
     def folder(self) -> int:
@@ -155,8 +155,10 @@ class WritableStore:
             self._remove_staging()
             if self._folder >= 0:
                 if not published:
-                    with contextlib.suppress(OSError):
-                        os.rmdir("ingest", dir_fd=self._folder)
+                    # Another build may rely on a folder that was there.
+                    if self._made_ingest:
+                        with contextlib.suppress(OSError):
+                            os.rmdir("ingest", dir_fd=self._folder)
                     self._planned.remove()
                 if self._blobs:
                     self._blobs.close()
@@ -190,6 +192,7 @@ class WritableStore:
             self._go_on()
             return
         with contextlib.ExitStack() as stack:
+            self._made_ingest = _size(self.folder, "ingest") < 0
             ingest = _made(self.folder, "ingest", stack=stack)
             _remove_stale(ingest)
             os.mkdir(self._name, 0o700, dir_fd=ingest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import base64
 import io
@@ -25,7 +26,8 @@ from grpc import StatusCode
 from grpc.aio import AioRpcError, Metadata
 
 from buildclient.base.csvtext import CsvError, csv_fields
-from buildclient.base.errors import BuildFailed, ClientError, UnreachableError, UsageError
+from buildclient.base.errors import BuildFailed, ClientError, InvalidBuild, UnreachableError, UsageError
+from buildclient.base.ociindex import image_name, index_text, named, put, read_index, single, tag_name
 from buildclient.contract.output import BuilderOutput, OutputError
 from buildclient.contract.platform import PlatformError, parse_platforms
 from buildclient.daemon.provenance import Provenance, provenance_entries
@@ -39,9 +41,11 @@ from buildclient.engine.find import context_address
 from buildclient.engine.messages import MessageError, MessageReader, read_info
 from buildclient.inputs.globs import PatternError
 from buildclient.inputs.ignore import ROOT, Filter
+from buildclient.inputs.layouts import parse_layout
 from buildclient.kube import channels, frames
 from buildclient.kube.kubeconfig import load_kubeconfig
 from buildclient.kube.pod import read_pod
+from buildclient.proto import content_pb2
 from buildclient.proto import control_pb2 as pb
 from buildclient.registry.client import read_challenge
 from buildclient.registry.docker_config import DockerConfig
@@ -61,10 +65,13 @@ from buildclient.results.metadata import decode_response
 from buildclient.results.subrequest_text import answer_text, check_error_text
 from buildclient.results.subrequests import read_check
 from buildclient.session import diffcopy, wire
+from buildclient.session.call import Status
+from buildclient.session.ingest import WritableStore
 from tests.fuzz.harness import Reader, Report, run
 from tests.fuzz.readers_progress import PROGRESS
 from tests.fuzz.readers_results import RESULTS
 from tests.fuzz.readers_secrets import SECRETS
+from tests.unit.content_daemon import ContentDaemon
 
 _DATA = Path(__file__).parents[1] / "unit"
 _FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-"))
@@ -89,6 +96,32 @@ def _value(read: Callable[[Any], object]) -> Callable[[bytes], object]:
         return read(value)
 
     return readable
+
+
+def _layout_index(data: bytes) -> None:
+    index = read_index(data)
+    named(index, "latest")
+    single(index)
+    read_index(index_text(put(index, index["manifests"][:1], [tag_name("latest"), image_name("a/b:1")])))
+
+
+_LAYOUTS = (b"oci-layout://a:b@sha256:" + b"a" * 64, b"oci-layout:///x/y", b"oci-layout://")
+_CONTENT = (
+    b"\2" + content_pb2.WriteContentRequest(ref="r", total=4, expected=f"sha256:{'a' * 64}").SerializeToString(),
+    b"\2" + content_pb2.WriteContentRequest(action=content_pb2.COMMIT, ref="r", data=b"blob").SerializeToString(),
+    b"\1" + content_pb2.ReadContentRequest(digest=f"sha256:{'a' * 64}", offset=1, size=2).SerializeToString(),
+)
+
+
+def _content(data: bytes) -> None:
+    """The first byte says which method gets the rest."""
+    store = WritableStore(str(_FOLDER / "layout"))
+    daemon = ContentDaemon({"s": store.of_node()}, write_wait=0)
+    methods = ("Info", "Read", "Write", "Status", "ListStatuses", "Abort", "List", "Update", "Delete")
+    try:
+        asyncio.run(daemon.ask(methods[(data[:1] or b"0")[0] % len(methods)], "s", data[1:]))
+    finally:
+        store.close(published=False)
 
 
 def _words(text: str) -> tuple[bytes, ...]:
@@ -510,6 +543,26 @@ _ALL = (
         _words("type= dest= , = local tar oci docker image registry"),
         (UsageError,),
     ),
+    Reader(
+        "layout-index",
+        _layout_index,
+        _json(
+            {"schemaVersion": 2, "manifests": [{"digest": f"sha256:{'a' * 64}", "size": 1, "annotations": {"a": "b"}}]},
+            {"manifests": None},
+        ),
+        _words(
+            '"manifests" "digest" "size" "annotations" "org.opencontainers.image.ref.name" null [] {} -1 1e9 sha256:'
+        ),
+        (ValueError,),
+    ),
+    Reader(
+        "layout-contexts",
+        _text(parse_layout),
+        _LAYOUTS,
+        _words("oci-layout:// : @ / sha256: .. latest"),
+        (InvalidBuild,),
+    ),
+    Reader("content-requests", _content, _CONTENT, (b"sha256:", b"\x08\x02", b"\x32\x04blob", b"r"), (Status,)),
     Reader(
         "engine-addresses",
         _text(lambda text: parse_containerd(text) if is_containerd(text) else parse_address(text)),
