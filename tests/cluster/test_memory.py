@@ -26,6 +26,7 @@ SIZE = 2 << 30
 """Bytes of a context or a result; two nodes send half of it each."""
 _FREE = 8 << 30
 _ONE, _TWO = ("linux/amd64",), ("linux/amd64", "linux/arm64")
+_PLATFORM = ("--platform", "linux/amd64")
 _PLAIN = "compression=uncompressed,force-compression=true"
 
 
@@ -115,6 +116,29 @@ def test_a_context_is_not_held_in_memory(builder: HandMadeBuilder, platforms: tu
         _check(spent(builder, "--platform", ",".join(platforms), "-o", "type=cacheonly", str(context)))
     finally:
         (context / "big").unlink()
+
+
+@pytest.mark.parametrize("way", ["cache", "layout"])
+def test_a_folder_of_blobs_is_not_held_in_memory(builder: HandMadeBuilder, way: str) -> None:
+    """A local cache, written and read by a daemon that has forgotten it; and an image as a folder."""
+    context = builder.context(
+        "blobs", "FROM BASE AS make\nRUN truncate -s 2G /big\nFROM scratch\nCOPY --from=make /big /\n"
+    )
+    try:
+        if way == "layout":
+            _check(spent(builder, *_PLATFORM, "-o", f"type=oci,tar=false,dest=blobs,{_PLAIN}", context))
+            assert _tree_size(builder.folder / "blobs") >= SIZE
+            return
+        _check(spent(builder, *_PLATFORM, "--cache-to", f"type=local,dest=blobs,{_PLAIN}", context))
+        assert _tree_size(builder.folder / "blobs") >= SIZE
+        (pod,) = builder.pods("amd64")
+        builder.kubectl("exec", pod, "--", "buildctl", "prune", "--all", timeout=300)
+        output = ("-o", "type=tar,dest=/dev/null")
+        done = spent(builder, *_PLATFORM, "--cache-from", "type=local,src=blobs", *output, context)
+        _check(done)
+        assert "CACHED" in done.err
+    finally:
+        shutil.rmtree(builder.folder / "blobs", ignore_errors=True)
 
 
 def _tree_size(folder: Path) -> int:
