@@ -98,5 +98,10 @@ ROWS = (
     Row("oci-folder-no-dest", ("-o", "type=oci,tar=false", "CONTEXT"), fails=True),
     Row("oci-folder-stdout", ("-o", "type=oci,tar=false,dest=-", "CONTEXT"), fails=True),
     Row("oci-folder-in-a-file", ("-o", "type=oci,tar=false,dest=context/a.txt", "CONTEXT"), files=_FILES, fails=True),
-    Row("oci-folders", ("-o", _LAYOUT, "-o", "type=oci,tar=false,dest=OUT/m", "CONTEXT"), files=_FILES, fails=True),
+    Row(
+        "oci-folders",
+        ("-o", "type=oci,tar=false,dest=l", "-o", "type=oci,tar=false,dest=m", "CONTEXT"),
+        files=_FILES,
+        fails=True,
+    ),
 )
