@@ -325,7 +325,7 @@ class Client:
         self, *, bootstrap: bool = False, waiting: Callable[[str, Sequence[Pod]], None] | None = None
     ) -> BuilderView:
         """As `inspect`; `waiting` is called with a node's name and pods while it waits for them."""
-        return await self._view(await self.output_async(), bootstrap, waiting)
+        return await self._view(await self.output_async(), bootstrap, waiting, load=True)
 
     async def dial_async(
         self,
@@ -375,7 +375,12 @@ class Client:
         ]
 
     async def _view(
-        self, output: BuilderOutput, bootstrap: bool, waiting: Callable[[str, Sequence[Pod]], None] | None
+        self,
+        output: BuilderOutput,
+        bootstrap: bool,
+        waiting: Callable[[str, Sequence[Pod]], None] | None,
+        *,
+        load: bool = False,
     ) -> BuilderView:
         from buildclient.nodes.inspect import inspect_nodes
         from buildclient.nodes.views import BuilderView, NodeView
@@ -387,7 +392,7 @@ class Client:
         context = ""
         if any(not node.node.address for node in nodes):
             context = self._cluster(output).api.access.context
-        return BuilderView(output, context, await inspect_nodes(nodes, bootstrap=bootstrap))
+        return BuilderView(output, context, await inspect_nodes(nodes, bootstrap=bootstrap, load=load))
 
     def _pods_for(self, node: NodeOutput, output: BuilderOutput) -> KubernetesPods | None:
         if not node.address:

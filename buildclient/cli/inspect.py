@@ -11,7 +11,7 @@ import click
 from buildclient.base.visible import one_line
 from buildclient.cli.running import run
 from buildclient.cli.where import client_of, complete_value, format_option, where_options
-from buildclient.kube.pod import Pod
+from buildclient.kube.pod import Pod, by_reason
 
 __all__ = ["WaitLines", "command"]
 
@@ -52,10 +52,8 @@ class WaitLines:
         self._said: set[str] = set()
 
     def __call__(self, node: str, pods: Sequence[Pod]) -> None:
-        for pod in pods:
-            if pod.ready:
-                continue
-            line = f"{node}: waiting for {pod.name}: {pod.reason or pod.phase}"
+        for who, why in by_reason([pod for pod in pods if not pod.ready]):
+            line = f"{node}: waiting for {who}: {why}"
             if line not in self._said:
                 self._said.add(line)
                 print(one_line(line), file=sys.stderr)

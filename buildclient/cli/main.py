@@ -38,8 +38,12 @@ _COMMANDS = {
     "build": ("buildclient.cli.build", "Start a build."),
     "completion": ("buildclient.cli.completion", "Print what a shell needs to complete command lines."),
     "dial-stdio": ("buildclient.cli.dial_stdio", "Connect standard input and output to a builder's BuildKit."),
+    "du": ("buildclient.cli.du", "Show what the pods keep on their disks."),
+    "history": ("buildclient.cli.history", "Look at the records of builds."),
     "inspect": ("buildclient.cli.inspect", "Show a builder, its nodes, pods and what BuildKit reports."),
     "ls": ("buildclient.cli.ls", "List builders."),
+    "stop": ("buildclient.cli.stop", "Scale a builder to no pods; the next build starts it."),
+    "prune": ("buildclient.cli.prune", "Remove build cache."),
 }
 
 _ALIASES = {"b": "build"}

@@ -170,10 +170,21 @@ class GrpcControl:
     async def ask(self, query: Query[_T], deadline: float) -> _T:
         """Returns the answer to a query. Raises BuildFailed or a subclass, or UnreachableError."""
         timeout = max(0.1, deadline - asyncio.get_running_loop().time())
+        beat = asyncio.ensure_future(self._beat())
         try:
             return await self._answer(query(self._channel, timeout))
         except grpc.aio.AioRpcError as error:
             raise self._failure(error) from None
+        finally:
+            beat.cancel()
+
+    async def _beat(self) -> None:
+        """Asks for a word now and then, so that a daemon that works on a long answer does not count as silent."""
+        call = self._unary("ListWorkers", pb.ListWorkersRequest, pb.ListWorkersResponse)
+        while True:
+            await asyncio.sleep(self._timeouts.idle / 3)
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await _finish(call(pb.ListWorkersRequest(), timeout=self._timeouts.idle))
 
     async def provenance(self, ref: str, deadline: float) -> Mapping[str, Provenance]:
         """Returns the provenance recorded for a finished build, by platform; empty if the daemon keeps no records.

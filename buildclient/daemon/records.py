@@ -6,7 +6,8 @@ containerd's content service.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import grpc
@@ -18,7 +19,16 @@ from buildclient.progress.events import EventSink
 from buildclient.proto import control_pb2
 from buildclient.proto import history_pb2 as pb
 
-__all__ = ["Attachment", "BuildRecord", "build_records", "content", "read_sources", "remove_record", "replay"]
+__all__ = [
+    "Attachment",
+    "BuildRecord",
+    "build_records",
+    "content",
+    "read_sources",
+    "remove_record",
+    "replay",
+    "save_content",
+]
 
 _CONTROL = "/moby.buildkit.v1.Control/"
 _CONTENT = "/containerd.services.content.v1.Content/Read"
@@ -123,13 +133,29 @@ def content(digest: str, most: int) -> Query[bytes]:
     """Returns something kept with a record, of at most `most` bytes. Raises BuildFailed if it is larger."""
 
     async def ask(channel: grpc.aio.Channel, timeout: float) -> bytes:
-        read = server_stream(channel, _CONTENT, pb.ReadContentResponse)
         data = bytearray()
-        async for piece in read(pb.ReadContentRequest(digest=digest), timeout=timeout):
-            data += piece.data
-            if len(data) > most:
-                raise BuildFailed(f"{digest} has more than {most} bytes")
+        await save_content(digest, most, data.extend)(channel, timeout)
         return bytes(data)
+
+    return ask
+
+
+def save_content(digest: str, most: int, write: Callable[[bytes], object]) -> Query[None]:
+    """Calls `write` with the pieces of something kept with a record. Raises BuildFailed if that has over `most` bytes,
+    or other bytes than the digest says.
+    """
+
+    async def ask(channel: grpc.aio.Channel, timeout: float) -> None:
+        read = server_stream(channel, _CONTENT, pb.ReadContentResponse)
+        size, seen = 0, hashlib.sha256()
+        async for piece in read(pb.ReadContentRequest(digest=digest), timeout=timeout):
+            size += len(piece.data)
+            if size > most:
+                raise BuildFailed(f"{digest} has more than {most} bytes")
+            seen.update(piece.data)
+            write(piece.data)
+        if digest != f"sha256:{seen.hexdigest()}":
+            raise BuildFailed(f"the daemon sent other bytes than {digest}")
 
     return ask
 

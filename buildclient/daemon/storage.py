@@ -55,12 +55,12 @@ class Pruning(NamedTuple):
 
 
 def disk_usage(filters: tuple[str, ...] = ()) -> Query[tuple[UsageRecord, ...]]:
-    """Returns the records of the cache, the largest last used first as the daemon gives them."""
+    """Returns the records of the cache, the smallest first."""
 
     async def ask(channel: grpc.aio.Channel, timeout: float) -> tuple[UsageRecord, ...]:
         call = unary(channel, f"{_CONTROL}DiskUsage", pb.DiskUsageResponse)
         answer = await call(pb.DiskUsageRequest(filter=filters), timeout=timeout)
-        return tuple(map(_record, answer.record))
+        return tuple(sorted(map(_record, answer.record), key=lambda one: (one.size, one.id)))
 
     return ask
 

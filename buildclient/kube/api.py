@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import json
 import logging
 import os
 import socket
@@ -74,6 +75,11 @@ class KubeApi:
         """As `get`, but blocking, for callers in a thread of their own. Raises UnreachableError, ApiError."""
         return self._get(path, query, what)
 
+    async def merge_patch(self, path: str, patch: Mapping[str, Any], what: str) -> dict[str, Any]:
+        """Changes an object by a JSON merge patch (RFC 7386) and returns it. Raises UnreachableError, ApiError."""
+        body = json.dumps(patch).encode()
+        return await asyncio.to_thread(self._get, path, {}, what, body)
+
     async def watch(
         self, path: str, query: Mapping[str, str], what: str, seconds: float, seen: Callable[[dict[str, Any]], bool]
     ) -> bool:
@@ -128,11 +134,11 @@ class KubeApi:
             await asyncio.gather(thread, return_exceptions=True)
             connection.close()
 
-    def _get(self, path: str, query: Mapping[str, str], what: str) -> dict[str, Any]:
+    def _get(self, path: str, query: Mapping[str, str], what: str, patch: bytes | None = None) -> dict[str, Any]:
         connection = self._connection()
         try:
             with map_exceptions(self._faults(what)):
-                value = read_json(self._send(connection, path, query, what).read(MAX_SIZE + 1))
+                value = read_json(self._send(connection, path, query, what, patch).read(MAX_SIZE + 1))
         finally:
             connection.close()
         if not isinstance(value, dict):
@@ -140,18 +146,26 @@ class KubeApi:
         return value
 
     def _send(
-        self, connection: http.client.HTTPConnection, path: str, query: Mapping[str, str], what: str
+        self,
+        connection: http.client.HTTPConnection,
+        path: str,
+        query: Mapping[str, str],
+        what: str,
+        patch: bytes | None = None,
     ) -> http.client.HTTPResponse:
-        target = self.target(path, query)
+        target, method = self.target(path, query), "GET" if patch is None else "PATCH"
         for again in (True, False):
             began = time.monotonic()
-            connection.putrequest("GET", target)
+            connection.putrequest(method, target)
             connection.putheader("Accept", "application/json")
             for name, value in self.authority.headers():
                 connection.putheader(name, value.encode())
-            connection.endheaders()
+            if patch is not None:
+                connection.putheader("Content-Type", "application/merge-patch+json")
+                connection.putheader("Content-Length", str(len(patch)))
+            connection.endheaders(patch)
             response = connection.getresponse()
-            _LOG.debug("GET %s: %d in %.0f ms", path, response.status, 1000 * (time.monotonic() - began))
+            _LOG.debug("%s %s: %d in %.0f ms", method, path, response.status, 1000 * (time.monotonic() - began))
             if response.status == 200:
                 return response
             body = response.read(1 << 20)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from buildclient.base.streams import Endpoint
 
-__all__ = ["Pod", "Pods", "describe_pods", "read_pod", "table", "tables"]
+__all__ = ["Pod", "Pods", "by_reason", "describe_pods", "read_pod", "several", "table", "tables"]
 
 
 class Pod(NamedTuple):
@@ -45,6 +45,9 @@ class Pods(Protocol):
     async def reasons(self, namespace: str, kind: str, name: str) -> Sequence[str]:
         """Returns why a workload has no ready pods, in the cluster's words; may be empty."""
 
+    async def scale(self, namespace: str, kind: str, name: str, replicas: int, *, only_from: int | None = None) -> int:
+        """Sets a workload's replicas and returns how many it had; with `only_from`, only if it had that many."""
+
     def endpoint(self, pod: Pod, container: str) -> Endpoint:
         """The daemon in a pod."""
 
@@ -77,10 +80,22 @@ def tables(value: Any) -> list[Mapping[str, Any]]:
 
 
 def describe_pods(pods: Sequence[Pod]) -> str:
-    """Why each pod is not usable: `builder-0: ImagePullBackOff: …`."""
-    return "; ".join(
-        f"{pod.name}: {'terminating' if pod.terminating else pod.reason or pod.phase or 'no state yet'}" for pod in pods
-    )
+    """Why pods are not usable, each reason once: `builder-0: ImagePullBackOff: …; 9 pods, such as builder-1: …`."""
+    return "; ".join(f"{who}: {why}" for who, why in by_reason(pods))
+
+
+def by_reason(pods: Sequence[Pod]) -> list[tuple[str, str]]:
+    """Returns pods with what they wait for; those with one reason together, as `9 pods, such as builder-1`."""
+    found: dict[str, list[str]] = {}
+    for pod in pods:
+        why = "terminating" if pod.terminating else pod.reason or pod.phase or "no state yet"
+        found.setdefault(why, []).append(pod.name)
+    return [(several(names), why) for why, names in found.items()]
+
+
+def several(names: Sequence[str]) -> str:
+    """One name, or how many there are and the first."""
+    return names[0] if len(names) == 1 else f"{len(names)} pods, such as {names[0]}"
 
 
 def _reason(

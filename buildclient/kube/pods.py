@@ -100,6 +100,19 @@ class KubernetesPods:
             raise
         return {str(key): str(value) for key, value in table(found.get("data")).items()}
 
+    async def scale(self, namespace: str, kind: str, name: str, replicas: int, *, only_from: int | None = None) -> int:
+        """Sets a workload's replicas and returns how many it had; with `only_from`, only if it had that many.
+
+        It takes the right to `get` and `patch` the subresource `scale`. Raises UnreachableError.
+        """
+        path = f"/apis/apps/v1/namespaces/{quote(namespace, safe='')}/{kind.lower()}s/{quote(name, safe='')}/scale"
+        what = f"cannot scale {kind.lower()} {namespace}/{name}"
+        before = table((await self.api.get(path, {}, what)).get("spec")).get("replicas")
+        count = before if isinstance(before, int) else 0
+        if count != replicas and only_from in (None, count):
+            await self.api.merge_patch(path, {"spec": {"replicas": replicas}}, what)
+        return count
+
     def endpoint(self, pod: Pod, container: str) -> Endpoint:
         """The daemon in a pod, through an exec; a pod without a namespace is in the context's."""
         from buildclient.kube.tunnel import ExecEndpoint

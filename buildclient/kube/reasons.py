@@ -14,13 +14,17 @@ from buildclient.base.errors import UnreachableError
 from buildclient.kube.api import KubeApi
 from buildclient.kube.pod import read_pod
 
-__all__ = ["read_reasons"]
+__all__ = ["STOPPED", "read_reasons"]
 
 _MAX_REASONS = 6
 """A workload of many pods says the same many times."""
 _MAX_EVENTS = 500
 _COMBINED = "(combined from similar events): "
 _PLURALS = {"Deployment": "deployments", "StatefulSet": "statefulsets"}
+
+
+STOPPED = "it is scaled to no replicas; a build with the right to patch its scale starts it"
+"""The reason of a workload that was stopped."""
 
 
 def read_reasons(api: KubeApi, namespace: str, kind: str, name: str) -> tuple[str, ...]:
@@ -31,6 +35,8 @@ def read_reasons(api: KubeApi, namespace: str, kind: str, name: str) -> tuple[st
     place = quote(namespace, safe="")
     plural = _PLURALS.get(kind, "deployments")
     workload = _read(api, f"/apis/apps/v1/namespaces/{place}/{plural}/{quote(name, safe='')}", {})
+    if (workload.get("spec") or {}).get("replicas") == 0:
+        return (STOPPED,)
     labels = ((workload.get("spec") or {}).get("selector") or {}).get("matchLabels") or {"app": name}
     selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
     pods = _read(api, f"/api/v1/namespaces/{place}/pods", {"labelSelector": selector})

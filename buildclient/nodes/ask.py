@@ -41,16 +41,18 @@ class NodeAnswers(NamedTuple, Generic[_T]):
 
 
 async def each_pod(
-    nodes: Sequence[NodeClient], ask: Ask[_T], timeout: float, *, grace: float = ANSWER_GRACE
+    nodes: Sequence[NodeClient], ask: Ask[_T], timeout: float, *, grace: float = ANSWER_GRACE, only: str = ""
 ) -> tuple[NodeAnswers[_T], ...]:
-    """Asks every ready pod of the nodes; each has `timeout` seconds, including the time to connect.
+    """Asks every ready pod of the nodes, or the one named `only`; each has `timeout` seconds, including to connect.
 
     Unreachable pods raise nothing: their answers hold the error.
     """
-    return tuple(await asyncio.gather(*(ask_pods(node, ask, timeout, grace=grace) for node in nodes)))
+    return tuple(await asyncio.gather(*(ask_pods(node, ask, timeout, grace=grace, only=only) for node in nodes)))
 
 
-async def ask_pods(node: NodeClient, ask: Ask[_T], timeout: float, *, grace: float = ANSWER_GRACE) -> NodeAnswers[_T]:
+async def ask_pods(
+    node: NodeClient, ask: Ask[_T], timeout: float, *, grace: float = ANSWER_GRACE, only: str = ""
+) -> NodeAnswers[_T]:
     """As `each_pod`, for one node."""
     try:
         pods = await node.list_pods()
@@ -58,6 +60,7 @@ async def ask_pods(node: NodeClient, ask: Ask[_T], timeout: float, *, grace: flo
         return NodeAnswers(node.node, (), str(error))
     if node.node.address:
         pods = (Pod(node.node.address, "", ready=True, terminating=False),)
+    pods = [pod for pod in pods if only in ("", pod.name)]
     answers = await asyncio.gather(*(_asked(node, pod, ask, timeout, grace) for pod in pods))
     return NodeAnswers(node.node, tuple(answers))
 

@@ -4,31 +4,45 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from buildclient.base.errors import UnreachableError
+from buildclient.base.errors import BuildFailed, UnreachableError
 from buildclient.daemon.interfaces import Control
 from buildclient.daemon.worker import Worker
-from buildclient.nodes.ask import ask_pods
+from buildclient.nodes.ask import Ask, PodAnswer, ask_pods
 from buildclient.nodes.node import NodeClient
-from buildclient.nodes.views import NodeView, PodView
+from buildclient.nodes.views import NodeView, PodLoad, PodView
 
+if TYPE_CHECKING:
+    from buildclient.daemon.query import Query
+
+_T = TypeVar("_T")
 __all__ = ["INSPECT_TIMEOUT", "inspect_nodes"]
 
 INSPECT_TIMEOUT = 15.0
 """Seconds for the daemon of one pod to answer."""
 
 
+class _Answer(NamedTuple):
+    workers: tuple[Worker, ...]
+    load: PodLoad | None = None
+
+
 async def inspect_nodes(
-    nodes: Sequence[NodeClient], *, bootstrap: bool = False, timeout: float = INSPECT_TIMEOUT
+    nodes: Sequence[NodeClient], *, bootstrap: bool = False, load: bool = False, timeout: float = INSPECT_TIMEOUT
 ) -> tuple[NodeView, ...]:
-    """Returns views of the nodes; with `bootstrap`, waits for ready pods up to each node's timeout."""
-    return tuple(await asyncio.gather(*(_inspected(node, bootstrap, timeout) for node in nodes)))
+    """Returns views of the nodes, with `load` also what each pod is busy with and keeps.
+
+    With `bootstrap`, waits for ready pods up to each node's timeout.
+    """
+    ask = _all if load else _workers
+    return tuple(await asyncio.gather(*(_inspected(node, bootstrap, ask, timeout) for node in nodes)))
 
 
-async def _inspected(node: NodeClient, bootstrap: bool, timeout: float) -> NodeView:
+async def _inspected(node: NodeClient, bootstrap: bool, ask: Ask[_Answer], timeout: float) -> NodeView:
     error = await _not_ready(node) if bootstrap else ""
-    answers = await ask_pods(node, _workers, timeout)
-    pods = tuple(PodView(one.pod, one.answer or (), one.error) for one in answers.pods)
+    answers = await ask_pods(node, ask, timeout)
+    pods = tuple(_view(one) for one in answers.pods)
     error = error or answers.error
     if not error and not any(one.pod.ready for one in pods) and node.node.replicas:
         told = {one.pod.reason for one in pods}
@@ -46,5 +60,30 @@ async def _not_ready(node: NodeClient) -> str:
     return ""
 
 
-async def _workers(control: Control, deadline: float) -> tuple[Worker, ...]:
-    return tuple(await control.workers(deadline))
+def _view(one: PodAnswer[_Answer]) -> PodView:
+    answer = one.answer or _Answer(())
+    return PodView(one.pod, answer.workers, one.error, answer.load)
+
+
+async def _workers(control: Control, deadline: float) -> _Answer:
+    return _Answer(tuple(await control.workers(deadline)))
+
+
+async def _all(control: Control, deadline: float) -> _Answer:
+    from buildclient.daemon.records import build_records
+    from buildclient.daemon.storage import disk_usage
+
+    async def known(query: Query[_T]) -> _T | None:
+        # An older daemon may keep no records; the rest counts all the same.
+        try:
+            return await control.ask(query, deadline)
+        except BuildFailed:
+            return None
+
+    workers, running, kept = await asyncio.gather(
+        control.workers(deadline), known(build_records(active_only=True)), known(disk_usage())
+    )
+    builds = None if running is None else sum(one.completed is None for one in running)
+    cache = None if kept is None else sum(max(0, one.size) for one in kept)
+    free = None if kept is None else sum(max(0, one.size) for one in kept if not one.in_use)
+    return _Answer(tuple(workers), PodLoad(builds, cache, free))

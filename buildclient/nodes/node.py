@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -123,6 +124,7 @@ class NodeClient:
             if self._waiting:
                 self._waiting(self.name, pods)
 
+        await self._start()
         telling = asyncio.ensure_future(self._tell_reasons(seen)) if self._waiting else None
         try:
             return await self._source().wait_ready(self.node.namespace, self.node.selector, count, until, report)
@@ -134,6 +136,26 @@ class NodeClient:
         finally:
             if telling:
                 telling.cancel()
+
+    async def scale(self, replicas: int) -> int:
+        """Sets the replicas of the node's workload and returns how many it had. Raises UnreachableError."""
+        workload = self.node.workload
+        if workload is None:
+            raise UnreachableError(f"node {self.name} has no workload that could be scaled")
+        return await self._source().scale(self.node.namespace, workload.kind, workload.name, replicas)
+
+    async def _start(self) -> None:
+        """Starts a workload that was stopped; one without that right waits for who has it."""
+        workload, replicas = self.node.workload, self.node.replicas
+        if (
+            workload is None
+            or not replicas
+            or self._pods is None
+            or await self._source().list(self.node.namespace, self.node.selector)
+        ):
+            return
+        with contextlib.suppress(UnreachableError):
+            await self._pods.scale(self.node.namespace, workload.kind, workload.name, replicas, only_from=0)
 
     async def reasons(self) -> Sequence[str]:
         """Returns why the node has no ready pods, in the cluster's words; may be empty."""

@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from buildclient.base.units import human_size
 from buildclient.base.visible import one_line, visible
 from buildclient.contract.output import BuilderOutput, NodeOutput
 from buildclient.contract.platform import Platform
 from buildclient.daemon.worker import Worker
-from buildclient.kube.pod import Pod
+from buildclient.kube.pod import Pod, several
+from buildclient.kube.reasons import STOPPED
 
-__all__ = ["BuilderView", "NodeView", "PodView", "inspect_lines", "ls_lines", "status_of", "to_json"]
+__all__ = ["BuilderView", "NodeView", "PodLoad", "PodView", "inspect_lines", "ls_lines", "status_of", "to_json"]
+
+
+class PodLoad(NamedTuple):
+    """What a daemon is busy with and keeps; None where it does not say."""
+
+    builds: int | None = None
+    """Running builds."""
+    cache: int | None = None
+    """Bytes of its build cache."""
+    reclaimable: int | None = None
+    """Bytes of the cache that no build is using."""
 
 
 class PodView(NamedTuple):
@@ -21,6 +34,8 @@ class PodView(NamedTuple):
     workers: tuple[Worker, ...] = ()
     error: str = ""
     """Why its daemon could not be asked."""
+    load: PodLoad | None = None
+    """None if it was not asked for."""
 
 
 class NodeView(NamedTuple):
@@ -58,7 +73,7 @@ def status_of(view: NodeView) -> str:
     if any(pod.workers for pod in view.pods):
         return "running"
     if not view.pods:
-        return "error" if view.error else "inactive"
+        return "error" if view.error and view.error != STOPPED else "inactive"
     return "error" if any(pod.error for pod in view.pods) else "starting"
 
 
@@ -159,13 +174,17 @@ def _platforms(declared: Sequence[Platform], workers: Sequence[Worker], *, few: 
 
 
 def _problems(view: NodeView) -> Iterator[str]:
+    """Returns the node's errors; one that several pods have is said once, with their number."""
     if view.error:
         yield view.error
+    found: dict[str, list[str]] = {}
     for pod in view.pods:
         if pod.error:
-            yield f"{pod.pod.name}: {pod.error}"
+            found.setdefault(pod.error, []).append(pod.pod.name)
         elif not pod.pod.ready and not view.error:
-            yield f"{pod.pod.name}: {pod.pod.reason or pod.pod.phase}"
+            found.setdefault(pod.pod.reason or pod.pod.phase, []).append(pod.pod.name)
+    for text, names in found.items():
+        yield f"{several(names)}: {text}"
 
 
 def _node_lines(view: NodeView) -> list[str]:
@@ -200,7 +219,8 @@ def _options(node: NodeOutput) -> str:
 def _pod_lines(view: PodView) -> list[str]:
     pod = view.pod
     state = "terminating" if pod.terminating else "ready" if pod.ready else pod.reason or pod.phase
-    lines = _aligned({"Pod": pod.name, "State": state, "Kubernetes node": pod.kubernetes_node, "Error": view.error}, 1)
+    facts = {"Pod": pod.name, "State": state, "Kubernetes node": pod.kubernetes_node, "Error": view.error}
+    lines = _aligned({**facts, **_load(view.load)}, 1)
     for worker in view.workers:
         facts = {
             "BuildKit version": worker.buildkit_version,
@@ -215,6 +235,15 @@ def _pod_lines(view: PodView) -> list[str]:
             lines.append(f" GC Policy rule#{number}:")
             lines += _aligned(_policy(policy), 2)
     return lines
+
+
+def _load(load: PodLoad | None) -> dict[str, str]:
+    if load is None:
+        return {}
+    cache = "" if load.cache is None else human_size(load.cache)
+    if load.cache and load.reclaimable is not None:
+        cache += f" ({human_size(load.reclaimable)} reclaimable)"
+    return {"Running builds": "" if load.builds is None else str(load.builds), "Build cache": cache}
 
 
 def _policy(policy: Mapping[str, Any]) -> dict[str, str]:
@@ -246,6 +275,7 @@ def _pod_json(view: PodView) -> dict[str, Any]:
         "reason": pod.reason,
         "kubernetesNode": pod.kubernetes_node,
         "error": view.error,
+        **({"load": view.load._asdict()} if view.load else {}),
         "workers": [
             {
                 "id": worker.id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from buildclient.kube.pod import Pod
+from buildclient.kube.pod import Pod, describe_pods
 from buildclient.progress.events import EventSink, Log, Vertex
 
 __all__ = ["WaitSteps"]
@@ -23,7 +23,7 @@ class WaitSteps:
         digest = f"client:wait:{node}"
         ready = any(pod.ready and not pod.terminating for pod in pods)
         now = time.time()
-        said = "; ".join(f"{pod.name}: {pod.reason or pod.phase}" for pod in pods) or "no pods yet"
+        said = describe_pods(pods) or "no pods yet"
         name = f"[internal] waiting for a pod of {node}"
         started = self._started.setdefault(node, now)
         if started == now or ready:
