@@ -39,6 +39,7 @@ from buildclient.engine.address import is_containerd, parse_address, parse_conta
 from buildclient.engine.errors import EngineError
 from buildclient.engine.find import context_address
 from buildclient.engine.messages import MessageError, MessageReader, read_info
+from buildclient.inputs.giturl import has_query, is_remote
 from buildclient.inputs.globs import PatternError
 from buildclient.inputs.ignore import ROOT, Filter
 from buildclient.inputs.layouts import parse_layout
@@ -60,6 +61,7 @@ from buildclient.request.limits import parse_entitlements, parse_host, parse_siz
 from buildclient.request.outputs import parse_output
 from buildclient.request.platforms import read_platforms
 from buildclient.request.policy import combined, parse_policies
+from buildclient.request.resources import parse_resources
 from buildclient.results.docker_archive import DockerArchive
 from buildclient.results.metadata import decode_response
 from buildclient.results.subrequest_text import answer_text, check_error_text
@@ -533,6 +535,20 @@ _ALL = (
         _PLATFORMS,
         _PLATFORMS,
         (UsageError,),
+    ),
+    Reader(
+        "resources",
+        _text(lambda text: parse_resources([text])),
+        (b"memory=2g", b"memory-swap=-1", b"cpu-quota=50000", b"cpuset-cpus=0-3"),
+        _words("memory= = - . k m g 0 9223372036854775808"),
+        (UsageError,),
+    ),
+    Reader(
+        "remote-contexts",
+        _text(lambda text: (is_remote(text), has_query(text))),
+        (b"https://h/a.git?ref=main#v1:sub", b"git@h:a.git?tag=v1", b"github.com/a/b"),
+        _words("? # & = : // @ .git HTTPS ssh"),
+        (),
     ),
     Reader("platform-lists", _text(lambda text: parse_platforms([text])), _PLATFORMS, _PLATFORMS, (PlatformError,)),
     Reader("csv", _text(csv_fields), (b'a,"b,""c""",d', b"type=local,dest=x"), _words('" "" , ,"'), (CsvError,)),
