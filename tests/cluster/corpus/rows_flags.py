@@ -38,6 +38,9 @@ ROWS = (
     Row("pipe", ("-f", "-", *_OUT, "CONTEXT"), stdin=b"FROM scratch\nCOPY a.txt /b\n", files=_FILES),
     Row("pipe-alone", ("-t", "TAG", "--push", "-"), stdin=b"FROM scratch\nLABEL a=b\n"),
     Row("pipe-twice", ("-f", "-", "-"), stdin=b"FROM scratch\n", fails=True),
+    # The registry's answer, `{}`, is what comes as the Dockerfile.
+    Row("url-fetched", ("-f", "http://REGISTRY/v2/", "CONTEXT"), fails=True),
+    Row("context-fetched", ("http://REGISTRY/v2/",), fails=True),
     Row("url-nowhere", ("-f", "http://127.0.0.1:1/Dockerfile", "CONTEXT"), fails=True),
     Row("context-nowhere", ("http://127.0.0.1:1/context.tgz",), fails=True),
     Row("git-nowhere", ("http://127.0.0.1:1/repo.git#main:sub",), fails=True),
