@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -168,6 +171,28 @@ def test_a_build_over_ssh(rig: Rig, host: Sshd) -> None:
     done = rig.run("build", "--addr", address, "-o", "out-ssh", context, PATH=_path(host))
     assert done.status == 0, done.err
     assert (rig.folder / "out-ssh" / "f").read_text() == Path(context, "file").read_text()
+
+
+def test_an_interrupt_of_the_terminal_cancels_a_build_over_ssh(rig: Rig, host: Sshd) -> None:
+    """The signal goes to the whole process group: ssh lives on until the step has ended."""
+    mark = f"3{os.getpid()}"
+    address = f"ssh://root@build.example{rig.daemon.socket.removeprefix('unix://')}"
+    context = rig.context(f"FROM BASE\nRUN echo begun; sleep {mark}\n")
+    with subprocess.Popen(
+        [str(BIN / "buildclient"), "build", "--addr", address, "--progress", "plain", context],
+        env={**rig.environment, "PATH": _path(host)}, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        for line in process.stderr:
+            if re.search(r"^#\d+ [\d.]+ begun", line):
+                break
+        os.killpg(process.pid, signal.SIGINT)
+        last = process.stderr.read().strip().splitlines()[-1]
+        assert (process.wait(20), last) == (130, "ERROR: failed to build: failed to solve: Canceled: context canceled")
+    until = time.monotonic() + 10
+    while subprocess.run(["pgrep", "-f", f"^sleep {mark}$"], capture_output=True, check=False).returncode == 0:
+        assert time.monotonic() < until, "the step goes on"
+        time.sleep(0.1)
 
 
 def test_ssh_that_fails_is_one_line(rig: Rig, host: Sshd) -> None:

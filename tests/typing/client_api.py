@@ -30,6 +30,7 @@ from buildclient.api import (
     parse_platforms,
     parse_tags,
 )
+from buildclient.base.streams import Connection
 
 
 def request() -> BuildRequest:
@@ -91,3 +92,11 @@ async def asynchronous(output: BuilderOutput) -> None:
     for view in await client.ls_async():
         assert_type(view.error, str)
         assert_type([node.name for node in view.nodes], list[str])
+
+
+async def dialled() -> None:
+    connection = await Client(Where(addr=("tcp://host:1234",))).dial_async(Platform("linux", "arm64"))
+    assert_type(connection, Connection)
+    assert_type(await connection.read(), bytes)
+    assert_type(await connection.close_write(), bool)
+    await connection.close()
