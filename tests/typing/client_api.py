@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import assert_type
 
 from buildclient.api import (
@@ -20,6 +21,8 @@ from buildclient.api import (
     Outline,
     Output,
     Platform,
+    SecretEnv,
+    SshForward,
     ToFile,
     ToFolder,
     ToStdout,
@@ -41,6 +44,8 @@ def request() -> BuildRequest:
     assert_type(tags, tuple[ImageTag, ...])
     made = build_request("app", tags=["r.example/app:1"], platforms=platforms, outputs=["out"], push=True)
     assert_type(made, BuildRequest)
+    secrets = {"a": b"x", "b": Path("f"), "c": SecretEnv("V"), "d": lambda: b"y"}
+    assert_type(build_request(secrets=secrets, ssh=["default", SshForward("a", ("k",))]).ssh, tuple[SshForward, ...])
     return BuildRequest(context="app", tags=tags, outputs=outputs, platforms=platforms)
 
 

@@ -151,3 +151,21 @@ async def test_a_builder_s_own_timeout_is_waited_for(monkeypatch: pytest.MonkeyP
         await Client(output=output, environ={}).build_async(BuildRequest())
     assert 120 < deadlines[0] < 300
     assert 900 < deadlines[1] < 1100
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ({"secrets": ["id=a,src=/nowhere/s"]}, "failed to stat /nowhere/s"),
+        ({"secrets": {"a": api.SecretEnv("UNSET")}}, "has no variable UNSET"),
+        ({"secrets": {"a": bytes(512_001)}}, "secret a too big"),
+        ({"ssh": ["default"]}, "make sure SSH_AUTH_SOCK is set"),
+        ({"ssh": ["a=/nowhere/key"]}, "stat /nowhere/key"),
+    ],
+    ids=["file", "variable", "size", "agent", "key"],
+)
+def test_what_a_build_names_is_looked_for_before_its_builder(named: dict[str, Any], message: str) -> None:
+    """A missing secret or agent is the error, although the builder is not there either."""
+    client = Client(api.Where(builder_file="/nowhere/builder.json"), environ={})
+    with pytest.raises(InvalidBuild, match=message):
+        client.build(api.build_request(**named))
