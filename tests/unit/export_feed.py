@@ -30,7 +30,7 @@ async def feed(
     try:
         while not task.done():
             try:
-                packet = decode(await call.said(0.3))
+                packet = decode(await call.said(1))
             except TimeoutError:
                 break
             if packet.type == diffcopy.REQ:

@@ -56,7 +56,7 @@ def test_durations_are_read(count: int, unit: str) -> None:
 @pytest.mark.parametrize("text", ["", "3", "1d", "-1s", "1s ", "1" * 70 + "s", "9999999999h"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     """ValueError, whatever it is."""
-    with pytest.raises(ValueError, match=re.escape(text)):
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         parse_duration(text)
 
 
@@ -71,5 +71,5 @@ def test_sizes_are_read(text: str, count: int) -> None:
 @pytest.mark.parametrize("text", ["", "x", "1zz", "-1", "9" * 30, "1" * 70])
 def test_what_is_no_size_is_refused(text: str) -> None:
     """ValueError, whatever it is."""
-    with pytest.raises(ValueError, match=re.escape(text)):
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         parse_bytes(text)

@@ -100,19 +100,19 @@ _ENDLESS = [
 @pytest.mark.parametrize(("pattern", "path"), _ENDLESS, ids=[pattern[:20] for pattern, _ in _ENDLESS])
 def test_no_pattern_takes_long(pattern: str, path: str) -> None:
     """The worst of patterns on the longest of names: each within a second, be it as slow a machine as it may."""
-    start = time.perf_counter()
+    start = time.process_time()
     found = compile_pattern(pattern)(path)
-    taken = time.perf_counter() - start
+    taken = time.process_time() - start
     assert not found
     assert taken < 1
 
 
 def test_no_followed_path_takes_long() -> None:
     """The same of filepath.Match, which followed paths use."""
-    start = time.perf_counter()
+    start = time.process_time()
     assert not glob_match("*a" * 100 + "*b", "a" * 255)
     assert not glob_match("*[a-z]?" * 500 + "b", "a" * 255)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_a_daemon_sends_so_many_patterns_and_no_longer_ones() -> None:

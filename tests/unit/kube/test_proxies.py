@@ -186,7 +186,7 @@ async def refusals(api: KubeApi) -> list[str]:
         await api.get("/api/v1/namespaces/n/pods/pod-0", {}, "pod")
     said.append(str(request.value))
     with pytest.raises(UnreachableError) as exec_:
-        await ExecEndpoint(api, "n", "pod-0", "buildkitd").connect(asyncio.get_running_loop().time() + 0.5)
+        await ExecEndpoint(api, "n", "pod-0", "buildkitd").connect(asyncio.get_running_loop().time() + 1.5)
     return [*said, str(exec_.value)]
 
 
