@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from tests.cluster.corpus.peers import Peers
 from tests.cluster.corpus.row import Row
 from tests.conftest import kubectl
 from tests.engines import Engine
+from tests.unit.cli.flag_table import FLAGS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -31,6 +33,37 @@ def peers(
         yield Peers(builder, docker_engine)
     finally:
         kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
+
+
+_NOT_OF_A_BUILD = ("--builder", "--debug", "--help")
+_EXPORTERS = ("image", "registry", "local", "tar", "oci", "docker", "cacheonly")
+_SERVED = {
+    "secrets": "--secret",
+    "ssh": "--ssh",
+    "a context": "CONTEXT",
+    "a context from standard input": "-",
+    "a cache or layout": r"type=local,(dest|src)|oci-layout://|tar=false",
+    "credentials of a registry": "registry",
+}
+
+
+def test_each_flag_exporter_and_session_service_has_two_rows() -> None:
+    """The corpus shows nothing of what it does not use."""
+    lines = [" ".join(row.argv) for row in ROWS]
+    assert len(ROWS) >= 80
+    few = []
+    for flag, held in FLAGS.items():
+        short = rf"|(^| ){held.short}\S*" if held.short else ""
+        few += [flag] * (flag not in _NOT_OF_A_BUILD and _count(rf"(^| ){flag}(=| |$){short}", lines) < 2)
+    few += [
+        kind for kind in _EXPORTERS if _count(rf"type={kind}\b" if kind != "local" else "-o OUT|type=local", lines) < 2
+    ]
+    few += [name for name, pattern in _SERVED.items() if _count(pattern, lines) < 2]
+    assert not few
+
+
+def _count(pattern: str, lines: list[str]) -> int:
+    return sum(bool(re.search(pattern, line)) for line in lines)
 
 
 def test_every_row_has_a_name_of_its_own() -> None:
