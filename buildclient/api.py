@@ -1,15 +1,7 @@
-"""The Python API: find a builder, build with it, inspect it.
-
-    from buildclient.api import Client, Where, build_request
-
-    request = build_request(
-        "app", tags=["registry.example/app:1"], platforms=["linux/amd64", "linux/arm64"], push=True
-    )
-    print(Client(Where(stack="dev")).build(request).digest)
+"""The class `Builder`: finds a builder, builds with it, inspects it. `buildclient` exports it and its values.
 
 Most calls have a blocking form (`build`) and an asynchronous one (`build_async`). They raise subclasses of ClientError,
-whose text is meant for users. This is the only module that puts the rooms together; it imports them when they are
-needed, since a cached build is mostly start-up time.
+whose text is meant for users.
 """
 
 from __future__ import annotations
@@ -17,164 +9,53 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from buildclient.base.errors import (
-    BuildFailed,
-    Cancelled,
-    ClientError,
-    InternalFailure,
-    InvalidBuild,
-    ResourceExhausted,
-    UnreachableError,
-    UsageError,
-)
+from buildclient.base.errors import BuildFailed, ClientError, UsageError
 from buildclient.build import build
 from buildclient.contract.cluster import Cluster
-from buildclient.contract.output import BuilderOutput, NodeOutput
-from buildclient.contract.platform import Platform, PlatformError, parse_platforms
+from buildclient.contract.output import BuilderOutput, NodeOutput, OutputError
+from buildclient.contract.platform import Platform
+from buildclient.discovery.where import Where
 from buildclient.kube.pod import Pod
-from buildclient.progress.events import Event, EventSink, Log, SolveStarted, Vertex, VertexStatus, Warned, of_build
-from buildclient.registry.reference import ImageTag
-from buildclient.request.annotations import Annotation, parse_annotations
+from buildclient.progress.events import Event, EventSink
 from buildclient.request.attrs import with_proxies
 from buildclient.request.caches import with_s3_credentials
 from buildclient.request.checks import check_request
-from buildclient.request.destinations import ToContainerd, ToEngine, ToFile, ToFolder, ToStdout
-from buildclient.request.flagtext import parse_tags
-from buildclient.request.limits import HostEntry, Ulimit, parse_hosts, parse_ulimits
-from buildclient.request.make import build_request
-from buildclient.request.outputs import is_layout, loads, parse_outputs, with_default_load
-from buildclient.request.secrets import SecretEnv, SecretFile
-from buildclient.request.solve import CacheEntry
-from buildclient.request.ssh import SshForward
-from buildclient.request.values import BuildRequest, BuildResult, NodeResult, Output
+from buildclient.request.outputs import loads, with_default_load
+from buildclient.request.values import BuildRequest, BuildResult
+from buildclient.tools import BuildTools
 
 if TYPE_CHECKING:
     from buildclient.base.streams import Connection
-    from buildclient.inputs.interfaces import Prepared
     from buildclient.kube.pods import KubernetesPods
-    from buildclient.nodes.interfaces import Node
     from buildclient.nodes.node import NodeClient
     from buildclient.nodes.pool import ConnectionPool
     from buildclient.nodes.views import BuilderView
-    from buildclient.results.interfaces import CommitStep
-    from buildclient.results.loads import Loads
-    from buildclient.results.subrequests import (
-        BuildArgument,
-        BuildTarget,
-        CheckError,
-        CheckResult,
-        CheckWarning,
-        MountedSecret,
-        Outline,
-    )
-    from buildclient.session.call import Service
+    from buildclient.results.subrequests import BuildTarget, CheckResult, Outline
 
-__all__ = [
-    "Annotation",
-    "BuildArgument",
-    "BuildFailed",
-    "BuildRequest",
-    "BuildResult",
-    "BuildTarget",
-    "BuilderOutput",
-    "CacheEntry",
-    "Cancelled",
-    "CheckError",
-    "CheckResult",
-    "CheckWarning",
-    "Client",
-    "ClientError",
-    "Event",
-    "HostEntry",
-    "ImageTag",
-    "InternalFailure",
-    "InvalidBuild",
-    "Log",
-    "MountedSecret",
-    "NodeResult",
-    "Outline",
-    "Output",
-    "Platform",
-    "PlatformError",
-    "ResourceExhausted",
-    "SecretEnv",
-    "SecretFile",
-    "SolveStarted",
-    "SshForward",
-    "ToContainerd",
-    "ToEngine",
-    "ToFile",
-    "ToFolder",
-    "ToStdout",
-    "Ulimit",
-    "UnreachableError",
-    "UsageError",
-    "Vertex",
-    "VertexStatus",
-    "Warned",
-    "Where",
-    "build_request",
-    "of_build",
-    "parse_annotations",
-    "parse_hosts",
-    "parse_outputs",
-    "parse_platforms",
-    "parse_tags",
-    "parse_ulimits",
-]
+__all__ = ["Builder"]
 
 _T = TypeVar("_T")
-_ANSWERS = ("BuildArgument", "BuildTarget", "CheckError", "CheckResult", "CheckWarning", "MountedSecret", "Outline")
-"""Names of `buildclient.results.subrequests`, which a build does not need."""
 _CONNECT_GRACE = 60.0
 """Seconds to connect to every node, on top of the builder's own timeout for its pods to become ready."""
-
-
-class Where(NamedTuple):
-    """Which builder is meant, and where to look for it. The fields are the flags of the same names.
-
-        Where(stack="dev")
-        Where(from_cluster="buildkit/kube", kube_context="staging")
-        Where(addr=("tcp://buildkit.example:1234",))
-
-    Of `addr`, `builder_file`, `from_cluster`, `builder` and `stack` the first that is not empty counts. If all are
-    empty, the environment and the project's selected stack decide, as for the command `buildclient`.
-    """
-
-    builder_file: str = ""
-    """Path of a file with the builder output; `-` is standard input."""
-    from_cluster: str = ""
-    """`NAMESPACE/NAME` of a builder; its ConfigMap is read from the cluster."""
-    builder: str = ""
-    """`NAMESPACE/NAME` of a builder in the cluster, or the name of a builder of one of the project's stacks."""
-    stack: str = ""
-    """Name of a stack of the Pulumi project."""
-    project: str = ""
-    """Folder of the Pulumi project; empty means the working directory."""
-    kube_context: str = ""
-    """Name of a kubeconfig context; empty lets the builder output decide."""
-    addr: tuple[str, ...] = ()
-    """Addresses of BuildKit daemons, each a node: `tcp://HOST:PORT,platform=linux/arm64,cacert=ca.pem`."""
 
 
 def _ignore(event: Event) -> None:
     return None
 
 
-class Client:
+class Builder:
     """One builder: builds on it and inspects it.
 
-        client = Client(Where(stack="dev"))
-        result = client.build(build_request("app", tags=["registry.example/app:1"], push=True))
+        builder = Builder.from_stack("dev")
+        result = builder.build(build_request("app", tags=["registry.example/app:1"], push=True))
         print(result.digest)
-        print([node.name for node in client.inspect().nodes])
+        print([node.name for node in builder.inspect().nodes])
 
-    The constructor reads nothing; the first call finds the builder. The blocking forms raise RuntimeError where an
-    event loop is running: await the asynchronous forms there.
+    Making one reads nothing; the first call finds the builder. The blocking forms may be called in several threads at
+    once. They raise RuntimeError where an event loop is running: await the asynchronous forms there.
     """
 
     def __init__(
@@ -190,7 +71,46 @@ class Client:
         self._output = output
         self._pods: dict[tuple[Cluster, str], KubernetesPods] = {}
         self._home: KubernetesPods | None = None
-        self._pool: ConnectionPool | None = None
+        self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
+
+    @classmethod
+    def from_stack(
+        cls, stack: str, project: str = "", *, kube_context: str = "", environ: Mapping[str, str] | None = None
+    ) -> Builder:
+        """Returns the builder of a stack of the Pulumi project in the folder `project`, by default the working one."""
+        return cls(Where(stack=stack, project=project, kube_context=kube_context), environ=environ)
+
+    @classmethod
+    def from_cluster(cls, name: str, *, kube_context: str = "", environ: Mapping[str, str] | None = None) -> Builder:
+        """Returns the builder `NAMESPACE/NAME`, which is read from its ConfigMap."""
+        return cls(Where(from_cluster=name, kube_context=kube_context), environ=environ)
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None) -> Builder:
+        """Returns the builder whose output is in a file, as `builders up -o json` writes it."""
+        return cls(Where(builder_file=os.fspath(path)), environ=environ)
+
+    @classmethod
+    def from_output(
+        cls, output: BuilderOutput | Mapping[str, Any], *, environ: Mapping[str, str] | None = None
+    ) -> Builder:
+        """Returns the builder of an output that is at hand: a value, or what `pulumi.Stack.outputs()` holds of it.
+
+        Raises UsageError if it is not one.
+        """
+        if not isinstance(output, BuilderOutput):
+            try:
+                output = BuilderOutput.from_json(output)
+            except OutputError as error:
+                raise UsageError(f"not a builder output: {error}") from None
+        return cls(output=output, environ=environ)
+
+    @classmethod
+    def at(cls, *addresses: str, environ: Mapping[str, str] | None = None) -> Builder:
+        """Returns a builder of the BuildKit daemons at the addresses, each a node; see `Where.addr`."""
+        if not addresses:
+            raise UsageError("Builder.at wants an address, such as tcp://buildkit.example:1234")
+        return cls(Where(addr=addresses), environ=environ)
 
     def build(self, request: BuildRequest, sink: EventSink = _ignore) -> BuildResult:
         """Runs a build and returns its result; `sink` is called with each progress event.
@@ -237,8 +157,12 @@ class Client:
 
         Several builds may run at once. To share one sink, give each `of_build(sink, name)`.
         """
+        with self._in_session():
+            return await self._build(request, sink)
+
+    async def _build(self, request: BuildRequest, sink: EventSink) -> BuildResult:
         check_request(request)
-        tools = _Tools(self, sink)
+        tools = BuildTools(self.environ, self.nodes_of, sink)
         await tools.find_named(request)
         output = await self.output_async()
         if not request.call:
@@ -271,25 +195,41 @@ class Client:
         return aws_credentials(self.environ)
 
     @contextlib.asynccontextmanager
-    async def session(self) -> AsyncIterator[Client]:
+    async def session(self) -> AsyncIterator[Builder]:
         """Inside this context all calls share connections: each daemon is connected to once, on first use.
 
-            async with client.session():
-                await asyncio.gather(client.build_async(one, sink), client.build_async(two, sink))
+            async with builder.session():
+                await asyncio.gather(builder.build_async(one, sink), builder.build_async(two, sink))
 
-        The end of the context closes them. A session inside another one is the outer session.
+        The end of the context cancels the tasks in which a call still runs, waits for them, and closes the connections.
+        A session inside another one is the outer session.
         """
-        if self._pool is not None:
+        loop = asyncio.get_running_loop()
+        if loop in self._sessions:
             yield self
             return
         from buildclient.nodes.pool import ConnectionPool
 
-        self._pool = pool = ConnectionPool()
+        session = self._sessions[loop] = _Session(ConnectionPool())
         try:
             yield self
         finally:
-            self._pool = None
-            await pool.close()
+            del self._sessions[loop]
+            await session.end()
+
+    @contextlib.contextmanager
+    def _in_session(self) -> Iterator[None]:
+        """Makes the running task one that the session's end cancels."""
+        session = self._sessions.get(asyncio.get_running_loop())
+        task = asyncio.current_task()
+        if session is None or task is None or task in session.tasks:
+            yield
+            return
+        session.tasks.add(task)
+        try:
+            yield
+        finally:
+            session.tasks.discard(task)
 
     async def check_async(self, request: BuildRequest, sink: EventSink = _ignore) -> CheckResult:
         """Returns what the build checks find in the request's Dockerfile, and builds nothing.
@@ -325,7 +265,8 @@ class Client:
         self, *, bootstrap: bool = False, waiting: Callable[[str, Sequence[Pod]], None] | None = None
     ) -> BuilderView:
         """As `inspect`; `waiting` is called with a node's name and pods while it waits for them."""
-        return await self._view(await self.output_async(), bootstrap, waiting, load=True)
+        with self._in_session():
+            return await self._view(await self.output_async(), bootstrap, waiting, load=True)
 
     async def dial_async(
         self,
@@ -370,9 +311,16 @@ class Client:
         """Returns the builder's nodes, not yet connected. Raises UnreachableError if its cluster is not found."""
         from buildclient.nodes.node import NodeClient
 
-        return [
-            NodeClient(node, self._pods_for(node, output), waiting, self._pool, self.environ) for node in output.nodes
-        ]
+        pool = self._pool()
+        return [NodeClient(node, self._pods_for(node, output), waiting, pool, self.environ) for node in output.nodes]
+
+    def _pool(self) -> ConnectionPool | None:
+        # Connections belong to a loop; a blocking call in another thread has its own.
+        try:
+            session = self._sessions.get(asyncio.get_running_loop())
+        except RuntimeError:
+            return None
+        return session.pool if session else None
 
     async def _view(
         self,
@@ -435,89 +383,24 @@ class Client:
         return await self._home.config_map(namespace, name)
 
 
-class _Tools:
-    """Implements `buildclient.build.Tools` with the real rooms."""
+class _Session:
+    """What the calls inside of `Builder.session` share."""
 
-    def __init__(self, client: Client, sink: EventSink) -> None:
-        from buildclient.nodes.waiting import WaitSteps
-        from buildclient.registry.docker_config import DockerConfig
+    def __init__(self, pool: ConnectionPool) -> None:
+        self.pool = pool
+        self.tasks: set[asyncio.Task[Any]] = set()
+        """Those in which a call runs."""
 
-        self._client = client
-        self.docker = DockerConfig(client.environ)
-        self._waiting = WaitSteps(sink)
-        self.loads: Loads | None = None
-        self._sink = sink
-        self._named: tuple[Service, ...] = ()
-
-    async def find_named(self, request: BuildRequest) -> None:
-        """Finds what the request's secrets and SSH agents name. Raises UsageError if something of it is not there."""
-        from buildclient.session.secrets import Secrets
-        from buildclient.session.ssh import SshAgents
-
-        secrets = Secrets(request.secrets, self._client.environ)
-        secrets.check()
-        agents = SshAgents(request.ssh, self._client.environ)
-        await agents.load()
-        # Served without any, too: their answers are docker buildx's.
-        self._named = secrets.service(), agents.service()
-
-    def nodes(self, output: BuilderOutput) -> Sequence[Node]:
-        return self._client.nodes_of(output, self._waiting)
-
-    def routing_key(self, request: BuildRequest) -> str:
-        from buildclient.inputs.checkout import find_checkout
-        from buildclient.inputs.routing import routing_key
-
-        local = os.path.isdir(request.context)
-        context = os.path.abspath(request.context) if local else request.context
-        checkout = find_checkout(context) if local else None
-        return routing_key(context, checkout, request.dockerfile, request.target, request.platforms)
-
-    def prepare(self, request: BuildRequest, stopped: Callable[[], bool]) -> AbstractContextManager[Prepared]:
-        from buildclient.inputs.context import prepare
-
-        return prepare(request, stopped)
-
-    def commit_steps(self, request: BuildRequest, nodes: int) -> Sequence[CommitStep]:
-        from buildclient.results.exports import Exports
-
-        choose = self.loads.export if self.loads else None
-        steps: list[CommitStep] = [
-            Exports(request.outputs, nodes, choose, allow=request.allow, platforms=request.platforms)
-        ]
-        if any(map(is_layout, request.outputs)) or any(entry.type == "local" for entry in request.cache_to):
-            from buildclient.results.stores import store_steps
-
-            steps.extend(store_steps(request, nodes, self._sink))
-        return steps
-
-    def services(self, request: BuildRequest) -> Sequence[Service]:
-        from buildclient.registry.token import fetch_token
-        from buildclient.registry.token_seed import TokenSeeds
-        from buildclient.session.auth import auth
-
-        return (auth(self.docker, fetch_token, TokenSeeds(os.path.dirname(self.docker.path))), *self._named)
-
-    async def merge(self, request: BuildRequest, responses: Sequence[Mapping[str, str]]) -> str:
-        from buildclient.registry.client import OciRegistry
-        from buildclient.registry.merge import index_annotations
-        from buildclient.registry.publish import publish_index
-        from buildclient.request.annotations import annotation_attrs
-        from buildclient.request.attrs import image_names, insecure_registries
-
-        listed = self._client.environ.get("BUILDCLIENT_INSECURE_REGISTRIES", "")
-        insecure = [host.strip() for host in listed.split(",") if host.strip()]
-        registry = OciRegistry(self.docker, [*insecure, *insecure_registries(request)])
-        attributes = [*(output.attrs for output in request.outputs), annotation_attrs(request.annotations)]
-        return await publish_index(registry, image_names(request), responses, index_annotations(attributes))
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _ANSWERS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from buildclient.results import subrequests
-
-    return getattr(subrequests, name)
+    async def end(self) -> None:
+        """Cancels what runs, and closes the connections."""
+        left = self.tasks - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        try:
+            if left:
+                await asyncio.wait(left)
+        finally:
+            await self.pool.close()
 
 
 def _run(work: Coroutine[Any, Any, _T]) -> _T:
@@ -525,5 +408,6 @@ def _run(work: Coroutine[Any, Any, _T]) -> _T:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work)
+    name = getattr(work, "__name__", "its asynchronous form")
     work.close()
-    raise RuntimeError("an event loop is running already: await build_async, inspect_async or ls_async instead")
+    raise RuntimeError(f"an event loop is running already: await {name} instead of {name.removesuffix('_async')}")

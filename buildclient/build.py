@@ -1,7 +1,7 @@
 """Runs one build: choose nodes, solve on each, merge the results.
 
 Tags and files appear only after every node has succeeded and every step that may fail has been done; folders and
-streams are written as data arrives. `buildclient.api` constructs the `Tools` that a build works with.
+streams are written as data arrives. `buildclient.tools` implements the `Tools` that a build works with.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ PROVENANCE_TIMEOUT = 30.0
 
 
 class Tools(Protocol):
-    """What a build works with; made by `buildclient.api` alone."""
+    """What a build works with; implemented in `buildclient.tools`."""
 
     def nodes(self, output: BuilderOutput) -> Sequence[Node]:
         """Returns the builder's nodes, not yet connected. Raises UnreachableError."""

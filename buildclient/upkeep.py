@@ -1,7 +1,7 @@
 """Looks after a builder: what its pods keep, removing it, and the records of builds.
 
-    client = Client(Where(stack="dev"))
-    for found in (await disk_usage(client)).answers:
+    builder = Builder(Where(stack="dev"))
+    for found in (await disk_usage(builder)).answers:
         print(found.pod, sum(record.size for record in found.value))
 
 Every function asks all pods of the builder at once, or those of one node or one pod (`Pick`). Whoever cannot be asked
@@ -17,7 +17,7 @@ from buildclient.base.errors import ClientError, ConfigurationError, UsageError
 from buildclient.daemon.filters import CacheFilter
 
 if TYPE_CHECKING:
-    from buildclient.api import Client
+    from buildclient.api import Builder
     from buildclient.daemon.query import Query
     from buildclient.daemon.records import BuildRecord
     from buildclient.daemon.storage import Pruning, UsageRecord
@@ -86,18 +86,18 @@ class FoundRecord(NamedTuple):
     record: BuildRecord
 
 
-async def ask(client: Client, query: Query[_T], pick: Pick = EVERY_POD, timeout: float = TIMEOUT) -> Answers[_T]:
+async def ask(builder: Builder, query: Query[_T], pick: Pick = EVERY_POD, timeout: float = TIMEOUT) -> Answers[_T]:
     """Asks the daemons; each pod has `timeout` seconds. Raises UsageError if there is no such node or pod."""
     from buildclient.nodes.ask import each_pod
 
-    nodes = await _nodes(client, pick.node)
+    nodes = await _nodes(builder, pick.node)
     found = await each_pod(nodes, lambda control, deadline: control.ask(query, deadline), timeout, only=pick.pod)
     return _collected(found, pick)
 
 
-async def _nodes(client: Client, name: str) -> Sequence[NodeClient]:
-    output = await client.output_async()
-    nodes = client.nodes_of(output)
+async def _nodes(builder: Builder, name: str) -> Sequence[NodeClient]:
+    output = await builder.output_async()
+    nodes = builder.nodes_of(output)
     picked = [one for one in nodes if name in ("", one.name)]
     if not picked:
         known = ", ".join(one.name for one in nodes)
@@ -124,7 +124,7 @@ def _collected(found: Sequence[NodeAnswers[_T]], pick: Pick) -> Answers[_T]:
 
 
 async def disk_usage(
-    client: Client,
+    builder: Builder,
     filters: CacheFilter = _EVERY_RECORD,
     pick: Pick = EVERY_POD,
     timeout: float = TIMEOUT,
@@ -132,11 +132,11 @@ async def disk_usage(
     """Returns the records of every pod's build cache. Raises a subclass of ClientError."""
     from buildclient.daemon.storage import disk_usage as query
 
-    return await ask(client, query((filters.text,)), pick, timeout)
+    return await ask(builder, query((filters.text,)), pick, timeout)
 
 
 async def prune(
-    client: Client,
+    builder: Builder,
     wanted: Pruning,
     removed: Callable[[UsageRecord], None],
     pick: Pick = EVERY_POD,
@@ -145,11 +145,11 @@ async def prune(
     """Removes records of every pod's build cache; `removed` is called with each. Answers are the bytes that went."""
     from buildclient.daemon.storage import prune as query
 
-    return await ask(client, query(wanted, removed), pick, timeout)
+    return await ask(builder, query(wanted, removed), pick, timeout)
 
 
 async def records(
-    client: Client,
+    builder: Builder,
     ref: str = "",
     pick: Pick = EVERY_POD,
     *,
@@ -159,20 +159,20 @@ async def records(
     """Returns the records of all builds, running ones first, then the latest; and who could not be asked."""
     from buildclient.daemon.records import build_records
 
-    found = await ask(client, build_records(ref, active_only=active_only), pick, timeout)
+    found = await ask(builder, build_records(ref, active_only=active_only), pick, timeout)
     listed = [FoundRecord(one.node, one.pod, record) for one in found.answers for record in one.value]
     listed.sort(key=lambda one: (one.record.completed is not None, -one.record.created))
     return listed, found.missed
 
 
-async def find_record(client: Client, ref: str, pick: Pick = EVERY_POD, timeout: float = TIMEOUT) -> FoundRecord:
+async def find_record(builder: Builder, ref: str, pick: Pick = EVERY_POD, timeout: float = TIMEOUT) -> FoundRecord:
     """Returns the record of a build. Raises UsageError if there is none or several, and UnreachableError.
 
     `ref` is a build's id or its unique beginning, also as `BUILDER/NODE/ID`; `^N` the build N before the latest; empty
     the latest one. Of the parts of a build on several nodes, the one that failed, else the first.
     """
     wanted = ref.rpartition("/")[2]
-    listed, missed = await records(client, "", pick, timeout=timeout)
+    listed, missed = await records(builder, "", pick, timeout=timeout)
     listed.sort(key=lambda one: -one.record.created)
     refs = list(dict.fromkeys(one.record.ref for one in listed))
     if not refs and missed:
@@ -200,13 +200,13 @@ def _offset(text: str, refs: Sequence[str]) -> str:
 
 
 async def remove_records(
-    client: Client, refs: Sequence[str], pick: Pick = EVERY_POD
+    builder: Builder, refs: Sequence[str], pick: Pick = EVERY_POD
 ) -> tuple[list[str], tuple[str, ...]]:
     """Removes the records of builds, all ended ones if `refs` is empty; returns the ids, and who could not be asked.
 
     Raises UsageError for a build of which no pod has a record; nothing is removed then.
     """
-    listed, missed = await records(client, "", pick)
+    listed, missed = await records(builder, "", pick)
     if refs:
         wanted = {(await _of(listed, ref)) for ref in refs}
         chosen = [one for one in listed if one.record.ref in wanted]
@@ -217,7 +217,7 @@ async def remove_records(
 
     for one in chosen:
         try:
-            done = await ask(client, remove_record(one.record.ref), Pick(one.node, one.pod))
+            done = await ask(builder, remove_record(one.record.ref), Pick(one.node, one.pod))
             problems += done.missed
         except ClientError as error:
             problems.append(f"{one.pod}: {error}")
@@ -232,28 +232,28 @@ async def _of(listed: Sequence[FoundRecord], ref: str) -> str:
     raise UsageError(f'no record found for ref "{ref}"')
 
 
-async def replay_record(client: Client, found: FoundRecord, sink: EventSink) -> tuple[str, ...]:
+async def replay_record(builder: Builder, found: FoundRecord, sink: EventSink) -> tuple[str, ...]:
     """Calls `sink` with the events of a recorded build; those of a running one as they come, for an hour at most.
 
     Returns why that could not be done, if so.
     """
     from buildclient.daemon.records import replay
 
-    return (await ask(client, replay(found.record.ref, sink), Pick(found.node, found.pod), _HOUR)).missed
+    return (await ask(builder, replay(found.record.ref, sink), Pick(found.node, found.pod), _HOUR)).missed
 
 
-async def stop(client: Client, pick: Pick = EVERY_POD, *, force: bool = False) -> list[tuple[str, int]]:
+async def stop(builder: Builder, pick: Pick = EVERY_POD, *, force: bool = False) -> list[tuple[str, int]]:
     """Scales the builder's workloads, or that of one node, to no replicas; returns nodes and the replicas they had.
 
     The next build or `inspect --bootstrap` starts them again. Raises UsageError while builds run there, unless
     `force`; UnreachableError.
     """
-    nodes = await _nodes(client, pick.node)
+    nodes = await _nodes(builder, pick.node)
     scaled = [one for one in nodes if one.node.workload is not None]
     if not scaled:
         raise UsageError("there is nothing to stop: the nodes are addresses, without a workload")
     if not force:
-        running, _ = await records(client, "", pick, active_only=True)
+        running, _ = await records(builder, "", pick, active_only=True)
         busy = [one for one in running if one.record.completed is None]
         if busy:
             raise UsageError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from buildclient.api import Client
+from buildclient.api import Builder
 from buildclient.base.errors import BuildFailed, ClientError, InvalidBuild, UsageError
 from buildclient.base.gotext import is_bool, parse_bool
 from buildclient.base.oserrors import reason
@@ -18,7 +18,7 @@ from buildclient.base.visible import one_line
 from buildclient.cli import debug, oldflags
 from buildclient.cli.flags import FlagsCommand, build_flags, request_of
 from buildclient.cli.running import cancelled_build, run
-from buildclient.cli.where import client_of, complete_value, where_options, where_text
+from buildclient.cli.where import builder_of, complete_value, where_options, where_text
 from buildclient.progress.events import Event, Warned, distinct
 from buildclient.progress.terminal import Display, choose_mode, open_display, shown
 from buildclient.request.callmethod import parse_call
@@ -65,7 +65,7 @@ def command(context: str, **flags: Any) -> int:
     if flags["builder_file"] == "-" and stdin:
         raise UsageError(f"standard input cannot be both the builder and the {stdin[0]}")
     where = where_text(flags)
-    client = client_of(flags)
+    builder = builder_of(flags)
     request, mode = _asked(context, flags)
     method = parse_call(flags["call"])
     if method:
@@ -76,7 +76,7 @@ def command(context: str, **flags: Any) -> int:
     if method and request.outputs:
         _warn(_CALL_OUTPUT)
     warnings: list[Warned] = []
-    result = run(_built(client, request, mode, warnings, where), cancelled_build())
+    result = run(_built(builder, request, mode, warnings, where), cancelled_build())
     # With --call docker buildx writes no warnings into it.
     _write(result, [] if method else warnings, flags, places)
     response = result.nodes[0].response
@@ -121,11 +121,11 @@ def progress_mode(flags: Mapping[str, Any]) -> str:
     return "quiet"
 
 
-async def _built(client: Client, request: BuildRequest, mode: str, warnings: list[Warned], where: str) -> BuildResult:
+async def _built(builder: Builder, request: BuildRequest, mode: str, warnings: list[Warned], where: str) -> BuildResult:
     with debug.held(mode == "tty"):
         display = open_display(mode, expand_warnings=debug.enabled(), summary=not request.call)
         try:
-            result = await _shown(client, request, display, warnings)
+            result = await _shown(builder, request, display, warnings)
         except BuildFailed:
             from buildclient.cli.closer import closer_look
 
@@ -133,13 +133,13 @@ async def _built(client: Client, request: BuildRequest, mode: str, warnings: lis
                 print(line, file=sys.stderr)
             raise
     if not request.call and not request.outputs and mode != "quiet":
-        output = await client.output_async()
-        if not with_default_load(output.default_load, (), client.environ):
+        output = await builder.output_async()
+        if not with_default_load(output.default_load, (), builder.environ):
             _warn(_NO_OUTPUT)
     return result
 
 
-async def _shown(client: Client, request: BuildRequest, display: Display, warnings: list[Warned]) -> BuildResult:
+async def _shown(builder: Builder, request: BuildRequest, display: Display, warnings: list[Warned]) -> BuildResult:
     async with shown(display):
 
         def feed(event: Event) -> None:
@@ -147,9 +147,9 @@ async def _shown(client: Client, request: BuildRequest, display: Display, warnin
                 warnings.append(event)
             display.feed(event)
 
-        output = await client.output_async()
+        output = await builder.output_async()
         display.describe(output.name, "remote" if all(node.address for node in output.nodes) else "kubernetes")
-        return await client.build_async(request, feed)
+        return await builder.build_async(request, feed)
 
 
 def _prepare_files(request: BuildRequest, flags: Mapping[str, Any]) -> dict[str, Place]:

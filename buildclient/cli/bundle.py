@@ -25,7 +25,7 @@ from buildclient.daemon.query import attributes
 from buildclient.upkeep import Pick, ask, find_record, records
 
 if TYPE_CHECKING:
-    from buildclient.api import Client
+    from buildclient.api import Builder
     from buildclient.daemon.records import Attachment
     from buildclient.upkeep import FoundRecord
 
@@ -39,33 +39,33 @@ _MOST = 1 << 30
 
 
 async def write_bundle(
-    client: Client, refs: Sequence[str], pick: Pick, output: str, *, everything: bool
+    builder: Builder, refs: Sequence[str], pick: Pick, output: str, *, everything: bool
 ) -> tuple[str, ...]:
     """Writes the records of builds, the latest one's if there are no `refs`; returns who could not be asked.
 
     The file appears once it is complete. Raises UsageError, ClientError.
     """
-    async with client.session():
-        chosen, missed = await _chosen(client, refs, pick, everything=everything)
+    async with builder.session():
+        chosen, missed = await _chosen(builder, refs, pick, everything=everything)
         try:
             async with _file(output) as out:
                 with gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as zipped:
-                    await _Bundle(client, zipped).write(chosen)
+                    await _Bundle(builder, zipped).write(chosen)
         except OSError as error:
             raise ClientError(f"cannot write {output or 'to standard output'}: {reason(error)}") from None
     return missed
 
 
 async def _chosen(
-    client: Client, refs: Sequence[str], pick: Pick, *, everything: bool
+    builder: Builder, refs: Sequence[str], pick: Pick, *, everything: bool
 ) -> tuple[list[FoundRecord], tuple[str, ...]]:
-    listed, missed = await records(client, "", pick)
+    listed, missed = await records(builder, "", pick)
     ended = [one for one in listed if one.record.completed is not None]
     if everything:
         if not ended:
             raise UsageError("no records found")
         return ended, missed
-    wanted = [(await find_record(client, ref, pick)).record.ref for ref in refs] if refs else []
+    wanted = [(await find_record(builder, ref, pick)).record.ref for ref in refs] if refs else []
     if not refs and ended:
         wanted = [ended[0].record.ref]
     chosen = [one for one in ended if one.record.ref in wanted]
@@ -103,8 +103,8 @@ def _umask() -> int:
 class _Bundle:
     """Writes the layout; each blob once."""
 
-    def __init__(self, client: Client, out: Any) -> None:
-        self._client = client
+    def __init__(self, builder: Builder, out: Any) -> None:
+        self._client = builder
         self._tar = tarfile.open(fileobj=out, mode="w|", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - closed in `write`
         self._written: set[str] = set()
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from buildclient.api import Client, Platform
+from buildclient.api import Builder
 from buildclient.base.errors import UsageError
 from buildclient.cli.running import run
-from buildclient.cli.where import client_of, complete_value, where_options
+from buildclient.cli.where import builder_of, complete_value, where_options
+from buildclient.contract.platform import Platform
 from buildclient.progress.terminal import MODES
 
 __all__ = ["command"]
@@ -48,14 +49,14 @@ def command(platform: str, progress: str, routing_key: str, **flags: Any) -> int
         from buildclient.cli.inspect import WaitLines
 
         waiting = WaitLines()
-    run(_joined(client_of(flags), _platform(platform), routing_key, waiting))
+    run(_joined(builder_of(flags), _platform(platform), routing_key, waiting))
     return 0
 
 
-async def _joined(client: Client, platform: Platform | None, key: str, waiting: Any) -> None:
+async def _joined(builder: Builder, platform: Platform | None, key: str, waiting: Any) -> None:
     from buildclient.base.stdio import join_descriptors
 
-    connection = await client.dial_async(platform, key, waiting)
+    connection = await builder.dial_async(platform, key, waiting)
     try:
         await join_descriptors(connection, sys.stdin.fileno(), sys.stdout.fileno())
     finally:

@@ -21,7 +21,7 @@ from buildclient.cli.upkeep import (
     shape_options,
     told_missed,
 )
-from buildclient.cli.where import client_of, where_options
+from buildclient.cli.where import builder_of, where_options
 from buildclient.daemon.filters import cache_filter
 from buildclient.upkeep import Answer, disk_usage
 
@@ -73,7 +73,7 @@ def command(filters: Sequence[str], verbose: bool, timeout: str, **flags: Any) -
     for name in ("shape", "as_json"):
         flags.pop(name, None)
     pick, limit, wanted = pick_of(flags), seconds_of("--timeout", timeout), cache_filter(filters)
-    found = run(disk_usage(client_of(flags), wanted, pick, limit))
+    found = run(disk_usage(builder_of(flags), wanted, pick, limit))
     several = len(found.answers) > 1
     records = [(one, record) for one in found.answers for record in one.value]
     if shape == "pretty":

@@ -17,11 +17,11 @@ from buildclient.base.visible import visible
 from buildclient.cli.running import run
 from buildclient.cli.tables import rendered
 from buildclient.cli.upkeep import ago, pick_of, pick_options, shape_of, shape_options, told_missed
-from buildclient.cli.where import client_of, where_options
+from buildclient.cli.where import builder_of, where_options
 from buildclient.upkeep import find_record, records, remove_records, replay_record
 
 if TYPE_CHECKING:
-    from buildclient.api import Client
+    from buildclient.api import Builder
     from buildclient.daemon.records import Attachment
     from buildclient.upkeep import FoundRecord
 
@@ -91,7 +91,7 @@ def ls(filters: Sequence[str], no_trunc: bool, local: bool, **flags: Any) -> int
 
     shape, pick = shape_of(flags, "table"), pick_of(flags)
     wanted = record_filter([*(_local() if local else ()), *filters])
-    listed, missed = run(records(client_of(flags), "", pick))
+    listed, missed = run(records(builder_of(flags), "", pick))
     listed = [one for one in listed if wanted(one.record)]
     several = len({one.pod for one in listed}) > 1
     if shape == "json":
@@ -113,14 +113,14 @@ def inspect(ref: str, **flags: Any) -> int:
     from buildclient.cli.records import record_json, record_text
 
     shape, pick = shape_of(flags, "pretty"), pick_of(flags)
-    client = client_of(flags)
+    builder = builder_of(flags)
     if shape not in ("pretty", "json"):
         raise UsageError("--format: history inspect prints pretty or json")
 
     async def read() -> tuple[FoundRecord, tuple[str, ...], tuple[str, Sequence[str]]]:
-        async with client.session():
-            found = await find_record(client, ref, pick)
-            return (found, *await _failure(client, found))
+        async with builder.session():
+            found = await find_record(builder, ref, pick)
+            return (found, *await _failure(builder, found))
 
     found, sources, step = run(read())
     if shape == "json":
@@ -144,13 +144,13 @@ def attachment(ref: str, digest: str, kind: str, platform: str, **flags: Any) ->
     if not (digest or kind or platform):
         raise UsageError("at least one of --type, --platform or DIGEST must be specified")
     pick = pick_of(flags)
-    client = client_of(flags)
+    builder = builder_of(flags)
 
     async def read() -> int:
-        async with client.session():
-            found = await find_record(client, ref, pick)
+        async with builder.session():
+            found = await find_record(builder, ref, pick)
             chosen = digest or _chosen(found.record.attachments, kind, platform, ref)
-            return await _save(client, found, chosen, sys.stdout.buffer.write)
+            return await _save(builder, found, chosen, sys.stdout.buffer.write)
 
     status = run(read())
     sys.stdout.flush()
@@ -167,14 +167,14 @@ def logs(ref: str, progress: str, **flags: Any) -> int:
     from buildclient.progress.terminal import choose_mode, open_display, shown
 
     pick = pick_of(flags)
-    client = client_of(flags)
+    builder = builder_of(flags)
     mode = choose_mode("plain" if progress == "auto" else progress, {}, sys.stderr.isatty())
 
     async def read() -> tuple[str, ...]:
-        async with client.session():
-            found = await find_record(client, ref, pick)
+        async with builder.session():
+            found = await find_record(builder, ref, pick)
             async with shown(open_display(mode)) as display:
-                return await replay_record(client, found, display.feed)
+                return await replay_record(builder, found, display.feed)
 
     return told_missed(run(read()))
 
@@ -191,11 +191,11 @@ def rm(refs: Sequence[str], everything: bool, **flags: Any) -> int:
     if refs and everything:
         raise UsageError("rm requires either --all or at least one argument")
     pick = pick_of(flags)
-    client = client_of(flags)
+    builder = builder_of(flags)
 
     async def remove() -> tuple[str, ...]:
-        async with client.session():
-            return (await remove_records(client, refs, pick))[1]
+        async with builder.session():
+            return (await remove_records(builder, refs, pick))[1]
 
     return told_missed(run(remove()))
 
@@ -215,7 +215,7 @@ def export(refs: Sequence[str], output: str, everything: bool, **flags: Any) -> 
     from buildclient.cli.bundle import write_bundle
 
     pick = pick_of(flags)
-    return told_missed(run(write_bundle(client_of(flags), refs, pick, output, everything=everything)))
+    return told_missed(run(write_bundle(builder_of(flags), refs, pick, output, everything=everything)))
 
 
 @command.command("open")
@@ -228,12 +228,12 @@ def open_(ref: str, output: str, **flags: Any) -> int:
     from buildclient.cli.page import record_page
 
     pick = pick_of(flags)
-    client = client_of(flags)
+    builder = builder_of(flags)
 
     async def read() -> tuple[str, str]:
-        async with client.session():
-            found = await find_record(client, ref, pick)
-            return found.record.ref, await record_page(client, found)
+        async with builder.session():
+            found = await find_record(builder, ref, pick)
+            return found.record.ref, await record_page(builder, found)
 
     name, text = run(read())
     cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "buildclient")
@@ -301,7 +301,7 @@ def _row_json(found: FoundRecord) -> dict[str, Any]:
     }
 
 
-async def _failure(client: Client, found: FoundRecord) -> tuple[tuple[str, ...], tuple[str, Sequence[str]]]:
+async def _failure(builder: Builder, found: FoundRecord) -> tuple[tuple[str, ...], tuple[str, Sequence[str]]]:
     """The Dockerfile's lines of a failed build; name and last lines of the step that failed."""
     from buildclient.daemon.records import read_sources
     from buildclient.progress.events import Event, Log, Vertex
@@ -309,7 +309,7 @@ async def _failure(client: Client, found: FoundRecord) -> tuple[tuple[str, ...],
 
     if found.record.error_details is None:
         return (), ("", ())
-    told = await ask(client, read_sources(found.record.error_details), Pick(found.node, found.pod))
+    told = await ask(builder, read_sources(found.record.error_details), Pick(found.node, found.pod))
     if not told.answers:
         return (), ("", ())
     sources, vertex = told.answers[0].value
@@ -323,7 +323,7 @@ async def _failure(client: Client, found: FoundRecord) -> tuple[tuple[str, ...],
             data.extend(event.data)
             del data[: max(0, len(data) - (1 << 20))]
 
-    await replay_record(client, found, take)
+    await replay_record(builder, found, take)
     lines = data.decode(errors="replace").splitlines()
     return sources, (name, lines[-_LOG_LINES:])
 
@@ -336,9 +336,9 @@ def _chosen(attachments: Sequence[Attachment], kind: str, platform: str, ref: st
     raise UsageError(f'no matching attachment found for ref "{ref}"')
 
 
-async def _save(client: Client, found: FoundRecord, digest: str, write: Callable[[bytes], object]) -> int:
+async def _save(builder: Builder, found: FoundRecord, digest: str, write: Callable[[bytes], object]) -> int:
     from buildclient.daemon.records import save_content
     from buildclient.upkeep import Pick, ask
 
-    done = await ask(client, save_content(digest, _MOST, write), Pick(found.node, found.pod))
+    done = await ask(builder, save_content(digest, _MOST, write), Pick(found.node, found.pod))
     return told_missed(done.missed)

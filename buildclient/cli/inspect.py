@@ -10,7 +10,7 @@ import click
 
 from buildclient.base.visible import one_line
 from buildclient.cli.running import run
-from buildclient.cli.where import client_of, complete_value, format_option, where_options
+from buildclient.cli.where import builder_of, complete_value, format_option, where_options
 from buildclient.kube.pod import Pod, by_reason
 
 __all__ = ["WaitLines", "command"]
@@ -34,7 +34,7 @@ def command(name: str, bootstrap: bool, shape: str, **flags: Any) -> int:
     from buildclient.nodes.views import inspect_lines, status_of, to_json
 
     flags["builder"] = name or flags["builder"]
-    view = run(client_of(flags).inspect_async(bootstrap=bootstrap, waiting=WaitLines()))
+    view = run(builder_of(flags).inspect_async(bootstrap=bootstrap, waiting=WaitLines()))
     if shape == "json":
         import json
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from buildclient.cli.running import run
-from buildclient.cli.where import client_of, format_option, where_options
+from buildclient.cli.where import builder_of, format_option, where_options
 
 __all__ = ["command"]
 
@@ -28,7 +28,7 @@ def command(shape: str, **flags: Any) -> int:
     """
     from buildclient.nodes.views import ls_lines, to_json
 
-    views = run(client_of(flags).ls_async())
+    views = run(builder_of(flags).ls_async())
     if shape == "json":
         import json
 

@@ -14,7 +14,7 @@ from buildclient.progress.events import Event, Log, Vertex
 from buildclient.upkeep import replay_record
 
 if TYPE_CHECKING:
-    from buildclient.api import Client
+    from buildclient.api import Builder
     from buildclient.upkeep import FoundRecord
 
 __all__ = ["record_page"]
@@ -47,10 +47,10 @@ class _Steps:
             del log[: max(0, len(log) - _MOST)]
 
 
-async def record_page(client: Client, found: FoundRecord) -> str:
+async def record_page(builder: Builder, found: FoundRecord) -> str:
     """Returns the page: what the build was given, its steps with their times and output. Raises ClientError."""
     steps = _Steps()
-    await replay_record(client, found, steps.take)
+    await replay_record(builder, found, steps.take)
     return "".join(_page(found, steps))
 
 

@@ -14,7 +14,7 @@ from buildclient.base.visible import one_line
 from buildclient.cli.du import record_lines
 from buildclient.cli.running import run
 from buildclient.cli.upkeep import ago, pick_of, pick_options, seconds_of, size_of, told_missed
-from buildclient.cli.where import client_of, where_options
+from buildclient.cli.where import builder_of, where_options
 from buildclient.daemon.filters import cache_filter
 from buildclient.upkeep import prune
 
@@ -61,11 +61,11 @@ def command(everything: bool, filters: Sequence[str], force: bool, verbose: bool
     }
     pruning = Pruning((wanted.text,), everything, wanted.keep_duration, **spaces)
     pick, limit = pick_of(flags), seconds_of("--timeout", timeout)
-    client = client_of(flags)
+    builder = builder_of(flags)
     if not force and not _agreed(everything):
         return 0
     shown = _Shown(verbose)
-    found = run(prune(client, pruning, shown.removed, pick, limit))
+    found = run(prune(builder, pruning, shown.removed, pick, limit))
     print(f"Total:\t{human_size(shown.total)}")
     return told_missed(found.missed)
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from buildclient.cli.running import run
-from buildclient.cli.where import client_of, complete_value, where_options
+from buildclient.cli.where import builder_of, complete_value, where_options
 from buildclient.upkeep import Pick, stop
 
 __all__ = ["command"]
@@ -29,6 +29,6 @@ def command(name: str, node: str, force: bool, **flags: Any) -> int:
     It takes the right to get and patch the subresource scale. A cache without a volume of its own is lost.
     """
     flags["builder"] = name or flags["builder"]
-    for stopped, replicas in run(stop(client_of(flags), Pick(node), force=force)):
+    for stopped, replicas in run(stop(builder_of(flags), Pick(node), force=force)):
         print(f"{stopped}: {f'stopped {replicas} pods' if replicas else 'had no pods'}")
     return 0

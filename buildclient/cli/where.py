@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 
 import click
 
-from buildclient.api import Client, Where
+from buildclient.api import Builder
 from buildclient.cli.debug import debug_option
+from buildclient.discovery.where import Where
 from buildclient.shell.clickflags import FormatType, SpelledOption
 
-__all__ = ["client_of", "complete_value", "format_option", "where_options", "where_text"]
+__all__ = ["builder_of", "complete_value", "format_option", "where_options", "where_text"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _OPTIONS = (
@@ -71,8 +72,8 @@ def where_text(flags: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
-def client_of(flags: dict[str, Any]) -> Client:
-    """A client for the flags, which are taken out of `flags`; `--builder` may also stand before the command."""
+def builder_of(flags: dict[str, Any]) -> Builder:
+    """The builder of the flags, which are taken out of `flags`; `--builder` may also stand before the command."""
     context = click.get_current_context(silent=True)
     flags["builder"] = flags["builder"] or (context.meta.get("buildclient.builder", "") if context else "")
-    return Client(Where(**{name: flags.pop(name) for name in Where._fields}))
+    return Builder(Where(**{name: flags.pop(name) for name in Where._fields}))

@@ -34,7 +34,7 @@ _HINT = "name a builder with --stack, --from-cluster NAMESPACE/NAME, --builder-f
 
 
 class Search(Protocol):
-    """What the user named; empty where nothing was (`buildclient.api.Where`)."""
+    """What the user named; empty where nothing was (`buildclient.discovery.where.Where`)."""
 
     @property
     def addr(self) -> tuple[str, ...]:

@@ -128,7 +128,7 @@ EventSink = Callable[[Event], None]
 def of_build(sink: EventSink, name: str) -> EventSink:
     """Returns a sink that sets `build` of every event, so that several builds can share one display:
 
-        await client.build_async(request, of_build(sink, "web"))
+        await builder.build_async(request, of_build(sink, "web"))
 
     The name precedes the build's steps.
     """

@@ -1,7 +1,7 @@
 """What a build did, as a value: made of its progress, for the last line of a display, a job's summary, a program.
 
 progress = Progress()
-client.build(request, progress.feed)
+builder.build(request, progress.feed)
 summary = summarize(progress)
 print(summary.cached, "of", summary.steps, "steps came from the cache")
 """

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from buildkit_builders.automation import Project, Stack, StackError
 
-from buildclient.api import (
+from buildclient import (
+    Builder,
     BuilderOutput,
-    Client,
     ClientError,
     Event,
     Log,
@@ -57,7 +57,7 @@ def build(builder: BuilderOutput, context: Path, tag: str, platforms: str, base_
         push=True,
         build_args={"BASE_IMAGE": base_image} if base_image else {},
     )
-    return Client(output=builder).build(request, show).digest
+    return Builder.from_output(builder).build(request, show).digest
 
 
 def show(event: Event) -> None:

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 import urllib.request
 import uuid
@@ -19,13 +20,13 @@ from typing import Any
 import pytest
 import yaml
 
-from buildclient.api import BuildResult, Client, SecretEnv, build_request, of_build
+from buildclient import Builder, BuildResult, SecretEnv, build_request, of_build
 from buildclient.kube.tunnel import ExecEndpoint
 from buildclient.progress.terminal import Display, open_display, shown
 from localcluster.tools import ensure
 from tests.cluster.client_builder import BIN, HandMadeBuilder
 from tests.cluster.ssh_agent import agent, probe
-from tests.conftest import kubectl
+from tests.conftest import ROOT, kubectl
 
 pytestmark = pytest.mark.cluster
 HELLO = "FROM BASE\nRUN uname -m > /arch && cat /arch\n"
@@ -441,7 +442,7 @@ def test_secrets_of_a_program_reach_every_node(builder: HandMadeBuilder) -> None
         outputs=[f"type=local,dest={out}"],
         secrets={"held": b"held\n", "env": SecretEnv("HELD"), "call": called},
     )
-    Client(output=builder.output, environ={**builder.environment, "HELD": "variable"}).build(request)
+    Builder(output=builder.output, environ={**builder.environment, "HELD": "variable"}).build(request)
     for platform in ("linux_amd64", "linux_arm64"):
         text = (out / platform / "all").read_text()
         assert [line for line in text.splitlines() if line] == [
@@ -483,6 +484,37 @@ def test_a_long_silent_step_keeps_its_session(builder: HandMadeBuilder) -> None:
     assert done.status == 0, done.err
 
 
+def test_ten_services_are_built_at_once_with_a_limit(builder: HandMadeBuilder) -> None:
+    """The example: every image is in the registry, and one summary counts all steps; a failure is a line."""
+    salt = uuid.uuid4().hex
+    (builder.folder / "services").mkdir()
+    for n in range(10):
+        builder.context(f"services/shop{n}", f"FROM BASE\nRUN echo {salt} >/salt-{n}\n")
+    script = ROOT / "examples" / "services" / "build_services.py"
+    line = [sys.executable, str(script), "services", "--registry", f"{builder.registry}/{salt}", "--push"]
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            line, cwd=builder.folder, env=builder.environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    done = run()
+    assert done.returncode == 0, done.stderr
+    images = done.stdout.splitlines()
+    assert [image.partition("@")[0] for image in images] == [
+        f"{builder.registry}/{salt}/shop{n}:latest" for n in range(10)
+    ]
+    for image in images:
+        name, _, digest = image.removeprefix(f"{builder.registry}/").partition(":latest@")
+        assert manifest(builder, name, digest)
+    assert len(re.findall(r"^Built in .* 20 steps", done.stderr, re.MULTILINE)) == 1
+    builder.context("services/shop3", "FROM BASE\nRUN exit 7\n")
+    failed = run()
+    assert failed.returncode == 1
+    assert "exit code: 7" in failed.stderr.splitlines()[-1]
+    assert "Traceback" not in failed.stderr
+
+
 def test_two_builds_of_one_client_share_connections_and_a_display(
     builder: HandMadeBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -497,13 +529,13 @@ def test_two_builds_of_one_client_share_connections_and_a_display(
     monkeypatch.setattr(ExecEndpoint, "connect", counted)
     out = io.StringIO()
 
-    async def built(client: Client, display: Display, name: str) -> BuildResult:
+    async def built(client: Builder, display: Display, name: str) -> BuildResult:
         context = builder.context(f"shared-{name}", f"{HELLO}RUN echo {name}-{uuid.uuid4().hex}\n")
         request = build_request(context, platforms=["linux/amd64,linux/arm64"], outputs=["type=cacheonly"])
         return await client.build_async(request, of_build(display.feed, name))
 
     async def both() -> list[BuildResult]:
-        client = Client(output=builder.output, environ=builder.environment)
+        client = Builder(output=builder.output, environ=builder.environment)
         async with client.session(), shown(open_display("plain", out, {})) as display:
             return await asyncio.gather(*(built(client, display, name) for name in ("web", "api")))
 
@@ -520,7 +552,7 @@ def test_questions_about_a_dockerfile_through_one_connection(builder: HandMadeBu
     context = builder.context("asked", "FROM BASE as one\nARG A=1\nFROM one AS two\nARG B\nRUN false\n")
 
     async def asked() -> tuple[Any, ...]:
-        client = Client(output=builder.output, environ=builder.environment)
+        client = Builder(output=builder.output, environ=builder.environment)
         request = build_request(context, outputs=["type=registry,name=r.invalid/x"])
         async with client.session():
             return await asyncio.gather(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from buildclient.api import Client, build_request
+from buildclient import Builder, build_request
 from buildclient.base.errors import ClientError
 from buildclient.contract.platform import parse_platform
 from buildclient.registry.client import OciRegistry
@@ -69,7 +69,7 @@ def push(builder: HandMadeBuilder, *names: str, auths: Mapping[str, str] | None 
         provenance="false",
         **more,
     )
-    return Client(output=builder.output, environ={**builder.environment, "DOCKER_CONFIG": str(docker)}).build(request)
+    return Builder(output=builder.output, environ={**builder.environment, "DOCKER_CONFIG": str(docker)}).build(request)
 
 
 def stored(name: str, authorization: str = "") -> tuple[int, bytes]:

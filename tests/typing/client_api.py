@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import assert_type
 
-from buildclient.api import (
+from buildclient import (
+    Builder,
     BuilderOutput,
     BuildFailed,
     BuildRequest,
     BuildResult,
+    BuildSummary,
     BuildTarget,
     CheckResult,
     CheckWarning,
-    Client,
     ClientError,
     Event,
     ImageTag,
@@ -21,7 +22,9 @@ from buildclient.api import (
     Outline,
     Output,
     Platform,
+    Progress,
     SecretEnv,
+    SecretLike,
     SshForward,
     ToFile,
     ToFolder,
@@ -32,6 +35,7 @@ from buildclient.api import (
     parse_outputs,
     parse_platforms,
     parse_tags,
+    summarize,
 )
 from buildclient.base.streams import Connection
 
@@ -49,12 +53,12 @@ def request() -> BuildRequest:
     return BuildRequest(context="app", tags=tags, outputs=outputs, platforms=platforms)
 
 
-async def answers(client: Client) -> None:
-    check = await client.check_async(request())
+async def answers(builder: Builder) -> None:
+    check = await builder.check_async(request())
     assert_type(check, CheckResult)
     assert_type(check.warnings, tuple[CheckWarning, ...])
-    assert_type(client.outline(request()), Outline)
-    assert_type(await client.targets_async(request()), tuple[BuildTarget, ...])
+    assert_type(builder.outline(request()), Outline)
+    assert_type(await builder.targets_async(request()), tuple[BuildTarget, ...])
 
 
 def destinations() -> tuple[Output, ...]:
@@ -73,9 +77,9 @@ def plain() -> None:
         if isinstance(event, Log):
             lines.append(event.data)
 
-    client = Client(Where(stack="dev"))
+    builder = Builder(Where(stack="dev"))
     try:
-        result = client.build(request(), sink)
+        result = builder.build(request(), sink)
     except BuildFailed as error:
         assert_type(error.sources, tuple[str, ...])
     except UnreachableError as error:
@@ -85,22 +89,37 @@ def plain() -> None:
     else:
         assert_type(result, BuildResult)
         assert_type(result.digest, str)
-    assert_type(client.inspect(bootstrap=True).output, BuilderOutput)
+    assert_type(builder.inspect(bootstrap=True).output, BuilderOutput)
+
+
+def named(outputs: dict[str, object]) -> None:
+    assert_type(Builder.from_stack("dev", "infra"), Builder)
+    assert_type(Builder.from_cluster("buildkit/kube", kube_context="prod"), Builder)
+    assert_type(Builder.from_file("builder.json"), Builder)
+    assert_type(Builder.from_output(outputs), Builder)
+    assert_type(Builder.at("tcp://buildkit.example:1234", environ={}), Builder)
+
+
+def events() -> None:
+    progress = Progress()
+    secrets: dict[str, SecretLike] = {"bytes": b"value", "called": lambda: b"value", "variable": SecretEnv("TOKEN")}
+    Builder.at("unix:///run/buildkit").build(build_request("app", secrets=secrets), progress.feed)
+    assert_type(summarize(progress), BuildSummary)
 
 
 async def asynchronous(output: BuilderOutput) -> None:
-    client = Client(output=output, environ={"DOCKER_CONFIG": "/run/docker"})
-    assert_type(await client.build_async(request()), BuildResult)
-    assert_type(await client.output_async(), BuilderOutput)
-    async with client.session() as shared:
-        assert_type(shared, Client)
-    for view in await client.ls_async():
+    builder = Builder(output=output, environ={"DOCKER_CONFIG": "/run/docker"})
+    assert_type(await builder.build_async(request()), BuildResult)
+    assert_type(await builder.output_async(), BuilderOutput)
+    async with builder.session() as shared:
+        assert_type(shared, Builder)
+    for view in await builder.ls_async():
         assert_type(view.error, str)
         assert_type([node.name for node in view.nodes], list[str])
 
 
 async def dialled() -> None:
-    connection = await Client(Where(addr=("tcp://host:1234",))).dial_async(Platform("linux", "arm64"))
+    connection = await Builder(Where(addr=("tcp://host:1234",))).dial_async(Platform("linux", "arm64"))
     assert_type(connection, Connection)
     assert_type(await connection.read(), bytes)
     assert_type(await connection.close_write(), bool)

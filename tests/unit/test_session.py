@@ -1,4 +1,4 @@
-"""Several builds of one client at the same time: one connection to each daemon, one display."""
+"""Several builds of one builder at the same time: one connection to each daemon, one display."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 
-from buildclient.api import Client, build_request, of_build
+from buildclient import Builder, build_request, of_build
 from buildclient.contract.output import BuilderOutput, NodeOutput
 from buildclient.progress.terminal import open_display, shown
 from buildclient.proto import control_pb2
@@ -73,13 +74,13 @@ async def _listening(daemon: _Daemon, folder: Path) -> AsyncIterator[tuple[str, 
         await server.stop(0)
 
 
-async def _built_twice(client: Client, context: str) -> str:
+async def _built_twice(builder: Builder, context: str) -> str:
     """Two builds at once into one plain display; what it showed."""
     out = io.StringIO()
     async with shown(open_display("plain", out, {})) as display:
         results = await asyncio.gather(
             *(
-                client.build_async(build_request(context, target=name), of_build(display.feed, name))
+                builder.build_async(build_request(context, target=name), of_build(display.feed, name))
                 for name in ("web", "api")
             )
         )
@@ -91,9 +92,9 @@ async def test_two_builds_share_a_connection_and_a_display(tmp_path: Path) -> No
     """In a session; they run at the same time, and equal steps are told apart by their builds."""
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     async with _listening(_Daemon(), tmp_path) as (address, connections):
-        client = Client(output=BuilderOutput("kube", "", (NodeOutput("one", address=address),)), environ={})
-        async with client.session():
-            shown_ = await asyncio.wait_for(_built_twice(client, str(tmp_path)), 30)
+        builder = Builder(output=BuilderOutput("kube", "", (NodeOutput("one", address=address),)), environ={})
+        async with builder.session():
+            shown_ = await asyncio.wait_for(_built_twice(builder, str(tmp_path)), 30)
         assert len(connections) == 1
     assert "[web 1/1] RUN make" in shown_
     assert "[api 1/1] RUN make" in shown_
@@ -103,6 +104,49 @@ async def test_without_a_session_each_build_has_its_own(tmp_path: Path) -> None:
     """And ends it."""
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     async with _listening(_Daemon(), tmp_path) as (address, connections):
-        client = Client(output=BuilderOutput("kube", "", (NodeOutput("one", address=address),)), environ={})
-        await asyncio.wait_for(_built_twice(client, str(tmp_path)), 30)
+        builder = Builder(output=BuilderOutput("kube", "", (NodeOutput("one", address=address),)), environ={})
+        await asyncio.wait_for(_built_twice(builder, str(tmp_path)), 30)
+        assert len(connections) == 2
+
+
+async def test_the_end_of_a_session_cancels_what_runs_inside(tmp_path: Path) -> None:
+    """Whoever awaits such a build hears CancelledError; the builder can be used again, in a session too."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    daemon = _Daemon()
+    async with _listening(daemon, tmp_path) as (address, _):
+        builder = Builder(output=BuilderOutput("kube", "", (NodeOutput("one", address=address),)), environ={})
+        async with asyncio.timeout(30):
+            async with builder.session():
+                task = asyncio.create_task(builder.build_async(build_request(str(tmp_path))))
+                while not daemon.running:
+                    await asyncio.sleep(0.01)
+            assert task.cancelled()
+            async with builder.session():
+                await _built_twice(builder, str(tmp_path))
+
+
+async def test_a_timeout_ends_a_build(tmp_path: Path) -> None:
+    """`asyncio.timeout` raises its own TimeoutError; no task of the build is left."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    daemon = _Daemon()
+    async with _listening(daemon, tmp_path) as (address, _):
+        builder = Builder(output=BuilderOutput("kube", "", (NodeOutput("one", address=address),)), environ={})
+        before = asyncio.all_tasks()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(2), builder.session():
+                await builder.build_async(build_request(str(tmp_path)))
+        assert daemon.running == 1
+        left = {task for task in asyncio.all_tasks() - before if "buildclient" in str(task.get_coro())}
+        assert not left
+
+
+async def test_blocking_forms_work_in_threads(tmp_path: Path) -> None:
+    """Two at once on one builder, while a session of the loop's thread has connections of its own."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    async with _listening(_Daemon(), tmp_path) as (address, connections):
+        builder = Builder(output=BuilderOutput("kube", "", (NodeOutput("one", address=address),)), environ={})
+        request = build_request(str(tmp_path))
+        async with asyncio.timeout(30), builder.session():
+            done = await asyncio.gather(*(asyncio.to_thread(builder.build, request) for _ in range(2)))
+        assert [result.nodes[0].response for result in done] == [{"a": "b"}] * 2
         assert len(connections) == 2

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from buildclient.api import Where
+from buildclient import Where
 from buildclient.base.errors import UsageError
 from buildclient.cli.main import status_of
 
@@ -278,7 +278,7 @@ def test_the_builder_is_named_before_or_behind_a_command_of_either_name(
         named.append(where.builder)
         raise UsageError("enough")
 
-    monkeypatch.setattr("buildclient.cli.where.Client", client)
+    monkeypatch.setattr("buildclient.cli.where.Builder", client)
     assert status_of(line) == 2
     assert named == [builder]
 

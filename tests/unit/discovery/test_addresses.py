@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from buildclient.api import Client, Where
+from buildclient import Builder, Where
 from buildclient.base.errors import UsageError
 from buildclient.contract.platform import parse_platform
 from buildclient.discovery.addresses import output_of_addresses
@@ -83,7 +83,7 @@ async def test_addresses_come_first_and_buildctls_variable_last(
 ) -> None:
     """Both without asking a cluster or Pulumi."""
     monkeypatch.chdir(tmp_path)
-    assert (await Client(where, environ={"HOME": str(tmp_path), **environ}).output_async()).name == found
+    assert (await Builder(where, environ={"HOME": str(tmp_path), **environ}).output_async()).name == found
 
 
 async def test_a_project_is_not_passed_over_for_buildctls_variable(
@@ -95,4 +95,4 @@ async def test_a_project_is_not_passed_over_for_buildctls_variable(
     (tmp_path / "state").mkdir()
     environ = {"HOME": str(tmp_path), "BUILDKIT_HOST": "tcp://b:1", "PULUMI_BACKEND_URL": f"file://{tmp_path}/state"}
     with pytest.raises(Exception, match="has no selected stack"):
-        await Client(Where(), environ=environ).output_async()
+        await Builder(Where(), environ=environ).output_async()

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from buildclient.api import Client, Where
+from buildclient import Builder, Where
 from buildclient.base.errors import ClientError, UnreachableError, UsageError
 from buildclient.discovery.builder_output import find_output, find_outputs
 from buildclient.discovery.pulumi_state import ProjectFolder
@@ -373,14 +373,14 @@ async def test_of_several_builders_the_one_that_is_taken_is_marked(stacks: Stack
     """That of the selected stack, or the one that the environment names; none where nothing says which."""
 
     async def marked(**more: str) -> list[str]:
-        client = Client(stacks.where(), environ={**stacks.environ, **more})
+        client = Builder(stacks.where(), environ={**stacks.environ, **more})
         return [view.output.name for view in await client.ls_async() if view.current]
 
     assert await marked() == ["devs"]
     assert await marked(BUILDX_BUILDER="prods") == ["prods"]
     stacks.select({})
     assert await marked() == []
-    assert len(await Client(stacks.where(), environ=stacks.environ).ls_async()) == 2
+    assert len(await Builder(stacks.where(), environ=stacks.environ).ls_async()) == 2
 
 
 @pytest.mark.parametrize("name", ["kube-system/kube?x", "kube-system?/kube", "a/../b", "N/kube", "ns/ku,be", "ns/\x1b"])

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from buildclient.api import CacheEntry, build_request
+from buildclient import CacheEntry, build_request
 from buildclient.base.errors import InvalidBuild, UsageError
 from buildclient.registry.aws import aws_credentials
 from buildclient.request.caches import with_s3_credentials

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from buildclient.api import SecretEnv, SecretFile, build_request
+from buildclient import SecretEnv, SecretFile, build_request
 from buildclient.base.errors import UsageError
 from buildclient.request.checks import check_request
 from buildclient.request.secrets import SecretCall, SecretValue, parse_secrets

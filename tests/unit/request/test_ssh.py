@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from buildclient.api import SshForward, build_request
+from buildclient import SshForward, build_request
 from buildclient.base.errors import InvalidBuild, UsageError
 from buildclient.request.ssh import is_git_ssh, parse_ssh
 

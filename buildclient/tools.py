@@ -1,0 +1,110 @@
+"""What a build works with: the only module that puts the rooms together.
+
+It imports them when they are needed, since a cached build is mostly start-up time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from buildclient.contract.output import BuilderOutput
+from buildclient.kube.pod import Pod
+from buildclient.progress.events import EventSink
+from buildclient.request.outputs import is_layout
+from buildclient.request.values import BuildRequest
+
+if TYPE_CHECKING:
+    from buildclient.inputs.interfaces import Prepared
+    from buildclient.nodes.interfaces import Node
+    from buildclient.results.interfaces import CommitStep
+    from buildclient.results.loads import Loads
+    from buildclient.session.call import Service
+
+__all__ = ["BuildTools"]
+
+
+class BuildTools:
+    """Implements `buildclient.build.Tools` with the real rooms."""
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        nodes_of: Callable[[BuilderOutput, Callable[[str, Sequence[Pod]], None]], Sequence[Node]],
+        sink: EventSink,
+    ) -> None:
+        """`nodes_of` gives the nodes of a builder, and calls its second argument while it waits for pods."""
+        from buildclient.nodes.waiting import WaitSteps
+        from buildclient.registry.docker_config import DockerConfig
+
+        self._environ = environ
+        self._nodes_of = nodes_of
+        self.docker = DockerConfig(environ)
+        self._waiting = WaitSteps(sink)
+        self.loads: Loads | None = None
+        self._sink = sink
+        self._named: tuple[Service, ...] = ()
+
+    async def find_named(self, request: BuildRequest) -> None:
+        """Finds what the request's secrets and SSH agents name. Raises UsageError if something of it is not there."""
+        from buildclient.session.secrets import Secrets
+        from buildclient.session.ssh import SshAgents
+
+        secrets = Secrets(request.secrets, self._environ)
+        secrets.check()
+        agents = SshAgents(request.ssh, self._environ)
+        await agents.load()
+        # Served without any, too: their answers are docker buildx's.
+        self._named = secrets.service(), agents.service()
+
+    def nodes(self, output: BuilderOutput) -> Sequence[Node]:
+        return self._nodes_of(output, self._waiting)
+
+    def routing_key(self, request: BuildRequest) -> str:
+        from buildclient.inputs.checkout import find_checkout
+        from buildclient.inputs.routing import routing_key
+
+        local = os.path.isdir(request.context)
+        context = os.path.abspath(request.context) if local else request.context
+        checkout = find_checkout(context) if local else None
+        return routing_key(context, checkout, request.dockerfile, request.target, request.platforms)
+
+    def prepare(self, request: BuildRequest, stopped: Callable[[], bool]) -> AbstractContextManager[Prepared]:
+        from buildclient.inputs.context import prepare
+
+        return prepare(request, stopped)
+
+    def commit_steps(self, request: BuildRequest, nodes: int) -> Sequence[CommitStep]:
+        from buildclient.results.exports import Exports
+
+        choose = self.loads.export if self.loads else None
+        steps: list[CommitStep] = [
+            Exports(request.outputs, nodes, choose, allow=request.allow, platforms=request.platforms)
+        ]
+        if any(map(is_layout, request.outputs)) or any(entry.type == "local" for entry in request.cache_to):
+            from buildclient.results.stores import store_steps
+
+            steps.extend(store_steps(request, nodes, self._sink))
+        return steps
+
+    def services(self, request: BuildRequest) -> Sequence[Service]:
+        from buildclient.registry.token import fetch_token
+        from buildclient.registry.token_seed import TokenSeeds
+        from buildclient.session.auth import auth
+
+        return (auth(self.docker, fetch_token, TokenSeeds(os.path.dirname(self.docker.path))), *self._named)
+
+    async def merge(self, request: BuildRequest, responses: Sequence[Mapping[str, str]]) -> str:
+        from buildclient.registry.client import OciRegistry
+        from buildclient.registry.merge import index_annotations
+        from buildclient.registry.publish import publish_index
+        from buildclient.request.annotations import annotation_attrs
+        from buildclient.request.attrs import image_names, insecure_registries
+
+        listed = self._environ.get("BUILDCLIENT_INSECURE_REGISTRIES", "")
+        insecure = [host.strip() for host in listed.split(",") if host.strip()]
+        registry = OciRegistry(self.docker, [*insecure, *insecure_registries(request)])
+        attributes = [*(output.attrs for output in request.outputs), annotation_attrs(request.annotations)]
+        return await publish_index(registry, image_names(request), responses, index_annotations(attributes))
