@@ -7,7 +7,7 @@ know them. Numbers, booleans, lists and mappings may also be given as buildx's t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypedDict, Union
+from typing import TYPE_CHECKING, Any, TypedDict, Union
 
 if TYPE_CHECKING:
     import pulumi
@@ -29,6 +29,9 @@ class TolerationArgs(TypedDict, total=False):
 
 
 _Pairs = Mapping[str, str | int | bool] | Sequence[str] | str
+
+_Part = Mapping[str, Any]
+"""Part of a pod's manifest, with Kubernetes' field names."""
 
 DriverOpts = TypedDict(
     "DriverOpts",
@@ -56,6 +59,29 @@ DriverOpts = TypedDict(
         "loadbalance": str,
         "qemu.install": bool | str,
         "qemu.image": str,
+        # a mapping of variables; `env.NAME` is taken too
+        "env": Mapping[str, str | int | bool],
+        "imagepullsecrets": Sequence[str] | str,
+        "affinity": _Part | str,
+        "topologyspreadconstraints": Sequence[_Part] | str,
+        "priorityclass": str,
+        "runtimeclass": str,
+        "hostnetwork": bool | str,
+        "hostusers": bool | str,
+        "hostaliases": Mapping[str, str] | Sequence[_Part | str] | str,
+        "dnspolicy": str,
+        "dnsconfig": _Part | str,
+        "volumes": Sequence[_Part] | str,
+        "volumemounts": Sequence[_Part] | str,
+        "sidecars": Sequence[_Part] | str,
+        "initcontainers": Sequence[_Part] | str,
+        "securitycontext": _Part | str,
+        "seccomp": str,
+        "apparmor": str,
+        "serviceaccount.token": bool | str,
+        "termination-grace-period": str,
+        "default-requests": bool | str,
+        "pod-patch": _Part | str,
     },
     total=False,
 )

@@ -19,6 +19,13 @@ from tests.cluster.infra_project import PulumiProject
 pytestmark = pytest.mark.cluster
 
 _NO_PODS = "replicas=0", "nodeselector=example.test/none=here"
+_NEEDED = {
+    "buildkit-root-volume-memory": ["rootless=true"],
+    "seccomp": ["rootless=true"],
+    "apparmor": ["rootless=true"],
+    "volumemounts": ['"volumes=[{""name"":""certs"",""emptyDir"":{}}]"'],
+}
+"""What an option needs beside it."""
 _ROWS = [row for row in TABLE.rows if row.name != "namespace"]
 """Another namespace is another object."""
 
@@ -60,7 +67,7 @@ def test_every_option_is_added_by_an_update_and_removed_by_the_next(cluster: dic
     without = [_deployment(name, namespace) for name in names.values()]
     having = []
     for row in _ROWS:
-        also = ["rootless=true"] if row.name == "buildkit-root-volume-memory" else []
+        also = _NEEDED.get(row.name, [])
         having.append(_deployment(names[row.name], namespace, as_text(row.sample), *also))
     _apply(cluster, without)
     fresh = _live(cluster, namespace)

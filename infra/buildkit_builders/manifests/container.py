@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from buildkit_builders.options import Options
@@ -19,7 +20,7 @@ _READINESS = {"periodSeconds": 10, "timeoutSeconds": 20, "failureThreshold": 3}
 _LIVENESS = {"periodSeconds": 30, "timeoutSeconds": 60, "failureThreshold": 3}
 _PRIVILEGED = {"privileged": True}
 # Rootless BuildKit needs system calls and mounts that the default profiles forbid (BuildKit, docs/rootless.md).
-_ROOTLESS = {"seccompProfile": {"type": "Unconfined"}, "appArmorProfile": {"type": "Unconfined"}}
+_UNCONFINED = "Unconfined"
 
 
 def buildkit_container(options: Options) -> dict[str, Any]:
@@ -29,16 +30,28 @@ def buildkit_container(options: Options) -> dict[str, Any]:
         "image": options.image,
         # Rootless, runc cannot make a PID namespace with a /proc of its own (BuildKit, docs/rootless.md).
         "args": [*_ARGS, *(["--oci-worker-no-process-sandbox"] if options.rootless else [])],
-        "securityContext": dict(_ROOTLESS if options.rootless else _PRIVILEGED),
+        "securityContext": _rootless(options) if options.rootless else dict(_PRIVILEGED),
         "startupProbe": {**_WORKERS, **_STARTUP},
         "readinessProbe": {**_WORKERS, **_READINESS},
         "livenessProbe": {**_WORKERS, **_LIVENESS},
-        "volumeMounts": [{"name": "state", "mountPath": state_path(options)}],
+        "volumeMounts": [{"name": "state", "mountPath": state_path(options)}, *deepcopy(options.volumemounts)],
     }
+    if options.env:
+        container["env"] = [{"name": name, "value": options.env[name]} for name in sorted(options.env)]
     resources = {"requests": options.requests(), "limits": options.limits()}
     if given := {what: amounts for what, amounts in resources.items() if amounts}:
         container["resources"] = given
     return container
+
+
+def _rootless(options: Options) -> dict[str, Any]:
+    given = {"seccompProfile": options.seccomp, "appArmorProfile": options.apparmor}
+    return {field: _profile(profile or _UNCONFINED) for field, profile in given.items()}
+
+
+def _profile(text: str) -> dict[str, str]:
+    kind, _, name = text.partition("/")
+    return {"type": kind, "localhostProfile": name} if name else {"type": kind}
 
 
 def emulator_container(options: Options) -> dict[str, Any]:

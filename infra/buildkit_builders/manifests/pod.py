@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from buildkit_builders.manifests.container import buildkit_container, emulator_container
+from buildkit_builders.manifests.patch import merged
+from buildkit_builders.manifests.podspec import add_pod_options
 from buildkit_builders.options import Options
 from buildkit_builders.spec import CONTAINER, NodeSpec
 
@@ -31,11 +33,12 @@ def pod_template(node: NodeSpec) -> dict[str, Any]:
         spec["serviceAccountName"] = spec["serviceAccount"] = options.serviceaccount
     if options.schedulername:
         spec["schedulerName"] = options.schedulername
+    add_pod_options(spec, options, node.selector)
     metadata: dict[str, Any] = {"labels": all_labels(node)}
     noted = {k: v for k, v in all_annotations(node).items() if not (options.rootless and k == _OLD_APPARMOR)}
     if noted:
         metadata["annotations"] = noted
-    return {"metadata": metadata, "spec": spec}
+    return merged({"metadata": metadata, "spec": spec}, options.pod_patch)
 
 
 def all_labels(node: NodeSpec) -> dict[str, str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from buildkit_builders.options.pairs import Toleration
+from buildkit_builders.options.podspec import DEFAULT_REQUESTS, PodOptions, check_pod
 from buildkit_builders.options.problems import InvalidValue, Problems, nearest
 from buildkit_builders.options.quantity import Quantity
 from buildkit_builders.options.table import ROOTLESS_IMAGE, TABLE, OptionTable
@@ -22,8 +23,9 @@ _ALIASES = {
     "scheduler": "schedulername",
     "load": "default-load",
     "qemu": "qemu.install",
+    "env": "env.NAME",
 }
-_NOT_YET = ("env.", "persistent-volume-claim.")
+_NOT_YET = ("persistent-volume-claim.",)
 _ELSEWHERE = {
     "platform": "platforms are the node's, not among its driver-opts",
     "platforms": "platforms are the node's, not among its driver-opts",
@@ -33,7 +35,7 @@ _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(PodOptions):
     """The options of one node, every one with its value; names and units as in docs/options.md."""
 
     image: str
@@ -62,7 +64,9 @@ class Options:
 
     def requests(self) -> dict[str, str]:
         """The requests by Kubernetes' resource name, in canonical form."""
-        return self._resources("requests")
+        # Kubernetes makes a limit the request where there is none.
+        defaults = {name: one for name, one in DEFAULT_REQUESTS.items() if name not in self.limits()}
+        return {**(defaults if self.default_requests else {}), **self._resources("requests")}
 
     def limits(self) -> dict[str, str]:
         """The limits by Kubernetes' resource name, in canonical form."""
@@ -108,7 +112,7 @@ def read_given(given: object, problems: Problems) -> dict[str, object]:
 def read_values(given: Mapping[str, object], problems: Problems, table: OptionTable = TABLE) -> dict[str, Any]:
     """The value of each option that was given, by name; unknown names and refused values become problems."""
     values: dict[str, Any] = {}
-    for name, raw in given.items():
+    for name, raw in _spread_families(given, table):
         row = table.row(name)
         if row is None:
             problems.unknown(name, table.names, "option", _hint(name, table))
@@ -123,8 +127,19 @@ def read_values(given: Mapping[str, object], problems: Problems, table: OptionTa
     return values
 
 
+def _spread_families(given: Mapping[str, object], table: OptionTable) -> Iterator[tuple[str, object]]:
+    """The options by whole names: of a family that is given as a mapping, `env: {A: b}`, each as `env.A`."""
+    for name, raw in given.items():
+        family = table.row(f"{name}.x") if isinstance(raw, Mapping) and table.row(name) is None else None
+        if isinstance(raw, Mapping) and family and family.name == f"{name}.":
+            yield from ((f"{name}.{key}", value) for key, value in raw.items())
+        else:
+            yield name, raw
+
+
 def check_together(values: Mapping[str, Any], problems: Problems) -> None:
     """Check options against each other: a request that is more than its limit becomes a problem."""
+    check_pod(values, problems)
     for resource in _RESOURCES:
         least, most = values.get(f"requests.{resource}"), values.get(f"limits.{resource}")
         if least is not None and most is not None and least.value > most.value:
@@ -149,4 +164,4 @@ def _hint(name: str, table: OptionTable) -> str:
     if name.lstrip("'\"").startswith("--driver-opt"):
         return "leave out --driver-opt"
     near = _ALIASES.get(name.lower()) or nearest(name, table.names)
-    return f'did you mean "{near}"?' if near else ""
+    return f'did you mean "{near}"?' if near else "docs/options.md lists them"

@@ -15,8 +15,8 @@ _HEAD = """\
 
 <!-- Made by `python -m buildkit_builders.options.docs` from its table of options; a test holds the two together. -->
 
-They are the driver options of docker buildx's Kubernetes driver, with its names. Give them as a mapping, or as buildx's
-own text:
+They are the driver options of docker buildx's Kubernetes driver, with its names, and ours, from `imagepullsecrets` on.
+Give them as a mapping, or as buildx's own text:
 
 ```yaml
 config:
@@ -45,6 +45,45 @@ _TAIL = """
 - **key=value pairs**: a mapping, a list of `key=value`, or text with commas: `a=b,c=d`.
 - **tolerations**: a list of mappings (`key`, `operator`, `value`, `effect`, `tolerationSeconds`), or text:
   commas within a toleration, `;` between them. Operators and effects in any case.
+
+- **mapping or JSON**, **list or JSON**: the part of a pod's manifest with Kubernetes' field names, in structured config
+  as it stands in a manifest, as text its JSON: `'"dnsconfig={""nameservers"":[""10.0.0.10""]}"'`. A field that
+  Kubernetes does not have is refused.
+- **profile**: `Unconfined`, `RuntimeDefault` or `Localhost/NAME`.
+
+## Variables
+
+`env.NAME` is docker buildx's spelling, for one variable each; structured config takes `env: {NAME: value}` as well. A
+node's variables are added to the builder's. They stand in the workload for all to read: keep passwords in a Secret and
+refer to it with `pod-patch` (`envFrom`, or `valueFrom`). Kubernetes replaces `$(OTHER)` by another variable's value;
+`$$(OTHER)` is the text itself. With proxies, name in `NO_PROXY` the registries and the domains of the cluster.
+
+## pod-patch
+
+The patch is merged into the pod template (`metadata`, `spec`) once all options are in it. A mapping is merged field by
+field, `null` takes a field away (RFC 7386), and a list replaces the one that is there. As in a strategic merge patch of
+Kubernetes, some lists are merged item by item: `containers`, `initContainers`, `ephemeralContainers`, `volumes`, `env`,
+`imagePullSecrets` and `resourceClaims` by `name`, `volumeMounts` by `mountPath`, `volumeDevices` by `devicePath`,
+`hostAliases` by `ip`, `ports` by `containerPort`, `topologySpreadConstraints` by `topologyKey`. An item with
+`$patch: delete` takes away the one of its name.
+
+```yaml
+config:
+  builder:driver-opts:
+    pod-patch:
+      spec:
+        enableServiceLinks: false
+        containers:
+          - name: buildkitd
+            envFrom: [{secretRef: {name: proxy-login}}]
+```
+
+The label `app`, by which the pods are found, and the container `buildkitd` stay. A node's patch replaces the builder's.
+
+## Requests and the ServiceAccount's token
+
+`default-requests` and `serviceaccount.token=false` are what new stacks should have. They are off by default, because
+switching them on replaces the pods of stacks that are there.
 
 ## Text
 

@@ -53,7 +53,7 @@ TEXTS: list[tuple[str, str]] = [
     ("defaultload=true", "default-load"),
     ("time-out=1s", "timeout"),
     ("root-less=true", "rootless"),
-    ("env.FOO=bar", "env.FOO"),
+    ("env.1FOO=bar", "env.1FOO"),
     ("persistent-volume-claim.requests.storage=1Gi", "persistent-volume-claim.requests.storage"),
     ("platform=linux/amd64", "platform"),
     ("--driver-opt=replicas=2", "--driver-opt"),

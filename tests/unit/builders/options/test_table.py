@@ -21,7 +21,7 @@ ENV = OptionRow(
 )
 CLAIMS = OptionRow("persistent-volume-claim.", WORD_KIND, {}, example="size=1Gi", about="…")
 ANNOTATED = OptionRow("persistent-volume-claim.annotations.", SELECTOR_KIND, {}, example="a=b=c", about="…")
-WITH_FAMILIES = OptionTable([*TABLE.rows, ENV, CLAIMS, ANNOTATED])
+WITH_FAMILIES = OptionTable([*(row for row in TABLE.rows if not row.is_family), ENV, CLAIMS, ANNOTATED])
 
 
 def _read(text: str) -> tuple[dict[str, Any], list[str]]:
@@ -78,7 +78,16 @@ def test_a_familys_example_can_be_written_and_read() -> None:
     assert WITH_FAMILIES.names[-3:] == ("env.*", "persistent-volume-claim.*", "persistent-volume-claim.annotations.*")
 
 
-def test_no_family_is_an_option_yet() -> None:
-    """The two families of newer versions of docker buildx are refused by name."""
-    assert not any(row.is_family for row in TABLE.rows)
-    assert TABLE.row("env.A") is None
+def test_variables_are_a_family() -> None:
+    """`env.NAME` is an option for every name, and `env` alone is none in text."""
+    assert [row.name for row in TABLE.rows if row.is_family] == ["env."]
+    assert TABLE.row("env.A") is not None
+    assert TABLE.row("env") is None
+
+
+def test_a_family_may_be_given_as_a_mapping() -> None:
+    """`env: {A: b}` is `env.A=b`; a wrong key is told under its whole name."""
+    problems = Problems(whole="driver-opts")
+    values = read_values({"env": {"A": "b", "1": "c"}, "env.B": True}, problems)
+    assert values == {"env.A": "b", "env.B": "true"}
+    assert [str(one)[:25] for one in problems.found] == ['env.1: "1" is refused: gi']
