@@ -11,7 +11,6 @@ from buildkit_builders.options.text import as_text
 from hypothesis import given
 from hypothesis import strategies as st
 
-
 _NEEDED = {
     "seccomp": {"rootless": "true"},
     "apparmor": {"rootless": "true"},
