@@ -1,16 +1,20 @@
-"""The workflow of examples/ci, run step by step as a runner would, with the rights that docs/ci.md gives it."""
+"""The GitHub action and the GitLab template, run as runners would, with the rights that docs/ci.md gives."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import shutil
 import subprocess
+import sys
+import threading
 import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
@@ -54,6 +58,16 @@ def documented(heading: str) -> str:
     return found[1]
 
 
+@pytest.fixture(scope="module")
+def kubeconfig(cluster: dict[str, str], builder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The kubeconfig that docs/ci.md makes, of ServiceAccount `ci`."""
+    folder = tmp_path_factory.mktemp("kubeconfig")
+    shell(documented("A kubeconfig for it").replace("buildkit", builder), cluster, folder)
+    path = folder / "ci.kubeconfig"
+    assert "client-certificate-data" not in path.read_text()
+    return path
+
+
 def shell(script: str, environment: dict[str, str], folder: Path) -> str:
     """Runs a script as a workflow's runner does, stopping at the first failure; its standard output."""
     done = subprocess.run(
@@ -74,53 +88,225 @@ def filled(value: str, expressions: dict[str, str]) -> str:
     return re.sub(r"\$\{\{ (.*?) \}\}", lambda found: expressions[found[1]], value)
 
 
-def test_the_workflow_builds_with_the_rights_of_a_client(cluster: dict[str, str], builder: str, tmp_path: Path) -> None:
-    """Each `run` step does as it stands, as ServiceAccount `ci`; the image it pushed has both platforms."""
-    shell(documented("A kubeconfig for it").replace("buildkit", builder), cluster, tmp_path)
+class Step(NamedTuple):
+    """What a runner sees of a step."""
+
+    status: int
+    log: str
+    outputs: dict[str, str]
+    summary: str
+    lines: set[str]
+    """Command lines of all processes meanwhile."""
+
+
+class Runner:
+    """Runs the action as GitHub's runner does."""
+
+    def __init__(self, cluster: dict[str, str], folder: Path) -> None:
+        self.checkout, self.temp, self.folder = folder / "checkout", folder / "temp", folder
+        self.checkout.mkdir()
+        self.temp.mkdir()
+        self.base = cluster["BASE_IMAGE"]
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "CI": "true",
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_ACTION_PATH": str(ROOT),
+            "GITHUB_WORKSPACE": str(self.checkout),
+            "GITHUB_REPOSITORY": "you/app",
+            "GITHUB_SHA": "0" * 40,
+            "GITHUB_REF": "refs/heads/main",
+            "RUNNER_TEMP": str(self.temp),
+            "BUILDCLIENT_PYTHON": sys.executable,
+            "BUILDCLIENT_INSECURE_REGISTRIES": cluster["BUILDCLIENT_INSECURE_REGISTRIES"],
+        }
+
+    def write(self, dockerfile: str) -> None:
+        """Writes the checkout's Dockerfile; `BASE` stands for the base image."""
+        (self.checkout / "Dockerfile").write_text(dockerfile.replace("BASE", self.base))
+
+    def uses(self, given: dict[str, Any], **variables: str) -> Step:
+        """Runs the action with the inputs `given`; nothing of it stays in the runner's folder."""
+        action = yaml.safe_load((ROOT / "action.yml").read_text())
+        values = {f"inputs.{name}": str(one.get("default", "")) for name, one in action["inputs"].items()}
+        values["inputs.github-token"] = "ghs_of_the_job"
+        for name, value in given.items():
+            assert f"inputs.{name}" in values
+            values[f"inputs.{name}"] = str(value).lower() if isinstance(value, bool) else value
+        files = {name: self.folder / name for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
+        for path in files.values():
+            path.write_text("")
+        environment = {**self.environment, **variables, **{name: str(path) for name, path in files.items()}}
+        log, status = "", 0
+        with watched() as lines:
+            for step in action["runs"]["steps"]:
+                own = {name: filled(value, values) for name, value in step.get("env", {}).items()}
+                done = subprocess.run(
+                    [step["shell"], "-e", "-c", step["run"]], env={**environment, **own}, cwd=self.checkout, text=True,
+                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=200, check=False,
+                )  # fmt: skip
+                log, status = log + done.stdout, done.returncode
+                if status:
+                    break
+        assert not list(self.temp.iterdir())
+        outputs = re.findall(
+            r"^(\w+)<<(\w+)\n(.*?)\n\2\n", files["GITHUB_OUTPUT"].read_text(), re.MULTILINE | re.DOTALL
+        )
+        summary = files["GITHUB_STEP_SUMMARY"].read_text()
+        return Step(status, log, {name: value for name, _, value in outputs}, summary, lines)
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[set[str]]:
+    """Collects the command lines of this machine's processes."""
+    found: set[str] = set()
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    found.add(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield found
+    finally:
+        done.set()
+        thread.join()
+
+
+@pytest.fixture
+def runner(cluster: dict[str, str], tmp_path: Path) -> Runner:
+    """A runner with an empty checkout."""
+    return Runner(cluster, tmp_path)
+
+
+def index_of(cluster: dict[str, str], repository: str, reference: str) -> tuple[dict[str, Any], str]:
+    """An index in the registry, and its digest."""
+    url = f"http://{cluster['REGISTRY']}/v2/{repository}/manifests/{reference}"
+    with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": ACCEPT}), timeout=20) as answer:
+        return json.load(answer), answer.headers["Docker-Content-Digest"]
+
+
+def platforms_of(index: dict[str, Any]) -> set[str]:
+    """The architectures of an index."""
+    return {entry["platform"]["architecture"] for entry in index["manifests"]} - {"unknown"}
+
+
+def test_the_workflow_builds_with_the_rights_of_a_client(
+    cluster: dict[str, str], builder: str, kubeconfig: Path, runner: Runner
+) -> None:
+    """The example's step, but for its context; the image has both platforms, outputs and summary tell of it."""
     repository, revision = f"ci/{uuid.uuid4().hex[:8]}", "0" * 40
     expressions = {
         "vars.REGISTRY": f"{cluster['REGISTRY']}/{repository}",
         "github.sha": revision,
-        "github.ref": "refs/heads/main",
-        "vars.BUILDERS_REPOSITORY": str(ROOT),
-        "secrets.BUILDER_KUBECONFIG": (tmp_path / "ci.kubeconfig").read_text(),
+        "secrets.BUILDER_KUBECONFIG": kubeconfig.read_text(),
         "secrets.REGISTRY_DOCKER_CONFIG": json.dumps({"auths": {}}),
     }
-    assert "client-certificate-data" not in expressions["secrets.BUILDER_KUBECONFIG"]
-    checkout = tmp_path / "checkout"
-    checkout.mkdir()
-    (checkout / "Dockerfile").write_text(f"FROM {cluster['BASE_IMAGE']}\nRUN uname -m >/machine\n")
-    files = {name: tmp_path / name for name in ("GITHUB_ENV", "GITHUB_OUTPUT")}
-    job: dict[str, Any] = yaml.safe_load((ROOT / "examples" / "ci" / "github-actions.yaml").read_text())["jobs"][
-        "image"
-    ]
+    job: dict[str, Any] = yaml.safe_load((ROOT / "examples" / "ci" / "github-actions.yaml").read_text())["jobs"]
+    step = job["image"]["steps"][0]
+    given = {
+        name: filled(value, expressions) if isinstance(value, str) else value for name, value in step["with"].items()
+    }
+    given.update(builder=f"{builder}/kube", context=".")
+    runner.write("FROM BASE\nRUN uname -m >/machine\n")
+    done = runner.uses(given, **{name: filled(value, expressions) for name, value in step["env"].items()})
+    assert done.status == 0, done.log
+    index, digest = index_of(cluster, f"{repository}/app", revision)
+    assert platforms_of(index) == {"amd64", "arm64"}
+    assert (done.outputs["digest"], done.outputs["imageid"]) == (digest, digest)
+    assert json.loads(done.outputs["metadata"])["containerimage.digest"] == digest
+    assert done.summary.startswith("### ✅ Build of ")
+    assert f"{repository}/app:{revision}@{digest}" in done.summary
+    for name in ("amd64", "arm64"):
+        assert re.search(rf"^\| builder-{name} \| linux/{name} \| [0-9.]+ s \| 2 \| ", done.summary, re.MULTILINE)
+
+
+def test_secrets_and_lists_arrive_as_they_were_written(builder: str, kubeconfig: Path, runner: Runner) -> None:
+    """Lines, quotes and commas too; no secret is in the log, in the summary or on a command line."""
+    salt = uuid.uuid4().hex
+    secrets = {"plain": f"a,b={salt}", "lines": f"{salt}\n  two"}
+    runner.write(
+        "FROM BASE\nARG ONE\nARG TWO\n"
+        + "RUN --mount=type=secret,id=plain --mount=type=secret,id=lines --mount=type=secret,id=variable "
+        + "--mount=type=secret,id=file cat /run/secrets/plain /run/secrets/lines /run/secrets/variable "
+        + '/run/secrets/file >/found && echo "$ONE|$TWO" >>/found\nFROM scratch\nCOPY --from=0 /found /\n'
+    )
+    (runner.checkout / "secret.txt").write_text("of the file,")
+    given = {
+        "builder": f"{builder}/kube",
+        "context": ".",
+        "outputs": "type=local,dest=out",
+        "platforms": "linux/amd64",
+        "build-args": 'ONE=1,2"\n"TWO=x ""y"",\nz"',
+        "secrets": f'plain={secrets["plain"]}\n"lines={secrets["lines"]}"',
+        "secret-envs": "variable=OF_THE_JOB",
+        "secret-files": "file=secret.txt",
+    }
+    done = runner.uses(given, KUBECONFIG=str(kubeconfig), OF_THE_JOB="of the job,")
+    assert done.status == 0, done.log
+    found = (runner.checkout / "out" / "found").read_text()
+    assert found == f'{secrets["plain"]}{secrets["lines"]}of the job,of the file,1,2"|x "y",\nz\n'
+    assert done.lines
+    for text in (done.log, done.summary, *done.lines):
+        assert salt not in text
+        assert "ghs_of_the_job" not in text
+
+
+def test_a_failing_build_fails_the_step_and_says_where(builder: str, kubeconfig: Path, runner: Runner) -> None:
+    """Its status, an annotation of the Dockerfile's line, a summary with the step's output; no outputs."""
+    runner.write(f"FROM BASE as base\n\nRUN echo {uuid.uuid4().hex} && echo was-here && exit 7\n")
+    given = {"builder": f"{builder}/kube", "context": ".", "platforms": "linux/amd64"}
+    done = runner.uses(given, KUBECONFIG=str(kubeconfig))
+    assert (done.status, done.outputs) == (1, {})
+    assert re.search(r"^::error file=Dockerfile,line=3::.*exit code: 7$", done.log, re.MULTILINE), done.log
+    assert re.search(r"^::warning file=Dockerfile,line=1,title=FromAsCasing::", done.log, re.MULTILINE), done.log
+    assert done.summary.startswith("### ❌ Build of Dockerfile\n")
+    assert ">>> RUN echo" in done.summary
+    assert "exit code: 7" in done.summary
+    assert re.search(r"^[0-9.]+ was-here$", done.summary, re.MULTILINE), done.summary
+    quiet = runner.uses(
+        {**given, "builder": f"{builder}/none"}, KUBECONFIG=str(kubeconfig), DOCKER_BUILD_SUMMARY="false"
+    )
+    assert quiet.status not in (0, 1)
+    assert "::error::" in quiet.log
+    assert quiet.summary == ""
+
+
+def test_the_gitlab_template_builds_the_example(
+    cluster: dict[str, str], builder: str, kubeconfig: Path, runner: Runner
+) -> None:
+    """Its script with the example's variables; the digest is left for later jobs."""
+    template = yaml.safe_load((ROOT / "ci" / "gitlab.yml").read_text())[".buildclient"]
+    job = yaml.safe_load((ROOT / "examples" / "ci" / "gitlab-ci.yml").read_text())["image"]
+    repository = f"ci/{uuid.uuid4().hex[:8]}"
+    given = {
+        "CI_REGISTRY": cluster["REGISTRY"],
+        "CI_REGISTRY_IMAGE": f"{cluster['REGISTRY']}/{repository}",
+        "CI_REGISTRY_USER": "user",
+        "CI_REGISTRY_PASSWORD": "password",
+        "CI_COMMIT_SHORT_SHA": "c0ffee",
+    }
+    variables = {**template["variables"], **job["variables"], "BUILDER": f"{builder}/kube"}
+    written = {name: re.sub(r"\$(\w+)", lambda found: given[found[1]], value) for name, value in variables.items()}
+    runner.write("FROM BASE\nRUN uname -m >/machine\n")
     environment = {
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-        "HOME": str(tmp_path),
-        "CI": "true",
-        "RUNNER_TEMP": str(tmp_path / "runner"),
+        "HOME": str(runner.folder),
+        "GITLAB_CI": "true",
+        "KUBECONFIG": str(kubeconfig),
         "BUILDCLIENT_INSECURE_REGISTRIES": cluster["BUILDCLIENT_INSECURE_REGISTRIES"],
-        **{name: str(path) for name, path in files.items()},
-        **{name: filled(value, expressions) for name, value in job["env"].items()},
-        "BUILDER": f"{builder}/{job['env']['BUILDER'].partition('/')[2]}",
+        **given,
+        **written,
     }
-    (tmp_path / "runner").mkdir()
-    ran = 0
-    for step in job["steps"]:
-        # What is under test stands in the environment already, without which the job would install it.
-        if "run" not in step or "pip install" in step["run"]:
-            continue
-        own = {name: filled(value, expressions) for name, value in step.get("env", {}).items()}
-        for path in files.values():
-            path.write_text("")
-        shell(step["run"], {**environment, **own}, checkout)
-        environment.update(line.split("=", 1) for line in files["GITHUB_ENV"].read_text().splitlines())
-        ran += 1
-    assert ran == 2
-    assert (tmp_path / "runner" / "kubeconfig").stat().st_mode & 0o077 == 0
-    url = f"http://{cluster['REGISTRY']}/v2/{repository}/app/manifests/{revision}"
-    with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": ACCEPT}), timeout=20) as answer:
-        index, digest = json.load(answer), answer.headers["Docker-Content-Digest"]
-    platforms = {entry["platform"]["architecture"] for entry in index["manifests"]} - {"unknown"}
-    assert platforms == {"amd64", "arm64"}
-    assert files["GITHUB_OUTPUT"].read_text() == f"digest={digest}\n"
+    assert shutil.which("buildclient", path=environment["PATH"])
+    shell("\n".join([*template["before_script"], *template["script"]]), environment, runner.checkout)
+    for tag in ("c0ffee", "latest"):
+        index, digest = index_of(cluster, repository, tag)
+        assert platforms_of(index) == {"amd64", "arm64"}
+    assert (runner.checkout / "image.env").read_text() == f"IMAGE_DIGEST={digest}\nIMAGE_ID={digest}\n"
+    assert (runner.checkout / "metadata.json").exists()
