@@ -20,7 +20,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from buildclient.base.errors import ClientError, UsageError
+from buildclient.base.files import replaceable
 from buildclient.base.oserrors import reason
+from buildclient.contract.jsontext import read_json
 from buildclient.daemon.query import attributes
 from buildclient.upkeep import Pick, ask, find_record, records
 
@@ -80,8 +82,14 @@ async def _file(path: str) -> AsyncIterator[IO[bytes]]:
         yield sys.stdout.buffer
         sys.stdout.flush()
         return
+    if not replaceable(path):
+        with open(path, "wb") as stream:
+            yield stream
+        return
+    # A symlink stays, and its target is replaced.
+    path = os.path.realpath(path)
     beside = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed below, kept under another name
-        dir=os.path.dirname(os.path.abspath(path)), prefix=".buildclient-", delete=False
+        dir=os.path.dirname(path), prefix=".buildclient-", delete=False
     )
     try:
         with beside:
@@ -216,7 +224,7 @@ def record_object(message: Any) -> dict[str, Any]:
 
 def _without_credentials(text: str) -> str:
     try:
-        entries = json.loads(text)
+        entries = read_json(text)
         for entry in entries:
             entry["Attrs"] = {key: value for key, value in entry["Attrs"].items() if key in ("scope", "ref")}
     except (ValueError, TypeError, KeyError, AttributeError):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import hashlib
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from buildclient.daemon.records import Attachment
     from buildclient.upkeep import FoundRecord
 
-__all__ = ["command"]
+__all__ = ["command", "page_name"]
 
 _HEADERS = {
     "Ref": "BUILD ID",
@@ -41,6 +44,7 @@ _NAME = 36
 _LOG_LINES = 16
 _MOST = 1 << 30
 """Bytes of an attachment."""
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _KINDS = {
     "index": ("application/vnd.oci.image.index.v1+json",),
     "manifest": ("application/vnd.oci.image.manifest.v1+json",),
@@ -150,7 +154,7 @@ def attachment(ref: str, digest: str, kind: str, platform: str, **flags: Any) ->
         async with builder.session():
             found = await find_record(builder, ref, pick)
             chosen = digest or _chosen(found.record.attachments, kind, platform, ref)
-            return await _save(builder, found, chosen, sys.stdout.buffer.write)
+            return await _save(builder, found, chosen, _to_stdout())
 
     status = run(read())
     sys.stdout.flush()
@@ -237,7 +241,7 @@ def open_(ref: str, output: str, **flags: Any) -> int:
 
     name, text = run(read())
     cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "buildclient")
-    path = os.path.abspath(output or os.path.join(cache, f"{name}.html"))
+    path = os.path.abspath(output or os.path.join(cache, page_name(name)))
     from buildclient.base.files import Place
 
     try:
@@ -251,6 +255,21 @@ def open_(ref: str, output: str, **flags: Any) -> int:
 
         webbrowser.open(f"file://{path}")
     return 0
+
+
+def page_name(ref: str) -> str:
+    """Returns the file name of a build's page: a daemon's id may be any text, such as a path."""
+    if not _FILE_NAME.fullmatch(ref):
+        ref = hashlib.sha256(ref.encode(errors="surrogatepass")).hexdigest()
+    return f"{ref}.html"
+
+
+def _to_stdout() -> Callable[[bytes], object]:
+    """What writes foreign bytes to standard output; on a terminal they are shown as text, which they could steer."""
+    if not sys.stdout.isatty():
+        return sys.stdout.buffer.write
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    return lambda data: sys.stdout.write(visible(decode(data)))
 
 
 def _local() -> Sequence[str]:

@@ -35,7 +35,7 @@ def rendered(
     _check(template, headers)
     if shape == "table" or shape.startswith("table "):
         cells = [[_filled(part, headers) for part in template.split("\t")]]
-        cells += [[one_line(_filled(part, row)) for part in template.split("\t")] for row in rows]
+        cells += [[_filled(part, row) for part in template.split("\t")] for row in rows]
         yield from aligned(cells)
         return
     for row in rows:
@@ -58,7 +58,7 @@ def _filled(template: str, row: Mapping[str, Any]) -> str:
             return json.dumps(found)
         if isinstance(found, bool):
             return str(found).lower()
-        return f"[{' '.join(map(str, found))}]" if isinstance(found, list | tuple) else str(found)
+        return one_line(f"[{' '.join(map(str, found))}]" if isinstance(found, list | tuple) else str(found))
 
     return _ACTION.sub(value, template)
 

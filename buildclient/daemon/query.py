@@ -10,6 +10,8 @@ import grpc
 __all__ = ["Query", "attributes", "server_stream", "stamp", "unary"]
 
 _T = TypeVar("_T")
+_LATEST = 253402214400.0
+"""9999-12-31, in seconds since the epoch: a day before the last moment of `datetime`, for any time zone."""
 Query = Callable[[grpc.aio.Channel, float], Awaitable[_T]]
 """Asks a daemon over its channel; the second argument is the time limit in seconds. May raise AioRpcError."""
 
@@ -33,11 +35,14 @@ def server_stream(channel: grpc.aio.Channel, method: str, response: Any) -> Any:
 
 
 def stamp(message: Any, field: str) -> float | None:
-    """Returns a timestamp field in seconds since the epoch; None if it is not set."""
+    """Returns a timestamp field in seconds since the epoch; None if it is not set.
+
+    What lies outside of the years that can be shown is moved to their bounds.
+    """
     if not message.HasField(field):
         return None
     value = getattr(message, field)
-    return float(value.seconds + value.nanos / 1e9)
+    return min(max(0.0, float(value.seconds + value.nanos / 1e9)), _LATEST)
 
 
 def attributes(entries: Any) -> dict[str, str]:

@@ -22,6 +22,8 @@ __all__ = ["merge_oci", "merge_tars"]
 
 _CHUNK = 1 << 20
 _MAX_FOLDERS = 10_000
+_LONGEST_NAME = 4096
+"""Bytes of a folder's name: each is kept."""
 _REFERENCE = "vnd.docker.reference.digest"
 _OCTAL_SIZE = 1 << 33
 """From this size on, a header needs an extension."""
@@ -40,6 +42,8 @@ def merge_tars(parts: Sequence[BinaryIO], out: BinaryIO) -> None:
         try:
             for entry in entries(part, part.seek(0, os.SEEK_END)):
                 name = entry.name.removeprefix(b"./").lstrip(b"/").split(b"/", 1)[0]
+                if len(name) > _LONGEST_NAME:
+                    raise tarfile.ReadError(f"a name of {len(name)} bytes")
                 if name != folder and folder is not None:
                     runs.append((folder, number, start, end))
                     start = entry.start

@@ -22,6 +22,8 @@ _MAX_MANIFEST = 4 << 20
 """Bytes of a blob that may be a manifest or an index."""
 _MAX_MANIFESTS = 64 << 20
 """Bytes of all of them."""
+_MAX_KEPT = 10_000
+"""Blobs of which the first bytes say that they may be one, or are still to come."""
 _LISTS = ("index.json", "oci-layout", "manifest.json", "repositories")
 
 
@@ -74,13 +76,17 @@ class DockerArchive:
             member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
         except tarfile.TarError as error:
             raise BuildFailed(f"a node sent an archive that cannot be read: {error}") from None
+        if member.size < 0:
+            raise BuildFailed("a node sent an archive that cannot be read: an entry with a negative size")
         self._left = member.size if member.isreg() else 0
         self._padding = -self._left % _BLOCK
         self._pass = member.name not in _LISTS
         self._keeping = None
-        if member.size <= _MAX_MANIFEST and self._size + member.size <= _MAX_MANIFESTS:
+        if self._left and member.size <= _MAX_MANIFEST and self._size + member.size <= _MAX_MANIFESTS:
             self._keeping = self._kept[member.name] = bytearray()
             self._size += member.size
+            if len(self._kept) > _MAX_KEPT:
+                raise BuildFailed("a node sent an archive that cannot be read: it has too many manifests")
         if self._pass:
             yield header
 

@@ -57,7 +57,8 @@ def entries(file: BinaryIO, length: int) -> Iterator[Entry]:
             extension = _read(file, at, _bounded(found.size))
             at += padded(found.size)
             if found.type == _PAX:
-                records.update(_records(extension))
+                # No more is used, and a tar may have any number of extended headers in a row.
+                records |= {key: value for key, value in _records(extension).items() if key in (b"path", b"size")}
             elif found.type == _LONG_NAME:
                 records[b"path"] = extension.split(b"\0", 1)[0]
             continue

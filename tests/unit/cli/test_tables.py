@@ -41,3 +41,10 @@ def test_tabs_align_as_gos_tabwriter() -> None:
     """Columns end at multiples of eight."""
     assert tabbed([("Reclaimable:", "1B"), ("Total:", "2B")]) == ["Reclaimable:\t1B", "Total:\t\t2B"]
     assert tabbed([]) == []
+
+
+def test_values_steer_no_terminal() -> None:
+    """In a template as in a table."""
+    row = {"ID": "a\x1b[2Jb\n", "Size": ["\x9b"], "Shared": False}
+    assert list(rendered([row], _HEADERS, "{{.ID}} {{.Size}}", ())) == [r"a\x1b[2Jb\n [\u009b]"]
+    assert list(rendered([row], _HEADERS, "table", ("ID",)))[1] == r"a\x1b[2Jb\n"

@@ -189,3 +189,9 @@ def test_indexes_that_lead_to_each_other_end() -> None:
     top = blob(blobs, "application/vnd.oci.image.index.v1+json", index)
     whole = tar_of({**blobs, "index.json": json.dumps({"manifests": [top]}).encode()})
     assert _merged(merge_oci, [whole, whole], _WANTED) == _merged(merge_oci, [layout([image])], _WANTED)
+
+
+def test_a_folder_s_name_has_a_bound() -> None:
+    """The names of all folders are kept."""
+    with pytest.raises(BuildFailed, match="a name of 100000 bytes"):
+        merge_tars([io.BytesIO(tar_of({"n" * 100_000: b""}))], io.BytesIO())

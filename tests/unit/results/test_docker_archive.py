@@ -103,3 +103,25 @@ def test_a_layout_without_the_image_is_refused(layout: bytes, platform: Platform
     archive = DockerArchive(platform)
     with pytest.raises(BuildFailed, match=why):
         [*archive.feed([layout]), *archive.end()]
+
+
+def test_an_entry_with_a_negative_size_ends_the_archive() -> None:
+    """It would hold back all that follows."""
+    member = tarfile.TarInfo("blobs/sha256/a")
+    member.size = -512
+    with pytest.raises(BuildFailed, match="negative size"):
+        list(DockerArchive(None).feed([member.tobuf(tarfile.GNU_FORMAT)]))
+
+
+def test_entries_that_may_be_manifests_have_a_bound() -> None:
+    """Each is kept; empty ones are not."""
+    archive = DockerArchive(None)
+
+    def header(number: int, size: int) -> bytes:
+        member = tarfile.TarInfo(f"blobs/sha256/{number}")
+        member.size = size
+        return member.tobuf(tarfile.USTAR_FORMAT) + (b"{".ljust(512, b"\0") if size else b"")
+
+    list(archive.feed([header(number, 0) for number in range(20_000)]))
+    with pytest.raises(BuildFailed, match="too many manifests"):
+        list(archive.feed([header(number, 1) for number in range(20_000)]))

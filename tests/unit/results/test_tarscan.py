@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -69,3 +70,17 @@ def test_something_that_is_no_tar_is_said(data: bytes) -> None:
     """Whatever is wrong, it is a TarError."""
     with pytest.raises(tarfile.TarError):
         list(entries(io.BytesIO(data), len(data)))
+
+
+def test_of_extended_headers_only_what_is_used_is_kept() -> None:
+    """There may be any number of them before an entry."""
+    records = (b"510 k%06d=%b\n" % (number, b"v" * 497) for number in range(4000))
+    data = b"".join(_extended(record)[:1024] for record in records) + tar_of({"a": b""})
+    file = io.BytesIO(data)
+    tracemalloc.start()
+    try:
+        (entry,) = entries(file, len(data))
+        assert tracemalloc.get_traced_memory()[1] < 200_000
+    finally:
+        tracemalloc.stop()
+    assert entry.name == b"a"
