@@ -349,6 +349,8 @@ def test_a_builder_without_pods_says_so_at_its_timeout(builder: HandMadeBuilder)
     try:
         output = json.loads(builder.file.read_text())
         output["nodes"][1]["timeoutSeconds"] = 2
+        # Else the build would start it.
+        output["nodes"][1]["replicas"] = 0
         short = builder.folder / "short.json"
         short.write_text(json.dumps(output))
         context = builder.context("nopods", "FROM scratch\nCOPY . /\n")
