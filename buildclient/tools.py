@@ -84,7 +84,7 @@ class BuildTools:
             Exports(request.outputs, nodes, choose, allow=request.allow, platforms=request.platforms)
         ]
         if any(map(is_layout, request.outputs)) or any(entry.type == "local" for entry in request.cache_to):
-            from buildclient.results.stores import store_steps
+            from buildclient.results.storesteps import store_steps
 
             steps.extend(store_steps(request, nodes, self._sink))
         return steps

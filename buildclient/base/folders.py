@@ -79,9 +79,10 @@ class Folders:
 class PlannedFolder:
     """A folder that need not exist yet; whatever is put in its way meanwhile, it is made where its path led first."""
 
-    def __init__(self, path: str) -> None:
-        """Opens the folder, or its nearest parent that exists. Raises OSError."""
-        self._path = path
+    def __init__(self, path: str, mode: int = 0o755) -> None:
+        """Opens the folder, or its nearest parent that exists; folders that `open` makes get `mode`. Raises OSError."""
+        self.path = path
+        self._mode = mode
         self._missing: list[str] = []
         self._made = 0
         self._base = -1
@@ -98,21 +99,21 @@ class PlannedFolder:
 
     def open(self) -> int:
         """Makes the folder where it is missing, and returns a descriptor of its own. Raises OSError with the path."""
-        folders = Folders(reopened(self._base), os.fsencode(self._path))
+        folders = Folders(reopened(self._base), os.fsencode(self.path))
         try:
             for depth, name in enumerate(self._missing):
                 with contextlib.suppress(FileExistsError):
-                    os.mkdir(name, mode=0o755, dir_fd=folders.at(self._below(depth)))
+                    os.mkdir(name, self._mode, dir_fd=folders.at(self._below(depth)))
                     self._made += 1
             return reopened(folders.at(self._below(len(self._missing))))
         except OSError as error:
-            raise OSError(error.errno, error.strerror, self._path) from None
+            raise OSError(error.errno, error.strerror, self.path) from None
         finally:
             folders.close()
 
     def remove(self) -> None:
         """Removes the folders that `open` made, as far as they are empty."""
-        folders = Folders(reopened(self._base), os.fsencode(self._path))
+        folders = Folders(reopened(self._base), os.fsencode(self.path))
         try:
             for depth in range(len(self._missing) - 1, len(self._missing) - 1 - self._made, -1):
                 os.rmdir(self._missing[depth], dir_fd=folders.at(self._below(depth)))

@@ -1,11 +1,23 @@
-"""Sizes and durations as Go's tools write and read them (docker/go-units, `time.ParseDuration`)."""
+"""Sizes and durations as Go's tools write and read them (docker/go-units, `time.ParseDuration`), and as displays do.
+
+docker writes a size that stays with four digits (`human_size`), and one that grows with two decimals
+(`progress_size`), so that it keeps its width.
+"""
 
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 
-__all__ = ["human_duration", "human_size", "parse_bytes", "parse_duration", "short_duration"]
+__all__ = [
+    "human_duration",
+    "human_size",
+    "parse_bytes",
+    "parse_duration",
+    "progress_rate",
+    "progress_size",
+    "short_duration",
+    "time_left",
+]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _DURATION = re.compile(r"(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|ms|s|m|h))+", re.ASCII)
@@ -19,10 +31,28 @@ _INT64 = 2**63 - 1
 
 def human_size(count: int) -> str:
     """Formats bytes in units of 1000, four digits: `1.234MB`."""
+    value, unit = _scaled(count, 1000)
+    return f"{value:.4g}{unit}"
+
+
+def progress_size(count: int) -> str:
+    """Formats bytes in units of 1000, two decimals: `1.50MB`."""
+    value, unit = _scaled(count, 1000)
+    return f"{value:.0f}{unit}" if unit == "B" else f"{value:.2f}{unit}"
+
+
+def progress_rate(per_second: float) -> str:
+    """Formats bytes per second: `3.4MB/s`."""
+    value, unit = _scaled(per_second, 999.95)
+    return f"{value:.0f}{unit}/s" if unit == "B" else f"{value:.1f}{unit}/s"
+
+
+def _scaled(count: float, limit: float) -> tuple[float, str]:
+    """The count in the first unit of which it is less than `limit`, and that unit."""
     value, unit = float(count), 0
-    while value >= 1000 and unit < len(_UNITS) - 1:
+    while value >= limit and unit < len(_UNITS) - 1:
         value, unit = value / 1000, unit + 1
-    return f"{value:.4g}{_UNITS[unit]}"
+    return value, _UNITS[unit]
 
 
 def human_duration(seconds: float) -> str:
@@ -52,6 +82,16 @@ def short_duration(seconds: float) -> str:
     return f"{seconds:.1f}s" if seconds < 60 else f"{int(seconds) // 60}m {int(seconds) % 60:2d}s"
 
 
+def time_left(seconds: float) -> str:
+    """Formats a time that is left: `8s`, `2m05s`, `1h02m`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+
+
 def parse_duration(text: str) -> int:
     """Returns the nanoseconds of a Go duration such as `24h` or `1m30s`. Raises ValueError."""
     unsigned = text.removeprefix("+")
@@ -59,6 +99,8 @@ def parse_duration(text: str) -> int:
         return 0
     if len(text) > _LONGEST or not _DURATION.fullmatch(unsigned):
         raise ValueError(text)
+    from fractions import Fraction  # not for every build: displays use this module
+
     total = int(sum(Fraction(number.rstrip(".")) * _NANOSECONDS[unit] for number, unit in _PART.findall(unsigned)))
     if total > _INT64:
         raise ValueError(text)
@@ -70,6 +112,8 @@ def parse_bytes(text: str) -> int:
     found = _BYTES.fullmatch(text.strip()) if len(text) <= _LONGEST else None
     if found is None:
         raise ValueError(text)
+    from fractions import Fraction
+
     value = int(Fraction(found[1]) * 1024 ** " kmgtp".index(found[2].lower() or " "))
     if value > _INT64:
         raise ValueError(text)

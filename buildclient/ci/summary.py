@@ -6,8 +6,8 @@ import html
 import re
 from collections.abc import Iterator, Sequence
 
+from buildclient.base.units import progress_size
 from buildclient.base.visible import visible
-from buildclient.progress.sizes import size
 from buildclient.progress.summary import BuildSummary
 
 __all__ = ["MAX_BLOCK", "markdown"]
@@ -49,7 +49,7 @@ def _facts(summary: BuildSummary, digest: str) -> Iterator[str]:
     yield "| Duration | Steps | Cached | Moved | Warnings |"
     yield "|---|---|---|---|---|"
     share = f" ({100 * summary.cached // summary.steps} %)" if summary.steps else ""
-    moved = size(summary.moved) if summary.moved else "–"
+    moved = progress_size(summary.moved) if summary.moved else "–"
     yield f"| {summary.seconds:.1f} s | {summary.steps} | {summary.cached}{share} | {moved} | {summary.warnings} |"
     yield ""
     for image in summary.pushed[:_MOST]:

@@ -16,7 +16,7 @@ import os
 import sys
 import tarfile
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from buildclient.base.errors import ClientError, UsageError
@@ -24,6 +24,7 @@ from buildclient.base.files import replaceable
 from buildclient.base.oserrors import reason
 from buildclient.contract.jsontext import read_json
 from buildclient.daemon.query import attributes
+from buildclient.results.spool import Spool
 from buildclient.upkeep import Pick, ask, find_record, records
 
 if TYPE_CHECKING:
@@ -50,9 +51,8 @@ async def write_bundle(
     async with builder.session():
         chosen, missed = await _chosen(builder, refs, pick, everything=everything)
         try:
-            async with _file(output) as out:
-                with gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as zipped:
-                    await _Bundle(builder, zipped).write(chosen)
+            with _file(output) as out, gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as zipped:
+                await _Bundle(builder, zipped).write(chosen)
         except OSError as error:
             raise ClientError(f"cannot write {output or 'to standard output'}: {reason(error)}") from None
     return missed
@@ -76,36 +76,24 @@ async def _chosen(
     return chosen, missed
 
 
-@contextlib.asynccontextmanager
-async def _file(path: str) -> AsyncIterator[IO[bytes]]:
+@contextlib.contextmanager
+def _file(path: str) -> Iterator[IO[bytes]]:
     if not path:
         yield sys.stdout.buffer
         sys.stdout.flush()
-        return
-    if not replaceable(path):
-        with open(path, "wb") as stream:
-            yield stream
-        return
-    # A symlink stays, and its target is replaced.
-    path = os.path.realpath(path)
-    beside = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed below, kept under another name
-        dir=os.path.dirname(path), prefix=".buildclient-", delete=False
-    )
-    try:
-        with beside:
-            yield beside
-        os.chmod(beside.name, 0o666 & ~_umask())
-        os.replace(beside.name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(beside.name)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    elif not replaceable(path):
+        with open(path, "wb") as file:
+            yield file
+    else:
+        place = os.path.realpath(path)
+        os.stat(os.path.dirname(place))  # a folder that is missing is not made
+        spool = Spool(os.path.dirname(place), place)
+        try:
+            yield spool.file
+            spool.seal()
+            spool.place(place)
+        finally:
+            spool.discard()
 
 
 class _Bundle:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, unquote
 
 from buildclient.contract.names import is_dns_label, is_dns_subdomain
+from buildclient.contract.urls import bracketed
 
 __all__ = ["FORMS", "Address", "AddressError", "KubePod", "Ssh", "Tcp", "Unix", "parse_address"]
 
@@ -54,7 +55,7 @@ class Tcp(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"tcp://{_bracketed(self.host)}:{self.port}"
+        return f"tcp://{bracketed(self.host)}:{self.port}"
 
 
 class Ssh(NamedTuple):
@@ -69,7 +70,7 @@ class Ssh(NamedTuple):
 
     def __str__(self) -> str:
         user, port = f"{self.user}@" if self.user else "", f":{self.port}" if self.port else ""
-        return f"ssh://{user}{_bracketed(self.host)}{port}{quote(self.socket)}"
+        return f"ssh://{user}{bracketed(self.host)}{port}{quote(self.socket)}"
 
 
 class KubePod(NamedTuple):
@@ -176,7 +177,3 @@ def _host_port(text: str) -> tuple[str, int]:
 
 
 _SCHEMES: Mapping[str, Callable[[str], Address]] = {"unix": _unix, "tcp": _tcp, "ssh": _ssh, "kube-pod": _kube_pod}
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["is_url", "split_login"]
+__all__ = ["bracketed", "is_url", "split_login"]
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands before a port: IPv6 addresses in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def is_url(text: str, *schemes: str) -> bool:

@@ -22,7 +22,7 @@ from buildclient.engine.errors import NO_ENGINE, EngineError
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-__all__ = ["CONNECT_TIMEOUT", "Line", "dial", "ssh_command"]
+__all__ = ["CONNECT_TIMEOUT", "EngineLine", "dial", "ssh_command"]
 
 _LOG = logging.getLogger("buildclient.engine")
 CONNECT_TIMEOUT = 30.0
@@ -31,7 +31,7 @@ _LAST = 4096
 """Bytes of a program's last words."""
 
 
-class Line:
+class EngineLine:
     """An open connection, and the program that carries it, if one does."""
 
     def __init__(
@@ -82,15 +82,15 @@ class Line:
             self._said.close()
 
 
-def dial(address: EngineAddress, environ: Mapping[str, str], timeout: float = CONNECT_TIMEOUT) -> Line:
+def dial(address: EngineAddress, environ: Mapping[str, str], timeout: float = CONNECT_TIMEOUT) -> EngineLine:
     """Connects within `timeout` seconds; `environ` is what `ssh` runs with. Raises EngineError."""
     _LOG.debug("connect to %s%s", address.text, " with TLS" if address.tls else "")
     if address.scheme == "ssh":
         return _ssh(address, environ)
     try:
         if address.scheme == "unix":
-            return Line(_unix(address.path, timeout))
-        return Line(_tcp(address, timeout))
+            return EngineLine(_unix(address.path, timeout))
+        return EngineLine(_tcp(address, timeout))
     except (OSError, ValueError) as error:
         raise EngineError(_words(address, error), hint=NO_ENGINE) from None
 
@@ -153,9 +153,9 @@ def _context(tls: Tls) -> SSLContext:
     return context
 
 
-def _ssh(address: EngineAddress, environ: Mapping[str, str]) -> Line:
+def _ssh(address: EngineAddress, environ: Mapping[str, str]) -> EngineLine:
     ours, theirs = socket.socketpair()
-    said = tempfile.TemporaryFile()  # noqa: SIM115 - `Line.close` closes it
+    said = tempfile.TemporaryFile()  # noqa: SIM115 - `EngineLine.close` closes it
     try:
         # A session of its own: Ctrl-C on the terminal is for the build, which then ends it.
         process = subprocess.Popen(
@@ -172,4 +172,4 @@ def _ssh(address: EngineAddress, environ: Mapping[str, str]) -> Line:
         raise EngineError(f"docker host {address.text}: ssh cannot be run: {reason(error)}") from None
     finally:
         theirs.close()
-    return Line(ours, process, said)
+    return EngineLine(ours, process, said)

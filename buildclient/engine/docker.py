@@ -14,13 +14,13 @@ from typing import NoReturn
 
 from buildclient.base.oserrors import reason
 from buildclient.engine.address import EngineAddress
-from buildclient.engine.dial import Line, dial
+from buildclient.engine.dial import EngineLine, dial
 from buildclient.engine.errors import EngineError
 from buildclient.engine.messages import (
     EngineInfo,
     LoadMessage,
+    LoadMessageReader,
     MessageError,
-    MessageReader,
     error_text,
     read_info,
 )
@@ -99,7 +99,7 @@ class DockerEngine:
             raise
         return DockerLoad(line, connection, self.description, self._told, self._timeouts.load)
 
-    def _connection(self, line: Line, timeout: float) -> http.client.HTTPConnection:
+    def _connection(self, line: EngineLine, timeout: float) -> http.client.HTTPConnection:
         line.sock.settimeout(timeout)
         # Through a socket or a program there is no name to ask for.
         local = self._address.scheme != "tcp"
@@ -109,7 +109,7 @@ class DockerEngine:
         return connection
 
     @contextlib.contextmanager
-    def _told(self, line: Line, what: str) -> Iterator[None]:
+    def _told(self, line: EngineLine, what: str) -> Iterator[None]:
         """Translates the faults of a connection."""
         try:
             yield
@@ -125,10 +125,10 @@ class DockerLoad:
 
     def __init__(
         self,
-        line: Line,
+        line: EngineLine,
         connection: http.client.HTTPConnection,
         where: str,
-        told: Callable[[Line, str], contextlib.AbstractContextManager[None]],
+        told: Callable[[EngineLine, str], contextlib.AbstractContextManager[None]],
         load_timeout: float,
     ) -> None:
         self._line = line
@@ -173,7 +173,7 @@ class DockerLoad:
     def _read(self, answer: http.client.HTTPResponse, tell: Callable[[LoadMessage], None]) -> None:
         if answer.status != 200:
             raise self._fault(error_text(answer.read(_MAX_ANSWER), answer.status, answer.reason))
-        reader, said = MessageReader(), 0
+        reader, said = LoadMessageReader(), 0
         try:
             while data := answer.read1(_CHUNK):
                 said += self._each(reader.feed(data), tell)

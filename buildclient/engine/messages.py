@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from buildclient.contract.jsontext import read_json
 from buildclient.contract.platform import Platform, PlatformError, parse_platform
 
-__all__ = ["EngineInfo", "LoadMessage", "MessageError", "MessageReader", "error_text", "read_info", "read_message"]
+__all__ = ["EngineInfo", "LoadMessage", "LoadMessageReader", "MessageError", "error_text", "read_info", "read_message"]
 
 MAX_LINE = 1 << 20
 """Bytes of one message."""
@@ -51,7 +51,7 @@ class LoadMessage(NamedTuple):
     has_progress: bool = False
 
 
-class MessageReader:
+class LoadMessageReader:
     """Splits the engine's answer into messages, whatever pieces it comes in."""
 
     def __init__(self) -> None:

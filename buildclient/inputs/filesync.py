@@ -69,14 +69,14 @@ def filesync(dirs: Mapping[str, LocalDir]) -> Service:
         if name not in dirs:
             raise Status(Code.NOT_FOUND, f'no access allowed to dir "{name}"')
         try:
-            await _Transfer(call, dirs[name]).run()
+            await _Sender(call, dirs[name]).run()
         except OSError as error:
             raise Status(Code.UNKNOWN, f"open {dirs[name].path}: {reason(error)}") from None
 
     return {"/moby.filesync.v1.FileSync/DiffCopy": diff_copy} if dirs else {}
 
 
-class _Transfer:
+class _Sender:
     """One DiffCopy call."""
 
     def __init__(self, call: Call, folder: LocalDir) -> None:

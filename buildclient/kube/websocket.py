@@ -17,8 +17,9 @@ from ssl import SSLContext
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from buildclient.contract.urls import bracketed
 from buildclient.kube import frames as ws
-from buildclient.net.proxy import ProxyRefused, bracketed, of_proxy, proxy_headers, read_proxy, redacted
+from buildclient.net.proxy import ProxyRefused, of_proxy, proxy_headers, read_proxy, redacted
 
 if TYPE_CHECKING:
     from buildclient.net.socks import Steps

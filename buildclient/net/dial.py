@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from buildclient.net.proxy import ProxyRefused, bracketed, of_proxy, proxy_headers, read_proxy
+from buildclient.contract.urls import bracketed
+from buildclient.net.proxy import ProxyRefused, of_proxy, proxy_headers, read_proxy
 from buildclient.net.socks import SocksRefused, socks5
 
 if TYPE_CHECKING:

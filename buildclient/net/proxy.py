@@ -21,7 +21,6 @@ __all__ = [
     "Proxy",
     "ProxyRefused",
     "basic_login",
-    "bracketed",
     "of_proxy",
     "pool",
     "proxy_for",
@@ -78,11 +77,6 @@ def of_proxy(proxy: str, error: Exception) -> OSError:
     kind = ConnectionError if isinstance(error, ConnectionError) else ProxyRefused
     reason = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error) or "no answer"
     return kind(f"proxy {redacted(proxy)}: {reason}")
-
-
-def bracketed(host: str) -> str:
-    """A host as it stands before a port: IPv6 addresses in brackets."""
-    return f"[{host}]" if ":" in host else host
 
 
 def proxy_for(server: str, configured: str, environ: Mapping[str, str]) -> str:

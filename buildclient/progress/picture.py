@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from buildclient.base.units import progress_rate, progress_size, time_left
 from buildclient.base.visible import one_line
 from buildclient.progress.columns import bare, cut, width
 from buildclient.progress.events import VertexStatus
-from buildclient.progress.sizes import lasting, rate, size
 from buildclient.progress.state import Progress, ProgressRow, Section
 
 __all__ = ["Line", "Picture", "fitted"]
@@ -180,9 +180,9 @@ def _merged(sections: Sequence[Section]) -> Section:
 
 def _transfer(status: VertexStatus, row: ProgressRow, now: float) -> Line:
     """A transfer with its bytes; while it lasts, how fast it goes and how long it will yet take."""
-    tail = size(status.current) if status.current or status.total else ""
+    tail = progress_size(status.current) if status.current or status.total else ""
     if status.total:
-        tail += f" / {size(status.total)}"
+        tail += f" / {progress_size(status.total)}"
     end = status.completed
     if end is None and not row.completed:
         tail += _speed(status, row, now)
@@ -201,7 +201,7 @@ def _speed(status: VertexStatus, row: ProgressRow, now: float) -> str:
     if per_second <= 0:
         return ""
     left = (status.total - status.current) / per_second if status.total else 0.0
-    return f"  {rate(per_second)}{f', {lasting(left)} left' if left >= 1 else ''}"
+    return f"  {progress_rate(per_second)}{f', {time_left(left)} left' if left >= 1 else ''}"
 
 
 def _timer(seconds: float) -> str:

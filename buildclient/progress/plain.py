@@ -13,13 +13,13 @@ import time
 from collections.abc import Iterator
 from typing import TextIO
 
+from buildclient.base.units import progress_size
 from buildclient.base.visible import one_line
 from buildclient.progress.closing import DEFAULT, Closing, closing_lines
 from buildclient.progress.display import Display
 from buildclient.progress.events import VertexStatus
 from buildclient.progress.groups import Groups
 from buildclient.progress.logtext import LogLine
-from buildclient.progress.sizes import size
 from buildclient.progress.state import Progress, ProgressRow
 
 __all__ = ["Plain", "PlainDisplay"]
@@ -224,9 +224,9 @@ def _moved(old: VertexStatus, new: VertexStatus) -> bool:
 def _status_line(status: VertexStatus) -> str:
     text = one_line(status.id)
     if status.total:
-        text += f" {size(status.current)} / {size(status.total)}"
+        text += f" {progress_size(status.current)} / {progress_size(status.total)}"
     elif status.current:
-        text += f" {size(status.current)}"
+        text += f" {progress_size(status.current)}"
     end = status.completed or status.timestamp
     if status.started is not None and end is not None and end - status.started > 0.01:
         text += f" {end - status.started:.1f}s"

@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from buildclient.base.units import progress_size
 from buildclient.progress.columns import cut
 from buildclient.progress.events import distinct
 from buildclient.progress.row import ProgressRow
-from buildclient.progress.sizes import size
 from buildclient.progress.state import Progress
 
 __all__ = ["BuildSummary", "NodeSummary", "PlatformTime", "StepTime", "summarize", "summary_lines"]
@@ -123,7 +123,7 @@ def summary_lines(summary: BuildSummary, *, failed: bool = False, pushed: bool =
         slow = [f"{cut(one.name, _NAME_COLUMNS)} {one.seconds:.1f}s" for one in summary.slowest]
         parts.append(f"slowest {', '.join(slow)}")
     if summary.moved:
-        parts.append(f"{size(summary.moved)} moved")
+        parts.append(f"{progress_size(summary.moved)} moved")
     yield f"{'Failed after' if failed else 'Built in'} {summary.seconds:.1f}s: {'; '.join(parts)}"
 
 

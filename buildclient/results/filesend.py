@@ -76,7 +76,7 @@ async def _tree(call: Call, receiver: TreeReceiver, disk: ThreadPoolExecutor, cl
     writer: TreeWriter | None = None
     try:
         writer = await loop.run_in_executor(disk, receiver.open)
-        await _received(call, _Transfer(writer), disk)
+        await _received(call, _Receiver(writer), disk)
     except (OSError, diffcopy.DiffCopyError) as error:
         await _refuse(call, _words(error) if isinstance(error, OSError) else str(error), close_timeout)
         raise
@@ -89,7 +89,7 @@ async def _tree(call: Call, receiver: TreeReceiver, disk: ThreadPoolExecutor, cl
                 closing.result()
 
 
-async def _received(call: Call, transfer: _Transfer, disk: ThreadPoolExecutor) -> None:
+async def _received(call: Call, transfer: _Receiver, disk: ThreadPoolExecutor) -> None:
     loop = asyncio.get_running_loop()
     while messages := await call.read_batch():
         answers = await loop.run_in_executor(disk, transfer.feed, messages)
@@ -115,7 +115,7 @@ def _words(error: OSError) -> str:
     return f"write {os.fsdecode(error.filename)}: {why}" if isinstance(error.filename, str | bytes) else why
 
 
-class _Transfer:
+class _Receiver:
     """The receiver's side of DiffCopy, without I/O of its own."""
 
     def __init__(self, writer: TreeWriter) -> None:

@@ -33,14 +33,14 @@ from buildclient.results.exports import export_of, merged_export
 from buildclient.results.interfaces import Export
 from buildclient.results.load import LoadExport
 
-__all__ = ["Loads", "Target", "fit", "prepare_loads"]
+__all__ = ["LoadTarget", "Loads", "fit", "prepare_loads"]
 
 _Key = tuple[str, str, str]
 """The kind of an engine and what tells it from others."""
 _NO_LISTS = "docker exporter does not currently support exporting manifest lists"
 
 
-class Target(NamedTuple):
+class LoadTarget(NamedTuple):
     """An engine, and what it said about itself."""
 
     engine: DockerEngine | ContainerdEngine
@@ -50,7 +50,7 @@ class Target(NamedTuple):
 class Loads:
     """The loads of one build."""
 
-    def __init__(self, request: BuildRequest, targets: Mapping[_Key, Target], sink: EventSink) -> None:
+    def __init__(self, request: BuildRequest, targets: Mapping[_Key, LoadTarget], sink: EventSink) -> None:
         self.request = request
         """The request, fitted to the engines."""
         self._targets = targets
@@ -93,7 +93,7 @@ class Loads:
 
 async def prepare_loads(request: BuildRequest, environ: Mapping[str, str], sink: EventSink) -> Loads:
     """Returns the loads of a request, which names at least one. Raises UsageError, EngineError."""
-    targets: dict[_Key, Target] = {}
+    targets: dict[_Key, LoadTarget] = {}
     for output in request.outputs:
         dest = output.dest
         if isinstance(dest, ToEngine | ToContainerd) and _key(dest) not in targets:
@@ -106,7 +106,7 @@ async def prepare_loads(request: BuildRequest, environ: Mapping[str, str], sink:
     return Loads(fitted._replace(outputs=outputs), targets, sink)
 
 
-def fit(request: BuildRequest, targets: Mapping[_Key, Target]) -> tuple[BuildRequest, list[str]]:
+def fit(request: BuildRequest, targets: Mapping[_Key, LoadTarget]) -> tuple[BuildRequest, list[str]]:
     """Returns the request with exporters that the engines take, and what the user should know of it.
 
     Raises EngineError if an engine can load nothing of it.
@@ -141,7 +141,7 @@ def fit(request: BuildRequest, targets: Mapping[_Key, Target]) -> tuple[BuildReq
     return request._replace(outputs=(*kept, *single)), notes
 
 
-def _pick(request: BuildRequest, target: Target) -> Platform:
+def _pick(request: BuildRequest, target: LoadTarget) -> Platform:
     """The platform that an engine runs best."""
     runs = target.info.platform
     for platform in runs.compatible() if runs else ():
@@ -153,7 +153,7 @@ def _pick(request: BuildRequest, target: Target) -> Platform:
     )
 
 
-def _ask(dest: ToEngine | ToContainerd, environ: Mapping[str, str]) -> Target:
+def _ask(dest: ToEngine | ToContainerd, environ: Mapping[str, str]) -> LoadTarget:
     engine: DockerEngine | ContainerdEngine
     if isinstance(dest, ToContainerd):
         engine = ContainerdEngine(dest.socket, dest.namespace, environ)
@@ -163,7 +163,7 @@ def _ask(dest: ToEngine | ToContainerd, environ: Mapping[str, str]) -> Target:
             engine = ContainerdEngine(*parse_containerd(address), environ)
         else:
             engine = DockerEngine(address, environ)
-    return Target(engine, engine.info())
+    return LoadTarget(engine, engine.info())
 
 
 def _key(dest: ToEngine | ToContainerd) -> _Key:

@@ -81,7 +81,7 @@ class MergedExport:
         for part in parts:
             part.seek(0)
         receiver = self._into.receiver(0)
-        self.image = self._merge(parts, cast(BinaryIO, _Writer(receiver)))
+        self.image = self._merge(parts, cast(BinaryIO, _ReceiverFile(receiver)))
         receiver.finish()
 
     def _discard(self) -> None:
@@ -91,7 +91,7 @@ class MergedExport:
             part.discard()
 
 
-class _Writer:
+class _ReceiverFile:
     """A receiver as a file, as far as an archive is written into it."""
 
     def __init__(self, receiver: ArchiveReceiver) -> None:

@@ -16,7 +16,7 @@ import secrets
 import stat as st
 from collections.abc import Callable, Iterator
 
-from buildclient.base.folders import DIRECTORY, Folders, reopened
+from buildclient.base.folders import DIRECTORY, Folders, PlannedFolder
 from buildclient.base.oserrors import reason
 from buildclient.results.removal import remove
 from buildclient.session.diffcopy import (
@@ -50,44 +50,22 @@ class Tree:
         """Whether each stream must hold all platforms of its node."""
         self.complete = False
         """Whether a stream has ended."""
-        self._missing: list[str] = []
-        self._base = -1
-        here = folder
-        while self._base < 0:
-            try:
-                self._base = os.open(here or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            except FileNotFoundError:
-                if not here or os.path.islink(here):
-                    raise
-                here, name = os.path.split(here.rstrip("/"))
-                self._missing.insert(0, name)
+        self._planned = PlannedFolder(folder, 0o700)
 
-    def open(self) -> _Writer:
+    def open(self) -> _TreeWriter:
         """Returns a writer for one stream. Raises OSError if the folder cannot be made."""
-        return _Writer(self, self.folders())
+        return _TreeWriter(self, self.folders())
 
     def folders(self) -> Folders:
         """Returns the folder, made if it is missing; the caller closes it. Raises OSError."""
-        folders = Folders(reopened(self._base), os.fsencode(self.folder))
-        try:
-            for depth, name in enumerate(self._missing):
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(name, mode=0o700, dir_fd=folders.at(os.fsencode("/".join(self._missing[:depth]))))
-            root = reopened(folders.at(os.fsencode("/".join(self._missing))))
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, self.folder) from None
-        finally:
-            folders.close()
-        return Folders(root, os.fsencode(self.folder))
+        return Folders(self._planned.open(), os.fsencode(self.folder))
 
     def close(self) -> None:
         """Closes the folder; may be called twice."""
-        base, self._base = self._base, -1
-        if base >= 0:
-            os.close(base)
+        self._planned.close()
 
 
-class _Writer:
+class _TreeWriter:
     def __init__(self, tree: Tree, folders: Folders) -> None:
         self._tree = tree
         self._folders = folders

@@ -23,7 +23,7 @@ import h2.exceptions
 import h2.settings
 
 from buildclient.session.call import Code, Handler, Status
-from buildclient.session.wire import MessageReader, WireError, frame, frames, percent_encode
+from buildclient.session.wire import GrpcReader, WireError, frame, frames, percent_encode
 
 __all__ = ["SessionServer"]
 
@@ -57,7 +57,7 @@ class _Call:
         self.trailers: list[tuple[str, str]] | None = None
         self.headers_sent = False
         self._server = server
-        self._reader = MessageReader()
+        self._reader = GrpcReader()
         self._messages: deque[bytes] = deque()
         self._unread = 0
         self._half_closed = False

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from buildclient.session.varint import VarintError, decode_varint, encode_varint
 
-__all__ = ["MessageReader", "WireError", "bytes_message", "frame", "frames", "percent_encode", "read_bytes_message"]
+__all__ = ["GrpcReader", "WireError", "bytes_message", "frame", "frames", "percent_encode", "read_bytes_message"]
 
 _PREFIX = struct.Struct(">BI")
 _MAX_MESSAGE = 64 << 20
@@ -33,7 +33,7 @@ def frames(messages: list[bytes]) -> bytes:
     return b"".join([part for message in messages for part in (pack(0, len(message)), message)])
 
 
-class MessageReader:
+class GrpcReader:
     """Splits a stream of bytes into gRPC messages."""
 
     def __init__(self) -> None:

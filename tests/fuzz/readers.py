@@ -38,7 +38,7 @@ from buildclient.discovery.pulumi_state import ProjectFolder
 from buildclient.engine.address import is_containerd, parse_address, parse_containerd
 from buildclient.engine.errors import EngineError
 from buildclient.engine.find import context_address
-from buildclient.engine.messages import MessageError, MessageReader, read_info
+from buildclient.engine.messages import LoadMessageReader, MessageError, read_info
 from buildclient.inputs.giturl import has_query, is_remote
 from buildclient.inputs.globs import PatternError
 from buildclient.inputs.ignore import ROOT, Filter
@@ -208,7 +208,7 @@ def _upgrade(data: bytes) -> None:
 
 
 def _engine_messages(data: bytes) -> None:
-    reader, step = MessageReader(), 1 + (data[:1] + b"\1")[0] * 37
+    reader, step = LoadMessageReader(), 1 + (data[:1] + b"\1")[0] * 37
     for at in range(1, len(data), step):
         reader.feed(data[at : at + step])
     reader.end()
@@ -238,7 +238,7 @@ def _layout_tar() -> bytes:
 
 
 def _session(data: bytes) -> None:
-    reader, step = wire.MessageReader(), 1 + (data[:1] + b"\1")[0] * 37
+    reader, step = wire.GrpcReader(), 1 + (data[:1] + b"\1")[0] * 37
     for at in range(1, len(data), step):
         for message in reader.feed(data[at : at + step]):
             wire.read_bytes_message(message)

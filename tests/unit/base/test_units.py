@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildclient.base.units import human_duration, human_size, parse_bytes, parse_duration, short_duration
+from buildclient.base.units import (
+    human_duration,
+    human_size,
+    parse_bytes,
+    parse_duration,
+    progress_rate,
+    progress_size,
+    short_duration,
+    time_left,
+)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +27,18 @@ from buildclient.base.units import human_duration, human_size, parse_bytes, pars
 def test_a_size_has_four_digits(count: int, text: str) -> None:
     """As docker/go-units writes it."""
     assert human_size(count) == text
+
+
+def test_what_a_transfer_shows() -> None:
+    """As BuildKit shows transfers; so are rates."""
+    assert [progress_size(0), progress_size(999), progress_size(1500), progress_size(2_000_000)] == [
+        "0B",
+        "999B",
+        "1.50kB",
+        "2.00MB",
+    ]
+    assert [progress_rate(0), progress_rate(3_400_000)] == ["0B/s", "3.4MB/s"]
+    assert [time_left(8.4), time_left(125), time_left(3720)] == ["8s", "2m05s", "1h02m"]
 
 
 @pytest.mark.parametrize(

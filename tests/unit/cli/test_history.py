@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import os
 import sys
-from pathlib import Path
 
 import pytest
 
 from buildclient.cli import history
-from buildclient.cli.bundle import _file, record_object
+from buildclient.cli.bundle import record_object
 from buildclient.cli.records import record_json, record_text
 from buildclient.daemon.query import stamp
 from buildclient.daemon.records import BuildRecord
@@ -65,25 +63,3 @@ def test_caches_nested_too_deeply_are_left_out() -> None:
     message = pb.BuildHistoryRecord(ref="a")
     message.frontend_attrs.append(pb.Attr(key=b"cache-imports", value=b"[" * 100_000))
     assert record_object(message)["FrontendAttrs"]["cache-imports"] == ""
-
-
-async def _written(path: str, data: bytes) -> None:
-    async with _file(path) as out:
-        out.write(data)
-
-
-def test_an_export_goes_into_a_pipe_and_through_a_link(tmp_path: Path) -> None:
-    """What is no regular file stays what it is: /dev/null must not be replaced."""
-    pipe, link, target = tmp_path / "pipe", tmp_path / "link", tmp_path / "target"
-    os.mkfifo(pipe)
-    link.symlink_to(target)
-    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        for path in (pipe, link):
-            asyncio.run(_written(str(path), b"data"))
-        assert os.read(reader, 10) == b"data"
-    finally:
-        os.close(reader)
-    assert link.is_symlink()
-    assert target.read_bytes() == b"data"
-    assert sorted(os.listdir(tmp_path)) == ["link", "pipe", "target"]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from buildclient.contract.platform import Platform
 from buildclient.engine.messages import (
     LoadMessage,
+    LoadMessageReader,
     MessageError,
-    MessageReader,
     error_text,
     read_info,
     read_message,
@@ -36,7 +36,7 @@ _MESSAGES = [
 @given(st.lists(st.integers(0, len(_STREAM)), max_size=6))
 def test_messages_are_the_same_in_whatever_pieces(cuts: list[int]) -> None:
     """The last one needs no line break."""
-    reader, found = MessageReader(), []
+    reader, found = LoadMessageReader(), []
     places = [0, *sorted(cuts), len(_STREAM)]
     for start, end in pairwise(places):
         found += reader.feed(_STREAM[start:end])
@@ -52,7 +52,7 @@ def test_what_is_no_message_is_refused(line: bytes) -> None:
 
 def test_a_message_without_end_is_refused() -> None:
     """Memory has a bound."""
-    reader = MessageReader()
+    reader = LoadMessageReader()
     reader.feed(b"x" * (1 << 20))
     with pytest.raises(MessageError, match="too long"):
         reader.feed(b"x")

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from buildclient.progress.closing import last_words, warning_lines
 from buildclient.progress.events import Event, Log, Vertex, VertexStatus, Warned
 from buildclient.progress.plain import Plain
-from buildclient.progress.sizes import lasting, rate, size
 from buildclient.progress.state import Progress
 from buildclient.progress.terminal import open_display
 
@@ -130,13 +129,6 @@ def test_a_daemon_s_clock_may_differ_from_ours() -> None:
     progress.feed(Vertex("a", "step", started=1000.0), received=10.0)
     row = next(iter(progress.rows.values()))
     assert row.seconds(progress.clock(row, 12.5)) == 2.5
-
-
-def test_sizes_are_in_units_of_a_thousand() -> None:
-    """As BuildKit shows transfers; so are rates."""
-    assert [size(0), size(999), size(1500), size(2_000_000)] == ["0B", "999B", "1.50kB", "2.00MB"]
-    assert [rate(0), rate(3_400_000)] == ["0B/s", "3.4MB/s"]
-    assert [lasting(8.4), lasting(125), lasting(3720)] == ["8s", "2m05s", "1h02m"]
 
 
 def test_times_have_three_digits_that_count() -> None:

@@ -11,7 +11,7 @@ from buildclient.engine.errors import EngineError
 from buildclient.engine.messages import EngineInfo
 from buildclient.request.destinations import ToEngine, ToFile
 from buildclient.request.values import BuildRequest, Output
-from buildclient.results.loads import Target, fit
+from buildclient.results.loads import LoadTarget, fit
 
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
 LOAD = Output("docker", {}, ToEngine())
@@ -27,7 +27,7 @@ def _fit(
     runs: Platform | None = AMD64,
 ) -> tuple[BuildRequest, list[str]]:
     engine = DockerEngine(parse_address("unix:///x"), {})
-    targets = {("docker", "", ""): Target(engine, EngineInfo(runs, index))}
+    targets = {("docker", "", ""): LoadTarget(engine, EngineInfo(runs, index))}
     request = BuildRequest(outputs=outputs, platforms=parse_platforms([platforms]), attests=attests or {})
     return fit(request, targets)
 

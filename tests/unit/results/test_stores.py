@@ -21,7 +21,7 @@ from buildclient.request.make import build_request
 from buildclient.request.values import NodeResult, Output
 from buildclient.results.layoutfolder import LayoutExport
 from buildclient.results.localcache import LocalCacheExport
-from buildclient.results.stores import store_steps
+from buildclient.results.storesteps import store_steps
 from buildclient.session.call import Code, Status
 from tests.unit.content_daemon import ContentDaemon, sha256
 

@@ -15,7 +15,7 @@ import pytest
 from buildclient.session.call import Call, Code, Service, Status
 from buildclient.session.health import health
 from buildclient.session.server import SessionServer
-from buildclient.session.wire import MessageReader, frame
+from buildclient.session.wire import GrpcReader, frame
 
 HEALTH = "/grpc.health.v1.Health/Check"
 
@@ -34,7 +34,7 @@ class Daemon:
         self.order: list[int] = []
         self.gate = asyncio.Event()
         self.gate.set()
-        self._readers: dict[int, MessageReader] = {}
+        self._readers: dict[int, GrpcReader] = {}
         self._news = asyncio.Event()
 
     async def _take(self, data: bytes) -> None:
@@ -62,7 +62,7 @@ class Daemon:
         base = [(":method", "POST"), (":scheme", "http"), (":path", method), (":authority", "localhost")]
         extra = [(name.replace("_", "-"), value) for name, value in headers.items()]
         self.h2.send_headers(stream, [*base, ("content-type", "application/grpc"), ("te", "trailers"), *extra])
-        self._readers[stream], self.messages[stream] = MessageReader(), []
+        self._readers[stream], self.messages[stream] = GrpcReader(), []
         for message in messages:
             self.h2.send_data(stream, frame(message))
         if half_close:
@@ -124,7 +124,7 @@ async def test_metadata_keeps_every_value_in_order() -> None:
         stream = one.h2.get_next_available_stream_id()
         pairs = [(":method", "POST"), (":scheme", "http"), (":path", "/t.T/M"), (":authority", "x")]
         one.h2.send_headers(stream, [*pairs, ("dir-name", "context"), ("followpaths", "b"), ("followpaths", "a")], True)
-        one._readers[stream], one.messages[stream] = MessageReader(), []
+        one._readers[stream], one.messages[stream] = GrpcReader(), []
         one.flush()
         await one.ended(stream)
     assert seen["followpaths"] == ("b", "a")
@@ -145,7 +145,7 @@ async def test_a_call_may_have_thousands_of_patterns() -> None:
         pairs = [(":method", "POST"), (":scheme", "http"), (":path", "/t.T/M"), (":authority", "x")]
         patterns = [("exclude-patterns", f"some/folder/number-{number}/*.log") for number in range(10_000)]
         one.h2.send_headers(stream, [*pairs, *patterns], True)
-        one._readers[stream], one.messages[stream] = MessageReader(), []
+        one._readers[stream], one.messages[stream] = GrpcReader(), []
         one.flush()
         await one.ended(stream)
     assert seen == [10_000]

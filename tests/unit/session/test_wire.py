@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from buildclient.proto import control_pb2 as pb
 from buildclient.session.wire import (
-    MessageReader,
+    GrpcReader,
     WireError,
     bytes_message,
     frame,
@@ -23,7 +23,7 @@ MESSAGES = st.lists(st.binary(max_size=300), max_size=20)
 @given(MESSAGES, st.lists(st.integers(1, 40), min_size=1, max_size=50))
 def test_messages_come_back_however_the_stream_is_cut(messages: list[bytes], cuts: list[int]) -> None:
     """Frames packed together and cut anywhere give the same messages in order."""
-    stream, reader, found, at, turn = frames(messages), MessageReader(), [], 0, 0
+    stream, reader, found, at, turn = frames(messages), GrpcReader(), [], 0, 0
     while at < len(stream):
         size = cuts[turn % len(cuts)]
         found += list(reader.feed(stream[at : at + size]))
@@ -44,7 +44,7 @@ def test_any_bytes_are_a_message_or_an_error(data: bytes) -> None:
     """A reader given anything raises nothing but WireError."""
     try:
         read_bytes_message(data)
-        list(MessageReader().feed(data))
+        list(GrpcReader().feed(data))
     except WireError:
         pass
 
@@ -52,7 +52,7 @@ def test_any_bytes_are_a_message_or_an_error(data: bytes) -> None:
 def test_a_compressed_message_is_refused() -> None:
     """Compression was not agreed on, so its flag is a broken stream."""
     with pytest.raises(WireError, match="compressed"):
-        list(MessageReader().feed(b"\x01" + frame(b"abc")[1:]))
+        list(GrpcReader().feed(b"\x01" + frame(b"abc")[1:]))
 
 
 @given(st.text())
