@@ -29,7 +29,7 @@ class BuilderNode(pulumi.ComponentResource):
     namespace: pulumi.Output[str]
     """The namespace of the workload."""
     kind: pulumi.Output[str]
-    """The kind of the workload: `Deployment`."""
+    """The kind of the workload: `Deployment`, or `StatefulSet` for pods with persistent volumes."""
     workload: pulumi.CustomResource
     """The workload, for others to depend on: it is there once its pods are ready."""
 

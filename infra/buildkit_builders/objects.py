@@ -18,6 +18,7 @@ _CLASSES: Mapping[str, Callable[[], Any]] = {
     "Namespace": lambda: k8s.core.v1.Namespace,
     "Role": lambda: k8s.rbac.v1.Role,
     "RoleBinding": lambda: k8s.rbac.v1.RoleBinding,
+    "StatefulSet": lambda: k8s.apps.v1.StatefulSet,
     "ServiceAccount": lambda: k8s.core.v1.ServiceAccount,
 }
 _PARAMETERS = {"apiVersion": "api_version", "roleRef": "role_ref"}

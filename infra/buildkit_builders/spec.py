@@ -11,6 +11,7 @@ from buildclient.contract.output import BuilderOutput, Cluster, NodeOutput, Work
 from buildclient.contract.platform import Platform, PlatformError, parse_platforms
 from buildkit_builders.args import BuilderArgs, NodeArgs
 from buildkit_builders.options.check import Options, build_options, check_together, read_given, read_values
+from buildkit_builders.options.claim import STORAGE
 from buildkit_builders.options.problems import InvalidValue, Problems, nearest
 from buildkit_builders.options.table import TABLE
 from buildkit_builders.options.values import boolean, dns_label, dns_subdomain
@@ -37,6 +38,8 @@ _COMMON_PLATFORMS = tuple(
 CONTAINER = "buildkitd"
 _LONGEST_NAME = 63
 """A pod's label holds the name."""
+_LONGEST_SET_NAME = 52
+"""A label of a StatefulSet's pods holds its name and a hash (kubernetes/kubernetes#64023)."""
 _NAME = re.compile(r"[a-z](?:[a-z0-9._-]*[a-z0-9])?\Z")
 _NAME_ALLOWED = 'give a name of lower-case letters, digits, "-", "_" and ".", beginning with a letter'
 
@@ -49,8 +52,11 @@ class NodeSpec:
     platforms: tuple[Platform, ...]
     """What it builds natively; empty for whatever its BuildKit reports."""
     options: Options
-    workload_kind: str = "Deployment"
-    """The kind of the object that keeps the pods."""
+
+    @property
+    def workload_kind(self) -> str:
+        """The kind of the object that keeps the pods: only a StatefulSet gives each pod a volume and a lasting name."""
+        return "StatefulSet" if self.options.is_persistent else "Deployment"
 
     @property
     def workload(self) -> str:
@@ -224,6 +230,9 @@ def _node(raw: Any, default_name: str, base: Mapping[str, Any], problems: Proble
     values = {**base, **_options(raw, problems)}
     platforms = _platforms(raw.get("platforms"), problems.at("platforms"))
     check_together(values, problems.at("driver-opts"))
+    if values.get(STORAGE) and (len(name) > _LONGEST_SET_NAME or "." in name):
+        allowed = f'with a persistent volume the name has at most {_LONGEST_SET_NAME} characters and no "."'
+        problems.at("name").add(name, allowed)
     return _Draft(name, platforms, values)
 
 

@@ -13,7 +13,7 @@ from localcluster.instance import API_PORT, REGISTRY_PORT, Instance
 from localcluster.machine.files import write_text
 from localcluster.parts.probe import answers
 
-__all__ = ["Part", "control_parts"]
+__all__ = ["Part", "control_parts", "write_if_new"]
 
 _Command = Callable[[Instance], tuple[str, ...]]
 _ETCD_HEALTH, _MANAGER_PORT, _SCHEDULER_PORT = 2381, 10257, 10259
@@ -61,11 +61,12 @@ def _registry(instance: Instance) -> tuple[str, ...]:
         "storage": {"filesystem": {"rootdirectory": str(instance.state / "registry")}, "delete": {"enabled": True}},
         "http": {"addr": instance.registry},
     }
-    _write_if_new(path, json.dumps(config, indent=1))
+    write_if_new(path, json.dumps(config, indent=1))
     return _tool("docker-registry"), "serve", str(path)
 
 
-def _write_if_new(path: Path, text: str) -> None:
+def write_if_new(path: Path, text: str) -> None:
+    """Write a file unless it holds that text already."""
     if not path.exists() or path.read_text() != text:
         write_text(path, text)
 

@@ -11,6 +11,7 @@ from localcluster.machine import cgroups, process
 from localcluster.parts.control import Part, control_parts
 from localcluster.parts.node import node_part, policy_objects, prepare, ready_nodes
 from localcluster.parts.probe import api
+from localcluster.parts.storage import storage_objects, storage_part
 
 __all__ = ["healthy", "parts", "start_control", "start_nodes", "stop", "stop_all"]
 
@@ -27,7 +28,7 @@ Say = Callable[[str], None]
 
 def parts(instance: Instance) -> tuple[Part, ...]:
     """Every process of the cluster, in the order in which they start."""
-    return (*control_parts(instance), *(node_part(instance, node) for node in NODES))
+    return (*control_parts(instance), storage_part(instance), *(node_part(instance, node) for node in NODES))
 
 
 def healthy(instance: Instance, part: Part) -> bool:
@@ -39,8 +40,8 @@ def healthy(instance: Instance, part: Part) -> bool:
 
 
 def start_control(instance: Instance, say: Say) -> None:
-    """Starts what does not serve of the control plane and the registry, and waits. Raises ClusterError."""
-    every = {part.name: part for part in control_parts(instance)}
+    """Starts what does not serve of the control plane, registry and volumes, and waits. Raises ClusterError."""
+    every = {part.name: part for part in (*control_parts(instance), storage_part(instance))}
     for part in every.values():
         if _settles(instance, part):
             continue
@@ -51,7 +52,9 @@ def start_control(instance: Instance, say: Say) -> None:
         _wait_for(instance, part)
     for node in NODES:
         if node.architecture != "amd64":
-            _label(instance, node)
+            # Before the node's kubelet says otherwise.
+            _apply(instance, policy_objects(node))
+    _apply(instance, storage_objects())
 
 
 def start_nodes(instance: Instance, say: Say) -> list[NodeSpec]:
@@ -152,10 +155,10 @@ def _wait(condition: Callable[[], bool], timeout: float) -> bool:
     return True
 
 
-def _label(instance: Instance, node: NodeSpec) -> None:
-    """Puts the policy in place that keeps a foreign node's architecture label: before its kubelet says otherwise."""
+def _apply(instance: Instance, objects: Sequence[tuple[str, dict[str, object]]]) -> None:
+    """Makes the objects, (API path, object) each, that are not there. Raises ClusterError."""
     kind = "application/apply-patch+yaml"
-    for path, body in policy_objects(node):
+    for path, body in objects:
         if api(instance, "GET", path)[0] == 200:
             continue
         status, answer = api(instance, "PATCH", f"{path}?fieldManager=localcluster&force=true", body, kind)

@@ -77,7 +77,7 @@ def _module(name: str) -> Path:
     return _HERE / name
 
 
-_BUILDKIT, _PULUMI, _BUILDX = "v0.34.2", "v3.259.0", "v0.38.2"
+_BUILDKIT, _PULUMI, _BUILDX, _LOCAL_PATH = "v0.34.2", "v3.259.0", "v0.38.2", "v0.0.30"
 _DAEMONS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet")
 
 TOOLS: tuple[Tool, ...] = (
@@ -130,6 +130,17 @@ TOOLS: tuple[Tool, ...] = (
             f"-X github.com/docker/buildx/version.Version={_BUILDX}",
             rename={"buildx": "docker-buildx"},
             minutes=2,
+        ),
+    ),
+    Tool(
+        "local-path-provisioner",
+        (Program("local-path-provisioner", least=(0, 0, 30)),),
+        GoModule(
+            _module("local-path"),
+            _LOCAL_PATH,
+            ("github.com/rancher/local-path-provisioner",),
+            f"-X main.VERSION={_LOCAL_PATH}",
+            minutes=1.5,
         ),
     ),
     Tool(

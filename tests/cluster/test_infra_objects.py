@@ -19,6 +19,7 @@ from buildkit_builders.spec import BuilderSpec, check_builder
 
 from buildclient.contract.output import Cluster
 from tests.cluster.infra_project import ROOT, PulumiProject
+from tests.cluster.test_infra_options import NEEDED
 
 pytestmark = pytest.mark.cluster
 NAMESPACE = "default"  # there always; nothing is made in it
@@ -61,7 +62,7 @@ def _holds(stored: Any, wanted: Any, where: str = "") -> None:
 def test_each_option_is_stored_as_it_is_written(row: Any, cluster: dict[str, str]) -> None:
     """No option's field is unknown to the apiserver, refused by it or changed: a second update has nothing to do."""
     text = as_text({"namespace": NAMESPACE} if row.name == "namespace" else row.sample)
-    opts: Any = [text, "rootless=true"] if row.name == "buildkit-root-volume-memory" else text
+    opts: Any = [text, *NEEDED.get(row.name, [])]
     (node,) = _spec(**{"driver-opts": opts}).nodes
     wanted = manifests.node_objects(node)[-1].manifest
     (stored,) = _dry_run(cluster, wanted)

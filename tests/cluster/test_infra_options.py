@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from buildkit_builders import manifests
+from buildkit_builders.options.claim import CLAIM, STORAGE
 from buildkit_builders.options.problems import Problems
 from buildkit_builders.options.table import TABLE
 from buildkit_builders.options.text import as_text
@@ -19,18 +20,20 @@ from tests.cluster.infra_project import PulumiProject
 pytestmark = pytest.mark.cluster
 
 _NO_PODS = "replicas=0", "nodeselector=example.test/none=here"
-_NEEDED = {
+NEEDED = {
     "buildkit-root-volume-memory": ["rootless=true"],
     "seccomp": ["rootless=true"],
     "apparmor": ["rootless=true"],
     "volumemounts": ['"volumes=[{""name"":""certs"",""emptyDir"":{}}]"'],
+    **{row.name: [f"{STORAGE}=1Gi"] for row in TABLE.rows if row.name.startswith(CLAIM) and row.name != STORAGE},
 }
 """What an option needs beside it."""
-_ROWS = [row for row in TABLE.rows if row.name != "namespace"]
-"""Another namespace is another object."""
+_IMMUTABLE = ("requests.storage", "storage-class", "access-mode")
+_ROWS = [row for row in TABLE.rows if row.name not in ("namespace", *(CLAIM + name for name in _IMMUTABLE))]
+"""Another namespace or kind is another object, and claims of a StatefulSet cannot change."""
 
 
-def _deployment(name: str, namespace: str, *options: str) -> dict[str, Any]:
+def _workload(name: str, namespace: str, *options: str) -> dict[str, Any]:
     problems = Problems()
     opts: Any = [*_NO_PODS, *options]
     node = check_node(name, {"namespace": namespace, "driver-opts": opts}, problems)
@@ -38,20 +41,20 @@ def _deployment(name: str, namespace: str, *options: str) -> dict[str, Any]:
     return dict(manifests.node_objects(node)[-1].manifest)
 
 
-def _apply(environment: dict[str, str], deployments: list[dict[str, Any]]) -> None:
+def _apply(environment: dict[str, str], workloads: list[dict[str, Any]]) -> None:
     """Server-side apply by one manager, as every update of Pulumi's provider does it."""
     done = subprocess.run(
         ["kubectl", "apply", "--server-side", "--field-manager=pulumi-kubernetes-test", "-f", "-"],
-        input=json.dumps({"apiVersion": "v1", "kind": "List", "items": deployments}),
+        input=json.dumps({"apiVersion": "v1", "kind": "List", "items": workloads}),
         env=environment, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 
 
 def _live(project: dict[str, str], namespace: str) -> dict[str, Any]:
-    """What the program can set of each Deployment, by name; revision and time are the cluster's own."""
+    """What the program can set of each workload, by name; revision and time are the cluster's own."""
     done = subprocess.run(
-        ["kubectl", "-n", namespace, "get", "deployments", "-o", "json"],
+        ["kubectl", "-n", namespace, "get", "deployments,statefulsets", "-o", "json"],
         env=project, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     found = {}
@@ -62,13 +65,16 @@ def _live(project: dict[str, str], namespace: str) -> dict[str, Any]:
 
 
 def test_every_option_is_added_by_an_update_and_removed_by_the_next(cluster: dict[str, str], namespace: str) -> None:
-    """Afterwards the live Deployment is as one that never had the option, row by row of the option table."""
+    """Afterwards the live workload is as one that never had the option, row by row of the option table."""
     names = {row.name: f"n{number}" for number, row in enumerate(_ROWS)}
-    without = [_deployment(name, namespace) for name in names.values()]
+    without = [
+        _workload(name, namespace, *(NEEDED.get(option, []) if option.startswith(CLAIM) else []))
+        for option, name in names.items()
+    ]
     having = []
     for row in _ROWS:
-        also = _NEEDED.get(row.name, [])
-        having.append(_deployment(names[row.name], namespace, as_text(row.sample), *also))
+        also = NEEDED.get(row.name, [])
+        having.append(_workload(names[row.name], namespace, as_text(row.sample), *also))
     _apply(cluster, without)
     fresh = _live(cluster, namespace)
     _apply(cluster, having)
@@ -77,7 +83,7 @@ def test_every_option_is_added_by_an_update_and_removed_by_the_next(cluster: dic
     removed = _live(cluster, namespace)
     told = {"default-load", "timeout", "loadbalance", "qemu.image"}
     unchanged = {option for option, name in names.items() if added[name] == fresh[name]}
-    assert unchanged <= told, "these alone are not in the Deployment"
+    assert unchanged <= told, "these alone are not in the workload"
     assert {option for option, name in names.items() if removed[name] != fresh[name]} == set()
 
 

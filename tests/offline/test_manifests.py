@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from buildkit_builders import manifests
+from buildkit_builders.options.claim import STORAGE
 from buildkit_builders.options.problems import Problems
 from buildkit_builders.options.table import IMAGE, ROOTLESS_IMAGE
 from buildkit_builders.spec import BuilderSpec, NodeSpec, check_builder
@@ -65,6 +65,16 @@ CASES: dict[str, dict[str, Any]] = {
         ]
     },
     "rootless": {"driver-opts": "rootless=true,buildkit-root-volume-memory=6G"},
+    "persistent": {
+        "driver-opts": {
+            "replicas": 2,
+            "rootless": True,
+            "persistent-volume-claim.requests.storage": "51200Mi",
+            "persistent-volume-claim.storage-class": "fast-ssd",
+            "persistent-volume-claim.access-mode": "readwriteoncepod",
+            "persistent-volume-claim.when-scaled": "delete",
+        },
+    },
     "everything": {
         "clientServiceAccount": "ci",
         "driver-opts": {
@@ -186,10 +196,26 @@ def test_the_kind_of_workload_is_the_specs() -> None:
     (node,) = spec(**{"driver-opts": "timeout=90s"}).nodes
     (child,) = manifests.node_objects(node)
     assert (child.role, child.manifest["kind"], child.ready_within) == ("deployment", "Deployment", 90)
-    other = replace(node, workload_kind="StatefulSet")
+    (other,) = spec(**{"driver-opts": "persistent-volume-claim.requests.storage=1Gi,timeout=90s"}).nodes
+    (child,) = manifests.node_objects(other)
+    assert (child.role, child.manifest["kind"], child.ready_within) == ("statefulset", "StatefulSet", 90)
     assert other.output().workload == ("StatefulSet", "kube0")
-    with pytest.raises(KeyError, match="StatefulSet"):
-        manifests.node_objects(other)
+
+
+@pytest.mark.parametrize("options", ["", ",rootless=true"])
+def test_a_persistent_state_is_a_claim_mounted_where_buildkit_keeps_it(options: str) -> None:
+    """The pod mounts the set's claim instead of an emptyDir, at the same path; nothing else of the pod changes."""
+    (node,) = spec(**{"driver-opts": f"persistent-volume-claim.requests.storage=1Gi{options}"}).nodes
+    (claim,) = workload(node)["spec"]["volumeClaimTemplates"]
+    (mount,) = container(f"persistent-volume-claim.requests.storage=1Gi{options}")["volumeMounts"]
+    (without,) = container(f"replicas=1{options}")["volumeMounts"]
+    assert mount == {**without, "name": claim["metadata"]["name"]}
+    assert claim["spec"] == {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    persistent, ephemeral = (pod(f"{more}{options}")["spec"] for more in (f"{STORAGE}=1Gi", "replicas=1"))
+    assert "volumes" not in persistent
+    # rootless BuildKit must own the volume
+    assert persistent.get("securityContext", {}).get("fsGroup") == (1000 if options else None)
+    assert persistent.keys() - {"securityContext"} == ephemeral.keys() - {"volumes"}
 
 
 def test_the_stack_makes_namespaces_only_if_asked_to() -> None:

@@ -257,9 +257,9 @@ def test_the_worked_examples_preview(stack: str, monkeypatch: pytest.MonkeyPatch
         runpy.run_path(str(ROOT / "stacks" / "__main__.py"))
 
     registered, _ = run(program)
-    deployments = [one for one in registered if one.type == "kubernetes:apps/v1:Deployment"]
-    assert len(deployments) == max(1, len(config.get("builder:nodes", [])))
-    assert all(one.inputs["metadata"]["namespace"] == "buildkit" for one in deployments)
+    workloads = [one for one in registered if one.type.startswith("kubernetes:apps/v1:")]
+    assert len(workloads) == max(1, len(config.get("builder:nodes", [])))
+    assert all(one.inputs["metadata"]["namespace"] == "buildkit" for one in workloads)
 
 
 def test_a_kubeconfig_that_is_an_output_is_what_the_provider_gets() -> None:
@@ -352,3 +352,16 @@ def test_what_is_replaced_is_deleted_first_unless_it_moves() -> None:
         "kube-client-serviceaccount", "kube-client-role", "kube-client-rolebinding",
     }  # fmt: skip
     assert first["moved-deployment"] is False
+
+
+def test_a_volume_makes_another_resource_of_the_workload() -> None:
+    """From Deployment to StatefulSet is one resource to create and another to delete, not an update of one."""
+    volume = {"driver-opts": {"persistent-volume-claim.requests.storage": "1Gi"}}
+    before, _ = run(builder(nodes=[{"name": "a"}]))
+    after, made = run(builder(nodes=[{"name": "a", **volume}]))
+    kinds = [{(one.type, one.name) for one in found} for found in (before, after)]
+    assert kinds[0] - kinds[1] == {("kubernetes:apps/v1:Deployment", "kube-a-deployment")}
+    assert kinds[1] - kinds[0] == {("kubernetes:apps/v1:StatefulSet", "kube-a-statefulset")}
+    stored = by_name(after)["kube-a-statefulset"].inputs["spec"]["volumeClaimTemplates"][0]
+    assert stored["spec"]["resources"]["requests"] == {"storage": "1Gi"}
+    assert made is not None

@@ -8,7 +8,7 @@ from typing import Any
 from buildkit_builders.options import Options
 from buildkit_builders.spec import CONTAINER
 
-__all__ = ["buildkit_container", "emulator_container", "state_path"]
+__all__ = ["buildkit_container", "emulator_container", "state_path", "state_volume"]
 
 _WORKERS = {"exec": {"command": ["buildctl", "debug", "workers"]}}
 # docker buildx allows it for every builder whose pods have their own network.
@@ -34,7 +34,10 @@ def buildkit_container(options: Options) -> dict[str, Any]:
         "startupProbe": {**_WORKERS, **_STARTUP},
         "readinessProbe": {**_WORKERS, **_READINESS},
         "livenessProbe": {**_WORKERS, **_LIVENESS},
-        "volumeMounts": [{"name": "state", "mountPath": state_path(options)}, *deepcopy(options.volumemounts)],
+        "volumeMounts": [
+            {"name": state_volume(options), "mountPath": state_path(options)},
+            *deepcopy(options.volumemounts),
+        ],
     }
     if options.env:
         container["env"] = [{"name": name, "value": options.env[name]} for name in sorted(options.env)]
@@ -67,3 +70,12 @@ def emulator_container(options: Options) -> dict[str, Any]:
 def state_path(options: Options) -> str:
     """The folder of BuildKit's state: layers, cache, history."""
     return "/home/user/.local/share/buildkit" if options.rootless else "/var/lib/buildkit"
+
+
+def state_volume(options: Options) -> str:
+    """The name of the volume that holds BuildKit's state.
+
+    A claim is called `<volume>-<pod>`: with docker buildx's name for the volume, a StatefulSet takes over the claims of
+    a builder that docker buildx made, and the other way round.
+    """
+    return "buildkitd" if options.is_persistent else "state"

@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from buildkit_builders.manifests.child import Child
-from buildkit_builders.manifests.workload import deployment
+from buildkit_builders.manifests.workload import deployment, stateful_set
 from buildkit_builders.spec import NodeSpec
 
 __all__ = ["node_objects"]
 
-_WORKLOADS: Mapping[str, Callable[[NodeSpec], dict[str, Any]]] = {"Deployment": deployment}
+_WORKLOADS: Mapping[str, Callable[[NodeSpec], dict[str, Any]]] = {
+    "Deployment": deployment,
+    "StatefulSet": stateful_set,
+}
 
 
 def node_objects(node: NodeSpec) -> tuple[Child, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from buildkit_builders.manifests.container import buildkit_container, emulator_container
+from buildkit_builders.manifests.container import buildkit_container, emulator_container, state_volume
 from buildkit_builders.manifests.patch import merged
 from buildkit_builders.manifests.podspec import add_pod_options
 from buildkit_builders.options import Options
@@ -15,12 +15,19 @@ __all__ = ["all_annotations", "all_labels", "pod_template"]
 PLATFORM_ANNOTATION = "buildx.docker.com/platform"
 # The AppArmor annotation from before Kubernetes 1.30; the apiserver rejects a pod that has the field as well.
 _OLD_APPARMOR = f"container.apparmor.security.beta.kubernetes.io/{CONTAINER}"
+# A new file system belongs to root, and rootless BuildKit runs as user 1000. Only the volume's root is looked at: below
+# it are files of other users, whose owner and mode are part of the cache.
+_ROOTLESS_VOLUME = {"fsGroup": 1000, "fsGroupChangePolicy": "OnRootMismatch"}
 
 
 def pod_template(node: NodeSpec) -> dict[str, Any]:
     """The `template` of a workload: metadata and spec of each pod."""
     options = node.options
-    spec: dict[str, Any] = {"containers": [buildkit_container(options)], "volumes": [_state_volume(options)]}
+    spec: dict[str, Any] = {"containers": [buildkit_container(options)]}
+    if not options.is_persistent:
+        spec["volumes"] = [_state_volume(options)]
+    elif options.rootless:
+        spec["securityContext"] = dict(_ROOTLESS_VOLUME)
     if options.qemu_install:
         spec["initContainers"] = [emulator_container(options)]
     if options.nodeselector:
@@ -58,4 +65,4 @@ def _state_volume(options: Options) -> dict[str, Any]:
     # A volume even for state on disk: overlayfs does not stack on the container's own overlay, and without it BuildKit
     # copies every layer.
     memory = options.buildkit_root_volume_memory
-    return {"name": "state", "emptyDir": {"medium": "Memory", "sizeLimit": str(memory)} if memory else {}}
+    return {"name": state_volume(options), "emptyDir": {"medium": "Memory", "sizeLimit": str(memory)} if memory else {}}

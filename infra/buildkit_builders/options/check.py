@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from buildkit_builders.options.claim import check_claim
 from buildkit_builders.options.pairs import Toleration
 from buildkit_builders.options.podspec import DEFAULT_REQUESTS, PodOptions, check_pod
 from buildkit_builders.options.problems import InvalidValue, Problems, nearest
@@ -25,7 +26,6 @@ _ALIASES = {
     "qemu": "qemu.install",
     "env": "env.NAME",
 }
-_NOT_YET = ("persistent-volume-claim.",)
 _ELSEWHERE = {
     "platform": "platforms are the node's, not among its driver-opts",
     "platforms": "platforms are the node's, not among its driver-opts",
@@ -49,6 +49,11 @@ class Options(PodOptions):
     limits_memory: Quantity | None
     limits_ephemeral_storage: Quantity | None
     buildkit_root_volume_memory: Quantity | None
+    persistent_volume_claim_requests_storage: Quantity | None
+    persistent_volume_claim_storage_class: str
+    persistent_volume_claim_access_mode: str
+    persistent_volume_claim_when_scaled: str
+    persistent_volume_claim_when_deleted: str
     nodeselector: Mapping[str, str]
     annotations: Mapping[str, str]
     labels: Mapping[str, str]
@@ -61,6 +66,11 @@ class Options(PodOptions):
     loadbalance: str
     qemu_install: bool
     qemu_image: str
+
+    @property
+    def is_persistent(self) -> bool:
+        """Whether each pod keeps BuildKit's state on a persistent volume."""
+        return self.persistent_volume_claim_requests_storage is not None
 
     def requests(self) -> dict[str, str]:
         """The requests by Kubernetes' resource name, in canonical form."""
@@ -138,8 +148,9 @@ def _spread_families(given: Mapping[str, object], table: OptionTable) -> Iterato
 
 
 def check_together(values: Mapping[str, Any], problems: Problems) -> None:
-    """Check options against each other: a request that is more than its limit becomes a problem."""
+    """Check options against each other; what does not go together, as a request above its limit, becomes a problem."""
     check_pod(values, problems)
+    check_claim(values, problems)
     for resource in _RESOURCES:
         least, most = values.get(f"requests.{resource}"), values.get(f"limits.{resource}")
         if least is not None and most is not None and least.value > most.value:
@@ -157,8 +168,6 @@ def build_options(values: Mapping[str, Any]) -> Options:
 
 def _hint(name: str, table: OptionTable) -> str:
     """Suggests an option for an unknown name."""
-    if name.startswith(_NOT_YET):
-        return "newer than the options known here"
     if name in _ELSEWHERE:
         return _ELSEWHERE[name]
     if name.lstrip("'\"").startswith("--driver-opt"):

@@ -15,8 +15,9 @@ _HEAD = """\
 
 <!-- Made by `python -m buildkit_builders.options.docs` from its table of options; a test holds the two together. -->
 
-They are the driver options of docker buildx's Kubernetes driver, with its names, and ours, from `imagepullsecrets` on.
-Give them as a mapping, or as buildx's own text:
+They are the driver options of docker buildx's Kubernetes driver, with its names, and ours: those of
+`persistent-volume-claim` but for the size, and from `imagepullsecrets` on. Give them as a mapping, or as buildx's own
+text:
 
 ```yaml
 config:
@@ -103,6 +104,9 @@ Everything wrong is told at once, each with the option, what was given and what 
 | `replicas=-1`, malformed tolerations | accepted, and refused by Kubernetes later, or dropped | refused |
 | `nodeselector="a=b,c=d"` outside a shell | refused | read |
 | `operator=exists` | passed on, and refused by Kubernetes | stored as `Exists` |
+| `persistent-volume-claim.requests.storage` | drops other mounts, such as that of `buildkitd.toml` | keeps them |
+| the same beside `buildkit-root-volume-memory` | taken, and one is ignored | refused |
+| `rootless`, with a persistent volume | the volume's root stays root's | it is given to BuildKit's user (`fsGroup`) |
 | annotations under `buildx.docker.com/` | one of them is reserved | all are reserved |
 | readiness | looked at after 5 s, then every 30 s | every second until BuildKit is up |
 """

@@ -15,6 +15,8 @@ from typing import NamedTuple
 __all__ = ["InvalidValue", "OptionErrors", "Problem", "Problems", "nearest", "shorten", "show"]
 
 _SHOWN = 60
+_LISTED = 400
+"""Characters of a list of known names that a message shows."""
 
 
 class InvalidValue(ValueError):
@@ -87,7 +89,7 @@ class Problems:
     def unknown(self, name: str, known: Sequence[str], what: str, hint: str = "") -> None:
         """Note a name that is not among the `known` ones, with the nearest of them."""
         near = nearest(name, known)
-        best = hint or (f'did you mean "{near}"?' if near else f"known: {', '.join(known)}")
+        best = hint or (f'did you mean "{near}"?' if near else f"known: {_listed(known)}")
         self._note("", f"there is no {what} {show(name)}", best)
 
     def _note(self, given: str, allowed: str, hint: str) -> None:
@@ -107,6 +109,11 @@ def show(value: object) -> str:
     except (TypeError, ValueError, RecursionError):
         text = f"a {type(value).__name__}"
     return shorten(_printable(text))
+
+
+def _listed(names: Sequence[str]) -> str:
+    text = ", ".join(names)
+    return text if len(text) <= _LISTED else text[:_LISTED].rpartition(", ")[0] + ", …"
 
 
 def shorten(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from buildkit_builders.options.problems import InvalidValue
 
-__all__ = ["BYTES", "CPU", "Measure", "Quantity", "parse_quantity", "read_quantity"]
+__all__ = ["BYTES", "CPU", "Measure", "Quantity", "more_than_none", "parse_quantity", "read_quantity"]
 
 _TEXT = re.compile(
     r"(?P<sign>[+-]?)(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
@@ -96,6 +96,14 @@ def read_quantity(raw: object, measure: Measure) -> Quantity:
         hint = f'm means thousandths; did you mean "{text[:-1]}Mi"?' if milli else ""
         raise InvalidValue(f"the smallest step is {'1m' if measure is CPU else 'one byte'}", hint)
     return quantity
+
+
+def more_than_none(raw: object) -> Quantity:
+    """A number of bytes above zero. Raises InvalidValue for anything else."""
+    found = read_quantity(raw, BYTES)
+    if found.value == 0:
+        raise InvalidValue("give more than zero bytes, such as 6G")
+    return found
 
 
 def _recase(number: str, letter: str, i: str) -> str:

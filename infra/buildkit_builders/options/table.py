@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from buildkit_builders.options import pairs, quantity, values
+from buildkit_builders.options.claim import CLAIM_ROWS
 from buildkit_builders.options.podspec import POD_ROWS
-from buildkit_builders.options.problems import InvalidValue
 from buildkit_builders.options.row import Kind, OptionRow, OptionTable
 
 __all__ = ["IMAGE", "ROOTLESS_IMAGE", "TABLE", "Kind", "OptionRow", "OptionTable"]
@@ -32,13 +32,6 @@ def _bytes(raw: object) -> quantity.Quantity:
     return quantity.read_quantity(raw, quantity.BYTES)
 
 
-def _more_than_none(raw: object) -> quantity.Quantity:
-    found = quantity.read_quantity(raw, quantity.BYTES)
-    if found.value == 0:
-        raise InvalidValue("give more than zero bytes, such as 6G")
-    return found
-
-
 IMAGE_KIND = Kind("image reference", "string", values.image)
 LABEL_KIND = Kind("name (DNS label)", "string", values.dns_label)
 SUBDOMAIN_KIND = Kind("name (DNS subdomain)", "string", values.dns_subdomain)
@@ -47,7 +40,7 @@ BOOLEAN_KIND = Kind("boolean", "boolean", values.boolean)
 REPLICAS_KIND = Kind("whole number", "integer", values.integer(0, 2**31 - 1))
 CPU_KIND = Kind("CPU units", "string", _cpu)
 BYTES_KIND = Kind("bytes", "string", _bytes)
-MEMORY_VOLUME_KIND = Kind("bytes", "string", _more_than_none)
+MEMORY_VOLUME_KIND = Kind("bytes", "string", quantity.more_than_none)
 DURATION_KIND = Kind("duration", "string", values.duration)
 SELECTOR_KIND = Kind("key=value pairs", "object", pairs.read_labels())
 LABELS_KIND = Kind("key=value pairs", "object", pairs.read_labels(reserved=(APP_LABEL,)))
@@ -147,6 +140,7 @@ TABLE = OptionTable(
             about="Keeps BuildKit's state in memory, at most this much.",
             empty_is_unset=True,
         ),
+        *CLAIM_ROWS,
         OptionRow(
             "nodeselector",
             SELECTOR_KIND,

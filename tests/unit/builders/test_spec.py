@@ -65,3 +65,15 @@ def test_the_output_is_readable_and_the_same_every_time() -> None:
     output = found.output(Cluster("", "https://192.0.2.1"))
     assert BuilderOutput.loads(output.dumps()) == output
     assert output.nodes[0].timeout_seconds == 90
+
+
+def test_a_name_that_no_stateful_set_can_have_is_refused() -> None:
+    """With a volume, a node's name is one DNS label that leaves room for a hash; without, it may be longer."""
+    volume = {"driver-opts": "persistent-volume-claim.requests.storage=1Gi"}
+    for name in ("a.b", "a" * 53):
+        spec(nodes=[{"name": name}])
+        problems = Problems()
+        check_builder({"name": "kube", "nodes": [{"name": name}], **volume}, "default", problems)
+        (problem,) = problems.found
+        assert problem.option == "nodes[0].name"
+    assert spec(nodes=[{"name": "a" * 52}], **volume).nodes[0].workload_kind == "StatefulSet"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 from buildkit_builders.options import Options, Toleration, parse_driver_opts
+from buildkit_builders.options.claim import CLAIM, STORAGE
 from buildkit_builders.options.table import IMAGE, ROOTLESS_IMAGE, TABLE
 from buildkit_builders.options.text import as_text
 from hypothesis import given
@@ -44,9 +46,10 @@ def test_every_row_has_a_field_and_an_example_that_is_accepted() -> None:
     """The table and the frozen options agree, and each example is right."""
     assert {row.field for row in TABLE.rows} == {field.name for field in dataclasses.fields(Options)}
     for row in TABLE.rows:
-        given = {**row.sample, **_NEEDED.get(row.name, {})}
-        needed = {name.replace("-", "_") for name in _NEEDED.get(row.name, {})}
-        assert _changed(parse_driver_opts(as_text(given))).keys() <= {row.field, "image", *needed}
+        needed = _NEEDED.get(row.name) or ({STORAGE: "1Gi"} if row.name.startswith(CLAIM) else {})
+        given = {**needed, **row.sample}
+        fields = {re.sub(r"[.-]", "_", name) for name in needed}
+        assert _changed(parse_driver_opts(as_text(given))).keys() <= {row.field, "image", *fields}
         assert parse_driver_opts(as_text(given)) == parse_driver_opts(given)
 
 
