@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from buildclient.base.errors import BuildFailed, ClientError, UsageError
 from buildclient.build import build
-from buildclient.contract.cluster import Cluster
-from buildclient.contract.output import BuilderOutput, NodeOutput, OutputError
+from buildclient.contract.output import BuilderOutput, OutputError
 from buildclient.contract.platform import Platform
 from buildclient.discovery.where import Where
 from buildclient.kube.pod import Pod
@@ -25,11 +24,10 @@ from buildclient.request.caches import with_s3_credentials
 from buildclient.request.checks import check_request
 from buildclient.request.outputs import loads, with_default_load
 from buildclient.request.values import BuildRequest, BuildResult
-from buildclient.tools import BuildTools
+from buildclient.tools import BuildTools, Clusters
 
 if TYPE_CHECKING:
     from buildclient.base.streams import Connection
-    from buildclient.kube.pods import KubernetesPods
     from buildclient.nodes.node import NodeClient
     from buildclient.nodes.pool import ConnectionPool
     from buildclient.nodes.views import BuilderView
@@ -69,8 +67,7 @@ class Builder:
         self._where = where or Where()
         self.environ = dict(os.environ if environ is None else environ)
         self._output = output
-        self._pods: dict[tuple[Cluster, str], KubernetesPods] = {}
-        self._home: KubernetesPods | None = None
+        self._clusters = Clusters(self.environ, self._where.kube_context)
         self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
 
     @classmethod
@@ -149,7 +146,8 @@ class Builder:
         if self._output is None:
             from buildclient.discovery.builder_output import find_output
 
-            self._output = await find_output(self._where, self.environ, self._config_map)
+            self._output = await find_output(self._where, self.environ, self._clusters.config_map)
+            self._clusters.found = self._output
         return self._output
 
     async def build_async(self, request: BuildRequest, sink: EventSink = _ignore) -> BuildResult:
@@ -297,11 +295,11 @@ class Builder:
         else:
             from buildclient.discovery.builder_output import find_output, find_outputs
 
-            outputs = await find_outputs(self._where, self.environ, self._config_map)
+            outputs = await find_outputs(self._where, self.environ, self._clusters.config_map)
             # With several builders, mark the default one, if there is one.
             if len(outputs) > 1:
                 with contextlib.suppress(ClientError):
-                    current = await find_output(self._where, self.environ, self._config_map)
+                    current = await find_output(self._where, self.environ, self._clusters.config_map)
         views = await asyncio.gather(*(self._view(output, False, None) for output in outputs))
         return tuple(view._replace(current=view.output == current) for view in views)
 
@@ -312,7 +310,10 @@ class Builder:
         from buildclient.nodes.node import NodeClient
 
         pool = self._pool()
-        return [NodeClient(node, self._pods_for(node, output), waiting, pool, self.environ) for node in output.nodes]
+        return [
+            NodeClient(node, self._clusters.pods_for(node, output), waiting, pool, self.environ)
+            for node in output.nodes
+        ]
 
     def _pool(self) -> ConnectionPool | None:
         # Connections belong to a loop; a blocking call in another thread has its own.
@@ -339,48 +340,8 @@ class Builder:
             return BuilderView(output, nodes=tuple(NodeView(node) for node in output.nodes), error=str(error))
         context = ""
         if any(not node.node.address for node in nodes):
-            context = self._cluster(output).api.access.context
+            context = self._clusters.pods_of(output).api.access.context
         return BuilderView(output, context, await inspect_nodes(nodes, bootstrap=bootstrap, load=load))
-
-    def _pods_for(self, node: NodeOutput, output: BuilderOutput) -> KubernetesPods | None:
-        if not node.address:
-            return self._cluster(output)
-        if not node.address.startswith("kube-pod:"):
-            return None
-        from buildclient.contract.address import KubePod, parse_address
-
-        address = parse_address(node.address)
-        context = address.context if isinstance(address, KubePod) else ""
-        return self._pods_of(output.cluster, context)
-
-    def _cluster(self, output: BuilderOutput) -> KubernetesPods:
-        # An output read from a cluster belongs to that cluster, whatever address it records.
-        return self._home if self._home and output is self._output else self._pods_of(output.cluster)
-
-    def _pods_of(self, cluster: Cluster, kube_context: str = "") -> KubernetesPods:
-        """Returns the pods of a cluster: one object per cluster, so that its certificates are read once.
-
-        `kube_context` is the context that an address names.
-        """
-        key = cluster, kube_context
-        if key not in self._pods:
-            from buildclient.discovery.cluster import choose_access, in_cluster
-            from buildclient.kube.api import KubeApi
-            from buildclient.kube.kubeconfig import load_kubeconfig
-            from buildclient.kube.pods import KubernetesPods
-
-            access = choose_access(
-                load_kubeconfig(self.environ),
-                cluster,
-                kube_context or self._where.kube_context,
-                in_cluster(self.environ),
-            )
-            self._pods[key] = KubernetesPods(KubeApi(access, self.environ))
-        return self._pods[key]
-
-    async def _config_map(self, namespace: str, name: str) -> Mapping[str, str]:
-        self._home = self._pods_of(Cluster())
-        return await self._home.config_map(namespace, name)
 
 
 class _Session:

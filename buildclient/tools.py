@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from buildclient.contract.output import BuilderOutput
+from buildclient.contract.cluster import Cluster
+from buildclient.contract.output import BuilderOutput, NodeOutput
 from buildclient.kube.pod import Pod
 from buildclient.progress.events import EventSink
 from buildclient.request.outputs import is_layout
@@ -18,12 +19,13 @@ from buildclient.request.values import BuildRequest
 
 if TYPE_CHECKING:
     from buildclient.inputs.interfaces import Prepared
+    from buildclient.kube.pods import KubernetesPods
     from buildclient.nodes.interfaces import Node
     from buildclient.results.interfaces import CommitStep
     from buildclient.results.loads import Loads
     from buildclient.session.call import Service
 
-__all__ = ["BuildTools"]
+__all__ = ["BuildTools", "Clusters"]
 
 
 class BuildTools:
@@ -108,3 +110,54 @@ class BuildTools:
         registry = OciRegistry(self.docker, [*insecure, *insecure_registries(request)])
         attributes = [*(output.attrs for output in request.outputs), annotation_attrs(request.annotations)]
         return await publish_index(registry, image_names(request), responses, index_annotations(attributes))
+
+
+class Clusters:
+    """The pods of the clusters that a builder is in; each cluster's credentials are read once."""
+
+    def __init__(self, environ: Mapping[str, str], kube_context: str) -> None:
+        """`kube_context` is the context that the user named; empty where none was."""
+        self._environ, self._kube_context = environ, kube_context
+        self._known: dict[tuple[Cluster, str], KubernetesPods] = {}
+        self._home: KubernetesPods | None = None
+        self.found: BuilderOutput | None = None
+        """The output that was searched for."""
+
+    def pods_for(self, node: NodeOutput, output: BuilderOutput) -> KubernetesPods | None:
+        """Returns the pods of a node's cluster; None for one at an address. Raises UnreachableError."""
+        if not node.address:
+            return self.pods_of(output)
+        if not node.address.startswith("kube-pod:"):
+            return None
+        from buildclient.contract.address import KubePod, parse_address
+
+        address = parse_address(node.address)
+        return self._in(output.cluster, address.context if isinstance(address, KubePod) else "")
+
+    def pods_of(self, output: BuilderOutput) -> KubernetesPods:
+        """Returns the pods of a builder's cluster. Raises UnreachableError."""
+        # An output read from a cluster belongs to that cluster, whatever address it records.
+        return self._home if self._home and output is self.found else self._in(output.cluster)
+
+    async def config_map(self, namespace: str, name: str) -> Mapping[str, str]:
+        """Returns the data of a ConfigMap of the cluster that the user named, in which builders are searched for."""
+        self._home = self._in(Cluster())
+        return await self._home.config_map(namespace, name)
+
+    def _in(self, cluster: Cluster, kube_context: str = "") -> KubernetesPods:
+        """`kube_context` is the context that an address names."""
+        key = cluster, kube_context
+        if key not in self._known:
+            from buildclient.discovery.cluster import choose_access, in_cluster
+            from buildclient.kube.api import KubeApi
+            from buildclient.kube.kubeconfig import load_kubeconfig
+            from buildclient.kube.pods import KubernetesPods
+
+            access = choose_access(
+                load_kubeconfig(self._environ),
+                cluster,
+                kube_context or self._kube_context,
+                in_cluster(self._environ),
+            )
+            self._known[key] = KubernetesPods(KubeApi(access, self._environ))
+        return self._known[key]

@@ -14,6 +14,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -547,6 +548,49 @@ def test_two_builds_of_one_client_share_connections_and_a_display(
     for name in ("web", "api"):
         for node in ("builder-amd64", "builder-arm64"):
             assert f"[{name} {node} " in out.getvalue()
+
+
+def test_blocking_builds_run_in_threads(builder: HandMadeBuilder) -> None:
+    """Three at once, on one `Builder` of the ConfigMap, each with an event loop of its own."""
+    remote = Builder.from_cluster(f"{builder.namespace}/{builder.name}", environ=builder.environment)
+    requests = [
+        build_request(
+            builder.context(f"thread{n}", f"FROM BASE\nRUN echo {uuid.uuid4().hex}\n"), outputs=["type=cacheonly"]
+        )
+        for n in range(3)
+    ]
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(remote.build, requests))
+    assert len({result.nodes[0].ref for result in results}) == 3
+
+
+def test_a_timeout_ends_builds_on_the_pods(builder: HandMadeBuilder) -> None:
+    """`asyncio.timeout` around a session: its builds end within seconds, and their steps are gone from the pods."""
+    mark = f"4{uuid.uuid4().int % 10**8}"
+    context = builder.context("timeout", f"FROM BASE\nRUN sleep {mark}\n")
+    steps: list[str] = []
+
+    async def built() -> None:
+        remote = Builder.from_output(builder.output, environ=builder.environment)
+        request = build_request(context, platforms=["linux/amd64,linux/arm64"], outputs=["type=cacheonly"])
+        async with asyncio.timeout(5), remote.session():
+            await remote.build_async(request, lambda event: steps.append(getattr(event, "name", "")))
+
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        asyncio.run(built())
+    assert time.monotonic() - began < 15
+    assert any(mark in name for name in steps)
+    for _ in range(50):
+        pods = [
+            (pod, builder.kubectl("exec", pod, "--", "ps", "-o", "args"))
+            for a in ("amd64", "arm64")
+            for pod in builder.pods(a)
+        ]
+        if not any(f"sleep {mark}" in processes for _, processes in pods):
+            return
+        time.sleep(0.2)
+    raise AssertionError(pods)
 
 
 def test_questions_about_a_dockerfile_through_one_connection(builder: HandMadeBuilder) -> None:
