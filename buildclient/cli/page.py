@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import time
 from collections.abc import Iterator
 from html import escape
@@ -17,10 +19,11 @@ if TYPE_CHECKING:
     from buildclient.api import Builder
     from buildclient.upkeep import FoundRecord
 
-__all__ = ["record_page"]
+__all__ = ["page_name", "record_page"]
 
 _MOST = 256 << 10
 """Bytes of a step's output that are shown: the last ones."""
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1b1f24;background:#fff}
 h1{font-size:1.4rem}table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .6rem;
@@ -45,6 +48,13 @@ class _Steps:
             log = self.logs.setdefault(event.vertex, bytearray())
             log.extend(event.data)
             del log[: max(0, len(log) - _MOST)]
+
+
+def page_name(ref: str) -> str:
+    """Returns the file name of a build's page: a daemon's id may be any text, such as a path."""
+    if not _FILE_NAME.fullmatch(ref):
+        ref = hashlib.sha256(ref.encode(errors="surrogatepass")).hexdigest()
+    return f"{ref}.html"
 
 
 async def record_page(builder: Builder, found: FoundRecord) -> str:
@@ -77,6 +87,4 @@ def _page(found: FoundRecord, steps: _Steps) -> Iterator[str]:
 
 def _plain(line: str) -> str:
     """A line without colours."""
-    import re
-
     return re.sub(r"\x1b\[[0-9;:]*m", "", log_text(line))

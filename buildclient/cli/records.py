@@ -13,8 +13,16 @@ from buildclient.cli.tables import tabbed
 if TYPE_CHECKING:
     from buildclient.upkeep import FoundRecord
 
-__all__ = ["build_name", "record_json", "record_text"]
+__all__ = ["ATTACHMENT_TYPES", "build_name", "record_json", "record_text"]
 
+ATTACHMENT_TYPES = {
+    "index": ("application/vnd.oci.image.index.v1+json",),
+    "manifest": ("application/vnd.oci.image.manifest.v1+json",),
+    "image": ("application/vnd.oci.image.config.v1+json",),
+    "provenance": ("https://slsa.dev/provenance/v1", "https://slsa.dev/provenance/v0.2"),
+    "sbom": ("https://spdx.dev/Document",),
+}
+"""Short names of attachments, and the types that they stand for."""
 _DOCKERFILE = "Dockerfile"
 _CONFIG = {
     "force-network-mode": ("Network", "Network"),

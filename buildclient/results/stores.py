@@ -1,6 +1,6 @@
 """What the commit steps share whose results come through the session's content store (`results/storesteps.py`).
 
-The daemon writes blobs (`buildclient.session.ingest`); once every node has answered, they are published and the
+The daemon writes blobs (`buildclient.session.writable`); once every node has answered, they are published and the
 layout's index names them.
 """
 
@@ -19,7 +19,7 @@ from buildclient.base.ociindex import read_descriptor
 from buildclient.base.ocilayout import LayoutError, open_layout, read_layout
 from buildclient.base.oserrors import reason
 from buildclient.contract.jsontext import read_json
-from buildclient.session.ingest import NodeStore, WritableStore
+from buildclient.session.writable import NodeStore, WritableStore
 
 __all__ = [
     "MAX_MANIFEST",

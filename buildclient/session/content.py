@@ -21,8 +21,9 @@ from buildclient.base.oserrors import reason
 from buildclient.proto import content_pb2 as pb
 from buildclient.session.blobs import Blob, Store
 from buildclient.session.call import Call, Code, Service, Status
-from buildclient.session.ingest import Ingest, NodeStore, State
+from buildclient.session.ingest import Ingest, State
 from buildclient.session.varint import encode_varint
+from buildclient.session.writable import NodeStore
 
 __all__ = ["STORE_HEADER", "content"]
 

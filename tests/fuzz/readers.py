@@ -68,7 +68,7 @@ from buildclient.results.subrequest_text import answer_text, check_error_text
 from buildclient.results.subrequests import read_check
 from buildclient.session import diffcopy, wire
 from buildclient.session.call import Status
-from buildclient.session.ingest import WritableStore
+from buildclient.session.writable import WritableStore
 from tests.fuzz.harness import Reader, Report, run
 from tests.fuzz.readers_progress import PROGRESS
 from tests.fuzz.readers_results import RESULTS

@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from buildclient.cli import history
 from buildclient.cli.bundle import record_object
+from buildclient.cli.page import page_name
+from buildclient.cli.recordparts import to_stdout
 from buildclient.cli.records import record_json, record_text
 from buildclient.daemon.query import stamp
 from buildclient.daemon.records import BuildRecord
@@ -20,7 +21,7 @@ from buildclient.upkeep import FoundRecord
 @pytest.mark.parametrize("ref", ["../../etc/x", "/etc/x", "", ".", "a\0b", "a" * 200, "-x", "\ud800"])
 def test_a_page_is_a_file_of_the_cache_s_folder_whatever_the_build_s_id_is(ref: str) -> None:
     """An id may be chosen by anyone who builds there."""
-    name = history.page_name(ref)
+    name = page_name(ref)
     assert os.path.basename(name) == name
     assert name.endswith(".html")
     assert len(name) == 69
@@ -28,7 +29,7 @@ def test_a_page_is_a_file_of_the_cache_s_folder_whatever_the_build_s_id_is(ref: 
 
 def test_a_usual_id_names_its_page() -> None:
     """As BuildKit makes ids."""
-    assert history.page_name("tq4n2lb6mivlrhxk4l6c6r6ns") == "tq4n2lb6mivlrhxk4l6c6r6ns.html"
+    assert page_name("tq4n2lb6mivlrhxk4l6c6r6ns") == "tq4n2lb6mivlrhxk4l6c6r6ns.html"
 
 
 def test_an_attachment_steers_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +41,7 @@ def test_an_attachment_steers_no_terminal(monkeypatch: pytest.MonkeyPatch) -> No
 
     out = Terminal()
     monkeypatch.setattr(sys, "stdout", out)
-    write = history._to_stdout()
+    write = to_stdout()
     for piece in (b"\x1b]0;x\x07\xc3", b"\xa9\n"):
         write(piece)
     assert out.getvalue() == "\\x1b]0;x\\x07é\n"

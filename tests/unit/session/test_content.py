@@ -13,10 +13,10 @@ import pytest
 
 from buildclient.base.digests import parse_digest
 from buildclient.proto import content_pb2 as pb
-from buildclient.session import ingest
+from buildclient.session import ingest, writable
 from buildclient.session.blobs import Blobs
 from buildclient.session.call import Code, Status
-from buildclient.session.ingest import WritableStore
+from buildclient.session.writable import WritableStore
 from tests.unit.content_daemon import ContentDaemon, sha256
 from tests.unit.mounts import mounted
 
@@ -248,7 +248,7 @@ async def test_a_write_goes_on_where_it_is_and_starts_again_at_zero(world: World
 
 async def test_only_so_many_writes_are_open(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """More wait, and are refused in the end."""
-    monkeypatch.setattr(ingest, "MAX_WRITES", 2)
+    monkeypatch.setattr(writable, "MAX_WRITES", 2)
     daemon = ContentDaemon({"s": world.node}, write_wait=0.1)
     writings = [daemon.writing("s") for _ in range(3)]
     for number, writing in enumerate(writings[:2]):
