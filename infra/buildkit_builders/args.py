@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Union
 if TYPE_CHECKING:
     import pulumi
 
-__all__ = ["BuilderArgs", "DriverOpts", "LateText", "NodeArgs", "TolerationArgs"]
+__all__ = ["BuilderArgs", "CertificateArgs", "DriverOpts", "LateText", "NodeArgs", "RegistryArgs", "TolerationArgs"]
 
 LateText = Union[str, "pulumi.Output[str]"]
 """A text that may be known only while Pulumi runs, since no name follows from it."""
@@ -26,6 +26,26 @@ class TolerationArgs(TypedDict, total=False):
     value: str
     effect: str
     tolerationSeconds: int | str
+
+
+class CertificateArgs(TypedDict, total=False):
+    """Where a certificate is: a Secret or a ConfigMap in the node's namespace, and its key, `ca.crt` by default."""
+
+    secret: str
+    configmap: str
+    key: str
+
+
+class RegistryArgs(TypedDict, total=False):
+    """What BuildKit does with a registry."""
+
+    mirrors: Sequence[str]
+    http: bool | str
+    insecure: bool | str
+    ca: Sequence[CertificateArgs | str] | CertificateArgs | str
+    """PEM certificates, paths in the container, or where the certificates are."""
+    keypair: Sequence[str] | str
+    """Secrets of type kubernetes.io/tls with a client certificate."""
 
 
 _Pairs = Mapping[str, str | int | bool] | Sequence[str] | str
@@ -87,6 +107,23 @@ DriverOpts = TypedDict(
         "termination-grace-period": str,
         "default-requests": bool | str,
         "pod-patch": _Part | str,
+        "buildkitd.flags": Sequence[str] | str,
+        "buildkitd.config": _Part | str,
+        # a mapping by host; `buildkitd.registry.HOST` is taken too
+        "buildkitd.registry": Mapping[str, RegistryArgs],
+        "buildkitd.gc.enabled": bool | str,
+        "buildkitd.gc.reserved-space": str | int,
+        "buildkitd.gc.max-used-space": str | int,
+        "buildkitd.gc.min-free-space": str | int,
+        "buildkitd.gc.policies": Sequence[_Part] | str,
+        "buildkitd.max-parallelism": int | str,
+        "buildkitd.dns": _Part | str,
+        "buildkitd.entitlements": Sequence[str] | str,
+        "buildkitd.log-format": str,
+        "buildkitd.log-level": str,
+        "buildkitd.history.max-age": str,
+        "buildkitd.history.max-entries": int | str,
+        "buildkitd.otel-socket-path": str,
     },
     total=False,
 )

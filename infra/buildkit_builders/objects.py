@@ -35,11 +35,12 @@ def kubernetes_object(
     """Register the object of a component's child; `name` is the component's.
 
     An object that is replaced is deleted first, since its successor has the same name; one that is `moving` to another
-    cluster is made there first. Raises KeyError for a kind that no manifest here has.
+    cluster, or whose name follows from its contents, has its successor first.
+    Raises KeyError for a kind that no manifest here has.
     """
     own = pulumi.ResourceOptions(depends_on=list(depends_on))
     # A namespace takes along what Pulumi would still believe to be in it: its replacement stops at `already exists`.
-    if not moving and child.manifest["kind"] != "Namespace":
+    if not moving and not child.named_anew and child.manifest["kind"] != "Namespace":
         own.delete_before_replace = True
     if child.ready_within is not None:
         # written out: Go, which reads it, knows no exponents, and 0 would mean Pulumi's own ten minutes

@@ -16,3 +16,5 @@ class Child(NamedTuple):
     manifest: Mapping[str, Any]
     ready_within: float | None = None
     """How long to wait until it is ready, in seconds; None for Pulumi's own ten minutes."""
+    named_anew: bool = False
+    """Whether its name follows from its contents: another is made before the old one is deleted."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
+from buildkit_builders.manifests.buildkitd import buildkitd_args, config_mount
 from buildkit_builders.options import Options
 from buildkit_builders.spec import CONTAINER
 
 __all__ = ["buildkit_container", "emulator_container", "state_path", "state_volume"]
 
 _WORKERS = {"exec": {"command": ["buildctl", "debug", "workers"]}}
-# docker buildx allows it for every builder whose pods have their own network.
-_ARGS = ["--allow-insecure-entitlement=network.host"]
 # Probe every second until BuildKit is up, rarely afterwards: each exec probe forks buildctl. docker buildx probes every
 # 30 s from the start, which is why its builders start slowly.
 _STARTUP = {"periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 300}
@@ -28,19 +27,21 @@ def buildkit_container(options: Options) -> dict[str, Any]:
     container: dict[str, Any] = {
         "name": CONTAINER,
         "image": options.image,
-        # Rootless, runc cannot make a PID namespace with a /proc of its own (BuildKit, docs/rootless.md).
-        "args": [*_ARGS, *(["--oci-worker-no-process-sandbox"] if options.rootless else [])],
+        "args": buildkitd_args(options),
         "securityContext": _rootless(options) if options.rootless else dict(_PRIVILEGED),
         "startupProbe": {**_WORKERS, **_STARTUP},
         "readinessProbe": {**_WORKERS, **_READINESS},
         "livenessProbe": {**_WORKERS, **_LIVENESS},
         "volumeMounts": [
             {"name": state_volume(options), "mountPath": state_path(options)},
+            *config_mount(options),
             *deepcopy(options.volumemounts),
         ],
     }
     if options.env:
-        container["env"] = [{"name": name, "value": options.env[name]} for name in sorted(options.env)]
+        # The apiserver does not store an empty value; sent, it would be a change in each preview after a refresh.
+        values = {name: {"value": value} if value else {} for name, value in sorted(options.env.items())}
+        container["env"] = [{"name": name, **value} for name, value in values.items()]
     resources = {"requests": options.requests(), "limits": options.limits()}
     if given := {what: amounts for what, amounts in resources.items() if amounts}:
         container["resources"] = given

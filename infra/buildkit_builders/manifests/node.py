@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from buildkit_builders.manifests.buildkitd import config_map
 from buildkit_builders.manifests.child import Child
 from buildkit_builders.manifests.workload import deployment, stateful_set
 from buildkit_builders.spec import NodeSpec
@@ -23,4 +24,8 @@ def node_objects(node: NodeSpec) -> tuple[Child, ...]:
     Raises KeyError for a kind of workload that is not made here.
     """
     workload = _WORKLOADS[node.workload_kind](node)
-    return (Child(node.workload_kind.lower(), workload, ready_within=node.options.timeout),)
+    before = [child for child in (config_map(node),) if child]
+    return (
+        *before,
+        Child(node.workload_kind.lower(), workload, ready_within=node.options.timeout),
+    )

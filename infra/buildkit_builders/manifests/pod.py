@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from buildkit_builders.manifests.buildkitd import config_volume
 from buildkit_builders.manifests.container import buildkit_container, emulator_container, state_volume
 from buildkit_builders.manifests.patch import merged
 from buildkit_builders.manifests.podspec import add_pod_options
@@ -40,6 +41,8 @@ def pod_template(node: NodeSpec) -> dict[str, Any]:
         spec["serviceAccountName"] = spec["serviceAccount"] = options.serviceaccount
     if options.schedulername:
         spec["schedulerName"] = options.schedulername
+    if volume := config_volume(node):
+        spec["volumes"] = [*spec.get("volumes", []), *volume]
     add_pod_options(spec, options, node.selector)
     metadata: dict[str, Any] = {"labels": all_labels(node)}
     noted = {k: v for k, v in all_annotations(node).items() if not (options.rootless and k == _OLD_APPARMOR)}

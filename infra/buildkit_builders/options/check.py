@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from buildkit_builders.options.buildkitd import BuildkitdOptions, check_buildkitd
 from buildkit_builders.options.claim import check_claim
 from buildkit_builders.options.pairs import Toleration
 from buildkit_builders.options.podspec import DEFAULT_REQUESTS, PodOptions, check_pod
@@ -35,7 +36,7 @@ _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
 
 @dataclass(frozen=True)
-class Options(PodOptions):
+class Options(PodOptions, BuildkitdOptions):
     """The options of one node, every one with its value; names and units as in docs/options.md."""
 
     image: str
@@ -151,6 +152,7 @@ def check_together(values: Mapping[str, Any], problems: Problems) -> None:
     """Check options against each other; what does not go together, as a request above its limit, becomes a problem."""
     check_pod(values, problems)
     check_claim(values, problems)
+    check_buildkitd(values, problems)
     for resource in _RESOURCES:
         least, most = values.get(f"requests.{resource}"), values.get(f"limits.{resource}")
         if least is not None and most is not None and least.value > most.value:

@@ -50,6 +50,7 @@ _TAIL = """
 - **mapping or JSON**, **list or JSON**: the part of a pod's manifest with Kubernetes' field names, in structured config
   as it stands in a manifest, as text its JSON: `'"dnsconfig={""nameservers"":[""10.0.0.10""]}"'`. A field that
   Kubernetes does not have is refused.
+- **bytes or percentage**, and all else of `buildkitd.*`: [buildkitd.md](buildkitd.md).
 - **profile**: `Unconfined`, `RuntimeDefault` or `Localhost/NAME`.
 
 ## Variables

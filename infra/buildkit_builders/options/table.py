@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from buildkit_builders.options import pairs, quantity, values
+from buildkit_builders.options.buildkitd import BUILDKITD_ROWS
 from buildkit_builders.options.claim import CLAIM_ROWS
 from buildkit_builders.options.podspec import POD_ROWS
 from buildkit_builders.options.row import Kind, OptionRow, OptionTable
@@ -229,5 +230,6 @@ TABLE = OptionTable(
             empty_is_unset=True,
         ),
         *POD_ROWS,
+        *BUILDKITD_ROWS,
     )
 )

@@ -30,7 +30,7 @@ def test_the_typed_args_have_the_keys_that_the_check_knows() -> None:
     assert set(BUILDER_KEYS) == set(BuilderArgs.__annotations__)
 
 
-@pytest.mark.parametrize("page", ["driver-walkthrough", "stacks", "options"])
+@pytest.mark.parametrize("page", ["driver-walkthrough", "stacks", "options", "buildkitd"])
 def test_every_config_on_a_page_is_right(page: str) -> None:
     """What is copied from the docs passes the check."""
     blocks = re.findall(

@@ -78,9 +78,9 @@ def test_a_familys_example_can_be_written_and_read() -> None:
     assert WITH_FAMILIES.names[-3:] == ("env.*", "persistent-volume-claim.*", "persistent-volume-claim.annotations.*")
 
 
-def test_variables_are_a_family() -> None:
+def test_variables_and_registries_are_families() -> None:
     """`env.NAME` is an option for every name, and `env` alone is none in text."""
-    assert [row.name for row in TABLE.rows if row.is_family] == ["env."]
+    assert [row.name for row in TABLE.rows if row.is_family] == ["env.", "buildkitd.registry."]
     assert TABLE.row("env.A") is not None
     assert TABLE.row("env") is None
 
