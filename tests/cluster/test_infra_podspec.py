@@ -13,6 +13,7 @@ from tests.cluster.client_builder import BIN
 from tests.cluster.infra_project import PulumiProject
 
 pytestmark = pytest.mark.cluster
+_IDLE = "trap exit TERM; sleep 999 & wait"
 
 
 class _Builder:
@@ -70,7 +71,7 @@ def test_options_have_their_effect_and_a_changed_setting_rolls_the_pod(
         "dnsconfig": {"searches": ["searched.example"]},
         "volumes": [{"name": "notes", "emptyDir": {}}],
         "volumemounts": [{"name": "notes", "mountPath": "/notes"}],
-        "sidecars": [{"name": "idle", "image": cluster["BASE_IMAGE"], "command": ["sh", "-c", "trap exit TERM; sleep 999 & wait"]}],
+        "sidecars": [{"name": "idle", "image": cluster["BASE_IMAGE"], "command": ["sh", "-c", _IDLE]}],
         "serviceaccount.token": False,
         "default-requests": True,
         "pod-patch": {"spec": {"hostname": "patched"}},
