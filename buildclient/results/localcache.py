@@ -54,6 +54,7 @@ class LocalCacheExport:
         self._export = export
         self._sink = sink
         self._lock = -1
+        self._aborted = False
         self._writer = StoreWriter(export.dest, self._take_lock)
         self._manifests: list[Mapping[str, Any]] = []
         _check_folder(export.dest)
@@ -86,6 +87,7 @@ class LocalCacheExport:
 
     def abort(self) -> None:
         """Removes blobs that are not published, and gives up the lock."""
+        self._aborted = True
         self._writer.close()
         lock, self._lock = self._lock, -1
         if lock >= 0:
@@ -107,15 +109,23 @@ class LocalCacheExport:
     def _take_lock(self, folder: int) -> None:
         """Takes the lock that keeps another build's reset away."""
         path = os.path.join(self._export.dest, _LOCK)
-        self._lock = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+        lock = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=folder)
         deadline = time.monotonic() + LOCK_TIMEOUT
-        while True:
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(self._lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                return
-            if time.monotonic() > deadline:
-                raise OSError(errno.EBUSY, "another build has been resetting it for a minute", path)
-            time.sleep(_POLL)
+        try:
+            while True:
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    break
+                if self._aborted:
+                    # `abort` waits for this thread.
+                    raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED), path)
+                if time.monotonic() > deadline:
+                    raise OSError(errno.EBUSY, "another build has been resetting it for a minute", path)
+                time.sleep(_POLL)
+        except BaseException:
+            os.close(lock)
+            raise
+        self._lock = lock
 
     def _reset(self) -> None:
         """Deletes what the index does not reach. Not done while another build exports into the folder."""

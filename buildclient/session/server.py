@@ -78,6 +78,7 @@ class _Call:
     def end(self) -> None:
         """Marks the stream as ended and wakes everyone who waits on it."""
         self.gone = True
+        self.acknowledge()
         self._arrived.set()
         self._room.set()
         if self.task:
@@ -91,7 +92,7 @@ class _Call:
         await self._wait()
         found = list(self._messages)
         self._messages.clear()
-        self._acknowledge()
+        self.acknowledge()
         return found
 
     async def write(self, *parts: bytes | memoryview) -> None:
@@ -118,10 +119,11 @@ class _Call:
     def _take(self) -> bytes:
         message = self._messages.popleft()
         if not self._messages:
-            self._acknowledge()
+            self.acknowledge()
         return message
 
-    def _acknowledge(self) -> None:
+    def acknowledge(self) -> None:
+        """Opens the daemon's window by what has come, read or not: all calls share the connection's."""
         if self._unread:
             self._server.acknowledge(self.stream, self._unread)
             self._unread = 0
@@ -240,6 +242,7 @@ class SessionServer:
 
     def _drop(self, call: _Call) -> None:
         call.gone = True
+        call.acknowledge()
         self._calls.pop(call.stream, None)
 
     def _on_request(self, event: h2.events.RequestReceived) -> None:

@@ -55,10 +55,15 @@ class WritableStore:
         with self._lock:
             self._go_on()
             if self._folder < 0:
-                self._folder = self._planned.open()
-                self._blobs = Blobs(self._folder)
-                if self._opened:
-                    self._opened(self._folder)
+                folder = self._planned.open()
+                try:
+                    if self._opened:
+                        self._opened(folder)
+                except BaseException:
+                    # Asked again the next time: nothing is written before it has been.
+                    os.close(folder)
+                    raise
+                self._folder, self._blobs = folder, Blobs(folder)
             return self._folder
 
     def of_node(self) -> NodeStore:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import fcntl
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -249,3 +251,32 @@ def test_destinations_that_cannot_be_are_refused_at_once(tmp_path: Path) -> None
     with pytest.raises(InvalidBuild, match='oci store key "export" already exists'):
         store_steps(twice, 1, _ignore)
     assert sorted(os.listdir(tmp_path)) == ["bad", "f"]
+
+
+async def test_an_abort_ends_the_wait_for_a_folder_s_lock(tmp_path: Path) -> None:
+    """While another build resets the folder; an interrupted one does not wait for it."""
+    with open(tmp_path / "cache.lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        step = LocalCacheExport(LocalExport(str(tmp_path)), _ignore)
+        writing = asyncio.ensure_future(_cache(step, b"layer"))
+        await asyncio.sleep(0.2)
+        began = time.monotonic()
+        step.abort()
+        assert time.monotonic() - began < 2
+        with pytest.raises(Status):
+            await writing
+
+
+async def test_a_folder_whose_lock_was_not_had_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked a second time either, as for the next blob."""
+    monkeypatch.setattr("buildclient.results.localcache.LOCK_TIMEOUT", 0.1)
+    with open(tmp_path / "cache.lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        step = LocalCacheExport(LocalExport(str(tmp_path)), _ignore)
+        for _ in range(2):
+            with pytest.raises(Status, match="resetting"):
+                await _cache(step, b"layer")
+        assert not (tmp_path / "ingest").exists()
+        fcntl.flock(held, fcntl.LOCK_UN)
+        await _done(step, await _cache(step, b"layer"))
+    assert len(_blobs(tmp_path)) == 3

@@ -302,3 +302,26 @@ async def test_bytes_that_are_no_http2_are_an_error() -> None:
     async with daemon(health()) as one:
         with pytest.raises(WireError, match="broken"):
             one.server.receive(b"\0\0\1\4\0\0\0\0\0x")  # SETTINGS of an impossible length
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_what_ended_calls_left_unread_uses_up_no_window(reset: bool) -> None:
+    """Of a handler that failed, and of a call that the daemon gave up: all calls share the connection's window."""
+
+    async def refuse(call: Call) -> None:
+        if reset:
+            await asyncio.sleep(60)
+        raise Status(Code.UNKNOWN, "no")
+
+    async with daemon({**health(), **handler(refuse)}) as one:
+        await one.ended(one.call(HEALTH, b""))
+        for _ in range(400):
+            stream = one.call("/t.T/M", b"x" * 16_000, half_close=not reset)
+            await asyncio.sleep(0)
+            if reset:
+                one.h2.reset_stream(stream)
+                one.flush()
+            else:
+                await one.ended(stream)
+        # Four megabytes at first, and more than that was sent.
+        assert (await one.ended(one.call(HEALTH, b"")))["grpc-status"] == "0"
