@@ -149,8 +149,13 @@ def _context(tls: Tls) -> SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if tls.cert and tls.key:
-        context.load_cert_chain(tls.cert, tls.key)
+        context.load_cert_chain(tls.cert, tls.key, lambda: _no_password(tls.key))
     return context
+
+
+def _no_password(key: str) -> str:
+    # OpenSSL would ask on the terminal.
+    raise ValueError(f"the client key {key} is encrypted; a key without a passphrase is needed")
 
 
 def _ssh(address: EngineAddress, environ: Mapping[str, str]) -> EngineLine:

@@ -142,7 +142,7 @@ class DockerLoad:
         if not data:
             return
         with self._told(self._line, "broke off while it took the image"):
-            if self._line.may_be_asked and select.select([self._line.sock], [], [], 0)[0]:
+            if self._line.may_be_asked and self._readable():
                 self._refused()
             try:
                 for piece in (b"%x\r\n" % len(data), data, b"\r\n"):
@@ -163,6 +163,12 @@ class DockerLoad:
     def abort(self) -> None:
         """Breaks the archive off: the engine then loads nothing."""
         self._line.cut()
+
+    def _readable(self) -> bool:
+        # Not `select`, which takes no descriptor over 1023.
+        waiting = select.poll()
+        waiting.register(self._line.sock, select.POLLIN)
+        return bool(waiting.poll(0))
 
     def _refused(self) -> NoReturn:
         """Raises EngineError with what the engine said instead of taking the rest; OSError where it says nothing."""

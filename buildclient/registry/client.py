@@ -104,7 +104,6 @@ class OciRegistry:
 
         answer = await send()
         if answer.status == 401:
-            answer.drain_conn()
             self._authorization[key] = await self._authorize(answer.headers.get("WWW-Authenticate", ""), where, actions)
             answer = await send()
         if answer.status // 100 != 2:

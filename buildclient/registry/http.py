@@ -11,7 +11,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildclient.base.errors import BuildFailed
 from buildclient.base.threads import in_thread
@@ -21,18 +21,53 @@ from buildclient.net.proxy import pool, proxy_for, redacted
 if TYPE_CHECKING:
     import urllib3
 
-__all__ = ["RegistryHttp", "plain_http", "said"]
+__all__ = ["MAX_BODY", "Answer", "RegistryHttp", "plain_http", "read_body", "said"]
 
 _LOG = logging.getLogger("buildclient.registry")
 _IDLE_TIMEOUT = 60.0
 """Read timeout, in seconds without a byte."""
 _CONNECT_TIMEOUT = 15.0
 """Seconds."""
+MAX_BODY = 1 << 20
+"""Bytes that are read of an error, a token or any other answer that is no content."""
+_PIECE = 64 << 10
 _RETRIES = 4
 _RETRY_STATUS = (429, 500, 502, 503, 504)
 _BACKOFF_MAX = 10
 """Seconds between two attempts at most."""
 _BAD_REQUEST, _NOT_FOUND = 400, 404
+
+
+class Answer(NamedTuple):
+    """A server's answer with what it said, of which MAX_BODY bytes are read."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    data: bytes
+
+
+def read_body(answer: Any, *, suppress: bool = False) -> bytes:
+    """Reads what is left of a small body and gives the connection back; blocking.
+
+    Of a longer one MAX_BODY bytes are returned, and the connection is closed. Raises urllib3's HTTPError, unless it is
+    to be suppressed: then what has come is returned.
+    """
+    import urllib3
+
+    data = bytearray()
+    try:
+        # In pieces, since a compressed one may become a thousand times as large.
+        while len(data) <= MAX_BODY and (piece := answer.read(_PIECE)):
+            data += piece
+    except urllib3.exceptions.HTTPError:
+        answer.close()
+        if not suppress:
+            raise
+    if len(data) > MAX_BODY:
+        answer.close()
+    answer.release_conn()
+    return bytes(data[:MAX_BODY])
 
 
 class RegistryHttp:
@@ -50,7 +85,9 @@ class RegistryHttp:
         return plain_http(host, self._insecure)
 
     async def send(self, method: str, host: str, path: str, *, fresh: bool = False, **options: Any) -> Any:
-        """The answer (urllib3's) to a request for `/v2/<path>`, whatever its status. Raises BuildFailed.
+        """The answer to a request for `/v2/<path>`, whatever its status. Raises BuildFailed.
+
+        With `preload_content=False` a good one is urllib3's, with its body still to be read.
 
         `fresh` is for what was pushed a moment ago: a registry may be late to find it, so a 404 is asked again.
         """
@@ -81,10 +118,13 @@ class RegistryHttp:
         import urllib3
 
         began = time.monotonic()
+        streamed = options.get("preload_content") is False
         try:
-            answer = self._manager(url).request(method, url, **options)
+            answer = self._manager(url).request(method, url, **{**options, "preload_content": False})
             _told(method, url, answer, began)
-            return answer
+            if streamed and answer.status // 100 == 2:
+                return answer
+            return Answer(answer.status, answer.reason or "", answer.headers, read_body(answer, suppress=True))
         except urllib3.exceptions.HTTPError as error:
             host = url.split("/")[2]
             proxy = proxy_for(url, "", self._environ)
@@ -164,21 +204,24 @@ def _told(method: str, url: str, answer: Any, began: float) -> None:
     _LOG.debug("%s %s: %d in %.0f ms", method, url, answer.status, 1000 * (time.monotonic() - began))
 
 
-def said(answer: Any) -> str:
+def said(answer: Answer) -> str:
     """Returns a registry's error: its codes and messages, else the first words of the body."""
     try:
         errors = read_json(answer.data).get("errors") or []
         told = [f"{str(one.get('code', '')).lower()}: {one.get('message', '')}".strip(": ") for one in errors]
     except (ValueError, AttributeError, TypeError):
         told = [" ".join(answer.data.decode(errors="replace").split())[:200]]
-    return " ".join([str(answer.status), answer.reason or "", "; ".join(filter(None, told))]).strip()
+    return " ".join([str(answer.status), answer.reason, "; ".join(filter(None, told))]).strip()
 
 
 def _read(answer: Any, size: int) -> bytes:
     import urllib3
 
+    data = bytearray()
     try:
-        return bytes(answer.read(size))
+        while len(data) < size and (piece := answer.read(min(_PIECE, size - len(data)))):
+            data += piece
+        return bytes(data)
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise BuildFailed(f"registry: the answer broke off: {_words(error)}") from None
 

@@ -100,6 +100,8 @@ def _ask(method: str, url: str, options: dict[str, Any], realm: str = "") -> Tok
     """The token that a request to `url` brings; `realm` is what messages call the server."""
     import urllib3
 
+    from buildclient.registry.http import read_body
+
     realm = realm or url
     began = time.monotonic()
     try:
@@ -114,13 +116,14 @@ def _ask(method: str, url: str, options: dict[str, Any], realm: str = "") -> Tok
             respect_retry_after_header=False,
         )
         with pool(proxy_for(url, "", os.environ)) as manager:
-            answer = manager.request(method, url, timeout=_TIMEOUT, retries=retries, **options)
+            answer = manager.request(method, url, timeout=_TIMEOUT, retries=retries, preload_content=False, **options)
+            data = read_body(answer)
     except (urllib3.exceptions.HTTPError, ValueError) as error:
         raise TokenRefused(f"failed to fetch a token from {realm}: {error}") from None
     _LOG.debug("%s %s: %d in %.0f ms", method, redacted(realm), answer.status, 1000 * (time.monotonic() - began))
     if answer.status != 200:
         raise TokenRefused(f"failed to fetch a token from {realm}: status {answer.status}", answer.status)
-    return read_token(realm, answer.data)
+    return read_token(realm, data)
 
 
 def read_token(realm: str, data: bytes) -> Token:

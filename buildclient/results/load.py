@@ -22,6 +22,10 @@ __all__ = ["LoadExport"]
 
 _TAIL = 4096
 """Bytes that are kept back: more than the two blocks that end a tar archive."""
+_MAX_LAYERS = 1000
+"""Layers whose progress is shown."""
+_LONGEST_ID = 128
+"""Characters of a layer's name in the progress."""
 _EVERY = 0.5
 """Seconds between two events about one transfer."""
 
@@ -150,7 +154,10 @@ class _Step:
     def message(self, message: LoadMessage) -> None:
         """Shows what the engine says."""
         if message.id and message.has_progress:
-            self.moved(f"loading layer {message.id}", message.current, message.total)
+            # An engine may name any number of layers; the first ones are enough to look at.
+            what = f"loading layer {message.id[:_LONGEST_ID]}"
+            if what in self._statuses or len(self._statuses) < _MAX_LAYERS:
+                self.moved(what, message.current, message.total)
         elif message.stream:
             self._tell(Log(self._vertex.digest, 1, message.stream.encode(), time.time()))
 

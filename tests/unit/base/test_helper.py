@@ -66,3 +66,17 @@ def test_a_zero_byte_is_told_by_whoever_runs_the_helper(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot be run: .* zero byte") as caught:
         asyncio.run(config.get("registry.example"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("to", ["1", "2"])
+def test_a_helper_that_prints_without_end_is_ended(to: str) -> None:
+    """On either stream, long before its time is over."""
+    with pytest.raises(HelperError, match="printed more than 64 MiB") as caught:
+        ask("sh", "-c", f"exec cat /dev/zero >&{to}", timeout=60)
+    assert not caught.value.late
+
+
+def test_a_helper_gets_and_gives_more_than_pipes_hold() -> None:
+    """Both ways at once."""
+    data = bytes(range(256)) * 8000
+    assert ask("cat", given=data) == (0, data, b"")

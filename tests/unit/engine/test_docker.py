@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import resource
 import socket
 import ssl
 import threading
@@ -10,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from buildclient.contract.platform import Platform
 from buildclient.engine.address import Tls, parse_address
@@ -206,3 +210,44 @@ def test_tls_is_verified_unless_it_is_switched_off(tmp_path: Path) -> None:
             _engine(address, Tls()).info()
         assert _engine(address, Tls(verify=False)).info().version == "1"
         assert _engine(address, Tls(ca=str(certificate))).info().version == "1"
+
+
+def test_an_encrypted_client_key_is_said(tmp_path: Path) -> None:
+    """Nobody is asked for its passphrase."""
+    certificate, key = certificate_files(tmp_path, "127.0.0.1")
+    private = serialization.load_pem_private_key(key.read_bytes(), None)
+    key.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+    )
+    with engine(None, _answering(info())) as address:
+        tls = Tls(ca=str(certificate), cert=str(certificate), key=str(key))
+        with pytest.raises(EngineError, match="is encrypted"):
+            _engine(address, tls).info()
+        # Serves the one connection that the fake waits for.
+        socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))).close()
+
+
+def test_a_load_works_with_a_high_descriptor(tmp_path: Path) -> None:
+    """A process with many open files has such."""
+
+    def serve(sock: socket.socket) -> None:
+        head(sock)
+        body(sock)
+        sock.sendall(OK)
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], 2048), before[1]))
+    try:
+        with engine(tmp_path / "s", serve) as address, contextlib.ExitStack() as stack:
+            while (handle := os.open(os.devnull, os.O_RDONLY)) < 1100:
+                stack.callback(os.close, handle)
+            stack.callback(os.close, handle)
+            load = _engine(address).load()
+            load.write(b"x")
+            load.finish(lambda message: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

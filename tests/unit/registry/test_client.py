@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import json
 import ssl
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -375,3 +377,26 @@ async def test_registries_and_token_servers_are_reached_through_every_kind_of_pr
             realm = tokens.realm.replace("127.0.0.1", "token.test")
             assert fetch_token(realm, "registry.test", ("repository:a:pull",), Credentials(USER, PASSWORD)).value
             assert proxy.asked[-1] == ("token.test", int(realm.split(":")[2].partition("/")[0]))
+
+
+@pytest.mark.parametrize("path", ["manifests", "blobs", "/v2/"])
+async def test_of_an_error_without_end_only_the_beginning_is_read(path: str) -> None:
+    """Compressed or not, also where content was asked for, and of the first answer of all."""
+    endless = gzip.compress(bytes(64 << 20), 1)
+
+    def answer(asked: Asked) -> tuple[int, dict[str, str], bytes]:
+        if asked.path == "/v2/" and path != "/v2/":
+            return 200, {}, b"{}"
+        return 403, {"Content-Encoding": "gzip"}, endless
+
+    with web_server(answer, []) as host:
+        client = OciRegistry(Fixed(), environ={})
+        where = f"{host}/a:1"
+        blob = client.blob(where, "sha256:" + "0" * 64)
+        tracemalloc.start()
+        try:
+            with pytest.raises(ClientError, match="403"):
+                await (anext(blob) if path == "blobs" else client.put_manifest(where, OCI_INDEX, EMPTY_INDEX))
+            assert tracemalloc.get_traced_memory()[1] < 32 << 20
+        finally:
+            tracemalloc.stop()

@@ -113,3 +113,10 @@ def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -
         assert ask("token.test").value == "t"
     assert seen[0].path.startswith("http://token.test/token?")
     assert seen[0].proxy_authorization == basic("me", "p@ss")
+
+
+def test_a_token_s_answer_has_a_bound() -> None:
+    """A longer one is cut, and no token any more."""
+    body = b'{"token": "a", "x": "' + bytes(2 << 20) + b'"}'
+    with web_server(lambda asked: (200, {}, body), []) as host, pytest.raises(TokenRefused, match="gave no token"):
+        ask(host, Credentials())

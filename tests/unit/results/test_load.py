@@ -108,3 +108,21 @@ def test_an_archive_that_did_not_come_whole_is_not_loaded() -> None:
         export.stage()
     assert not load.ended
     _export(load)[0].stage()
+
+
+def test_an_engine_that_names_layers_without_end_is_not_followed() -> None:
+    """The progress of the first ones is shown, by the beginnings of their names."""
+
+    class Talkative(FakeLoad):
+        def finish(self, tell: Callable[[LoadMessage], None]) -> None:
+            for number in range(3000):
+                tell(LoadMessage(f"{number}{'x' * 1000}", "", 1, 2, has_progress=True))
+
+    export, events = _export(Talkative())
+    receiver = export.receiver(0)
+    receiver.write([b"x" * 9000])
+    receiver.finish()
+    export.stage()
+    shown = {event.id for event in events if isinstance(event, VertexStatus)}
+    assert len(shown) == 1000
+    assert max(map(len, shown)) < 200
