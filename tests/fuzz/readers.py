@@ -16,10 +16,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from buildkit_builders.kubeconfig import find_cluster
+from buildkit_builders.manifests import node_objects
 from buildkit_builders.options import OptionErrors, parse_driver_opts
 from buildkit_builders.options.problems import Problems
 from buildkit_builders.options.quantity import parse_quantity
-from buildkit_builders.options.table import TABLE
+from buildkit_builders.options.table import TABLE, OptionRow
+from buildkit_builders.options.text import as_text
 from buildkit_builders.spec import BUILDER_KEYS, check_builder
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
@@ -263,7 +265,16 @@ def _provenance(kind: str) -> Callable[[bytes], object]:
 
 def _stack(value: Any) -> None:
     if isinstance(value, Mapping):
-        check_builder(value, "default", Problems())
+        problems = Problems()
+        spec = check_builder(value, "default", problems)
+        for node in spec.nodes if not problems.found else ():
+            node_objects(node)
+
+
+def _samples(*rows: OptionRow) -> dict[str, Any]:
+    """Each row's example; what is JSON as mappings and lists."""
+    samples = {name: text for row in rows for name, text in row.sample.items()}
+    return {name: json.loads(text) if text[:1] in "[{" else text for name, text in samples.items()}
 
 
 _PLATFORMS = _words("linux/amd64 linux/arm64/v8 windows(10.0.17763)/amd64 local arm ,")
@@ -331,10 +342,10 @@ _BUILDER = {
     "name": "kube",
     "namespace": "n",
     "nodes": [
-        {"name": "a", "platforms": ["linux/amd64"], "driver-opts": {row.name: row.example for row in TABLE.rows[:6]}},
+        {"name": "a", "platforms": ["linux/amd64"], "driver-opts": _samples(*TABLE.rows[:6])},
         {"driver-opts": "replicas=2"},
     ],
-    "driver-opts": {row.name: row.example for row in TABLE.rows[6:]},
+    "driver-opts": _samples(*TABLE.rows[6:]),
     "loadbalance": "sticky",
     "default-load": False,
     "createNamespace": True,
@@ -497,6 +508,7 @@ _ALL = (
             b'namespace=a,"nodeselector=a=b,c=d",replicas=2',
             b'tolerations="key=a,operator=Exists;key=b"',
             b"rootless=true\nlimits.cpu=1",
+            *(as_text(row.sample).encode() for row in TABLE.rows if row.kind.json in ("object", "array")),
         ),
         (*(name.encode() for name in TABLE.names), *_words('= , " "" ; :')),
         (OptionErrors,),

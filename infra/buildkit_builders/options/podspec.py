@@ -11,6 +11,7 @@ from typing import Any
 from buildkit_builders.options import podshapes, values
 from buildkit_builders.options.problems import InvalidValue, Problems
 from buildkit_builders.options.row import Kind, OptionRow
+from buildkit_builders.options.structure import plain
 
 __all__ = ["DEFAULT_REQUESTS", "POD_ROWS", "PodOptions", "check_pod"]
 
@@ -62,9 +63,9 @@ def _value(raw: object) -> str:
         return "true" if raw else "false"
     if isinstance(raw, float) and raw.is_integer():
         raw = int(raw)
-    if not isinstance(raw, str | int) or "\0" in str(raw):
+    if not isinstance(raw, str | int):
         raise InvalidValue("give a string")
-    return str(raw)
+    return str(plain(raw))
 
 
 def _profile(raw: object) -> str:

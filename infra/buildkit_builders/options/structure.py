@@ -21,7 +21,8 @@ ANY: Shape = object()
 _LONGEST = 64 * 1024
 """Of one option, in characters of JSON; etcd stores objects of 1.5 MiB at most."""
 _MOST_LEVELS = 20
-_WHOLE = integer(-(2**63), 2**63 - 1)
+_LARGEST = 2**63
+_WHOLE = integer(-_LARGEST, _LARGEST - 1)
 
 
 def structure(shape: Shape, example: str) -> Callable[[object], Any]:
@@ -62,14 +63,18 @@ def _plain(value: object, level: int) -> Any:
     if level > _MOST_LEVELS:
         raise InvalidValue(f"it is more than {_MOST_LEVELS} levels deep")
     if isinstance(value, Mapping):
-        return {str(key): _plain(one, level + 1) for key, one in value.items()}
+        return {_plain(str(key), level): _plain(one, level + 1) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(one, level + 1) for one in value]
     if isinstance(value, float):
         if value != value or value in (float("inf"), float("-inf")):
             raise InvalidValue("give a number", given=str(value))
-        return int(value) if value.is_integer() else value
-    if value is None or isinstance(value, str | int):
+        value = int(value) if value.is_integer() else value
+    if isinstance(value, int | float) and not -_LARGEST <= value < _LARGEST:
+        raise InvalidValue("give numbers of 64 bits")
+    if isinstance(value, str) and ("\0" in value or any("\ud800" <= char <= "\udfff" for char in value)):
+        raise InvalidValue("give text that UTF-8 can hold, without NUL", given=value)
+    if value is None or isinstance(value, str | int | float):
         return value
     raise InvalidValue("give texts, numbers, booleans, lists and mappings", given=value)
 

@@ -167,6 +167,9 @@ def test_text_and_structured_values_are_the_same(row: Any) -> None:
     [
         ({"env.a=b": "x"}, 'env.a=b: "a=b" is refused: give the name of a variable'),
         ({"env.A": []}, "env.A: [] is refused: give a string"),
+        ({"env.A": "\0"}, "env.A: \"\\u0000\" is refused: give text that UTF-8 can hold"),
+        ({"securitycontext": {"sysctls": [{"name": "a", "value": "\ud800"}]}}, "give text that UTF-8 can hold"),
+        ({"affinity": {"podAffinity": 2**70}}, "give numbers of 64 bits"),
         ({"affinity": {"nodeAfinity": {}}}, 'affinity: "nodeAfinity" is refused: there is no such field (did you mean'),
         ({"affinity": "{"}, 'affinity: "{" is refused: give a mapping, or its JSON as text'),
         ({"affinity": "[" * 100000}, "give at most 64 KiB"),
