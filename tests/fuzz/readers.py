@@ -12,7 +12,6 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from buildkit_builders.kubeconfig import find_cluster
@@ -52,7 +51,7 @@ from buildclient.proto import content_pb2
 from buildclient.proto import control_pb2 as pb
 from buildclient.registry.client import read_challenge
 from buildclient.registry.docker_config import DockerConfig
-from buildclient.registry.http import plain_http, said
+from buildclient.registry.http import Answer, plain_http, said
 from buildclient.registry.merge import OCI_INDEX, Source, descriptor_of, merge_sources
 from buildclient.registry.reference import InvalidReference, parse_reference, parse_tag
 from buildclient.registry.token import TokenRefused, read_token
@@ -708,7 +707,7 @@ _ALL = (
     ),
     Reader(
         "registry-error",
-        lambda data: said(SimpleNamespace(data=data, status=404, reason=None)),
+        lambda data: said(Answer(404, "", {}, data)),
         _json({"errors": [{"code": "DENIED", "message": "m"}]}),
         _words("errors code message"),
         json=True,
