@@ -58,6 +58,20 @@ class Stack(NamedTuple):
         assert f"#{number[1]} CACHED" in progress, f"after {after}:\n{progress}"
         assert re.search(r"^#\d+ [\d.]+ full$", progress, re.MULTILINE), f"after {after}:\n{progress}"
 
+    def attach_docker_buildx(self) -> str:
+        """Make a builder of docker buildx for node `keep`; what it lists. Fail if it changes the StatefulSet."""
+        what = "jsonpath={.metadata.uid}{.spec}"
+        before = self._kubectl("get", "statefulset", "keep", "-o", what)
+        buildx = self.project.run(str(BIN / "python"), "-m", "localcluster", "tools", "buildx").output.split()[-1]
+        options = f"namespace={self.namespace},persistent-volume-claim.requests.storage=1Gi"
+        done = self.project.run(
+            buildx, "create", "--bootstrap", "--name", "kube", "--driver", "kubernetes", "--node", "keep",
+            "--driver-opt", options,
+        )  # fmt: skip
+        assert done.status == 0, done.output
+        assert self._kubectl("get", "statefulset", "keep", "-o", what) == before
+        return next(line for line in self.project.run(buildx, "ls").output.splitlines() if "deployment=keep" in line)
+
     def claims(self, node: str) -> list[str]:
         """The node's claims that are there and not being deleted."""
         listed = json.loads(self._kubectl("get", "pvc", "-l", f"app={node}", "-o", "json"))
@@ -103,6 +117,8 @@ def test_the_cache_outlives_pods_rolls_scaling_and_the_stack(stack: Stack) -> No
     assert "CACHED" not in stack.build()
     stack.assert_warm("nothing")
     assert project.pulumi("preview", "--expect-no-changes", "--refresh").status == 0
+
+    assert "running" in stack.attach_docker_buildx()
 
     before = stack.pod("keep-0")
     project.kubectl("-n", stack.namespace, "delete", "pod", "keep-0")

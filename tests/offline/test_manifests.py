@@ -210,6 +210,8 @@ def test_a_persistent_state_is_a_claim_mounted_where_buildkit_keeps_it(options: 
     (mount,) = container(f"persistent-volume-claim.requests.storage=1Gi{options}")["volumeMounts"]
     (without,) = container(f"replicas=1{options}")["volumeMounts"]
     assert mount == {**without, "name": claim["metadata"]["name"]}
+    # root's state cannot be read by rootless BuildKit
+    assert claim["metadata"]["name"] == ("buildkitd-rootless" if options else "buildkitd")
     assert claim["spec"] == {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     persistent, ephemeral = (pod(f"{more}{options}")["spec"] for more in (f"{STORAGE}=1Gi", "replicas=1"))
     assert "volumes" not in persistent

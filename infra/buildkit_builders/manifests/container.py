@@ -77,6 +77,9 @@ def state_volume(options: Options) -> str:
     """The name of the volume that holds BuildKit's state.
 
     A claim is called `<volume>-<pod>`: with docker buildx's name for the volume, a StatefulSet takes over the claims of
-    a builder that docker buildx made, and the other way round.
+    a builder that docker buildx made, and the other way round. Rootless BuildKit has claims of its own, since it cannot
+    read the state that root has written.
     """
-    return "buildkitd" if options.is_persistent else "state"
+    if not options.is_persistent:
+        return "state"
+    return "buildkitd-rootless" if options.rootless else "buildkitd"
