@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 __all__ = ["go_json", "go_quoted", "is_bool", "parse_bool"]
@@ -10,6 +11,7 @@ __all__ = ["go_json", "go_quoted", "is_bool", "parse_bool"]
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _SHORT = {'"': '\\"', "\\": "\\\\"}
 _SHORT |= {sign: f"\\{name}" for sign, name in zip("\a\b\f\n\r\t\v", "abfnrtv", strict=True)}
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _RAW = 0xDC00
 """Offset of the code points that stand for bytes that are not UTF-8 (`surrogateescape`)."""
 _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
@@ -42,9 +44,12 @@ def _visible(sign: str) -> str:
 
 
 def go_json(value: Any, *, indent: int | None = None) -> str:
-    """Encodes JSON as Go does: compact unless indented, with `<`, `>`, `&`, U+2028 and U+2029 escaped."""
+    """Encodes JSON as Go does: compact unless indented, with `<`, `>`, `&`, U+2028 and U+2029 escaped.
+
+    What is no UTF-8 becomes U+FFFD, byte by byte.
+    """
     separators = (",", ":") if indent is None else None
     text = json.dumps(value, indent=indent, separators=separators, ensure_ascii=False)
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, NoReturn
 
 __all__ = ["MAX_DEPTH", "MAX_SIZE", "MAX_VALUES", "check_bounds", "read_json"]
@@ -15,10 +16,14 @@ MAX_DEPTH = 200
 """Levels of lists and objects. Far below what Python's own calls bear, so that a value that was read can also be
 written and compared."""
 
+_HALF = re.compile("[\ud800-\udfff]")
+_HALF_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
+
 
 def read_json(text: str | bytes, *, size: int = MAX_SIZE) -> Any:
     """The value of a JSON text (RFC 8259: without NaN and Infinity, which Python's reader would take).
 
+    Half a surrogate pair, which no UTF-8 holds, becomes U+FFFD as in Go.
     Raises ValueError for what is no JSON, longer than `size`, nested deeper than MAX_DEPTH, or a number too large.
     """
     if len(text) > size:
@@ -32,7 +37,7 @@ def read_json(text: str | bytes, *, size: int = MAX_SIZE) -> Any:
     # Only a text with so many brackets can be that deep.
     if text.count("[") + text.count("{") > MAX_DEPTH:
         check_bounds(value)
-    return value
+    return _whole(value) if _HALF_ESCAPED.search(text) or _HALF.search(text) else value
 
 
 def check_bounds(value: Any) -> None:
@@ -60,6 +65,17 @@ def _measure(value: Any, depth: int, known: dict[int, tuple[int, int]]) -> tuple
     if depth + found[1] > MAX_DEPTH:
         raise ValueError("it is nested too deeply")
     return found
+
+
+def _whole(value: Any) -> Any:
+    """The value with texts that can be encoded."""
+    if isinstance(value, str):
+        return _HALF.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_whole(part) for part in value]
+    if isinstance(value, dict):
+        return {_HALF.sub("\ufffd", key): _whole(part) for key, part in value.items()}
+    return value
 
 
 def _number(text: str) -> float:

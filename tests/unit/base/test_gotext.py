@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from buildclient.base.gotext import go_quoted
+from buildclient.base.gotext import go_json, go_quoted
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,8 @@ from buildclient.base.gotext import go_quoted
 def test_quotes_are_go_s(text: str, quoted: str) -> None:
     """As `fmt.Sprintf("%q", …)` writes them, which docker buildx's messages do."""
     assert go_quoted(text) == quoted
+
+
+def test_json_can_always_be_encoded() -> None:
+    """Of bytes that are no UTF-8, such as a file's name."""
+    assert go_json({"a": b"\xffb".decode("utf-8", "surrogateescape")}).encode() == '{"a":"\ufffdb"}'.encode()

@@ -63,3 +63,12 @@ def test_aliases_are_counted_as_if_written_out() -> None:
     value.append(value)
     with pytest.raises(ValueError, match="nested too deeply"):
         check_bounds(value)
+
+
+@pytest.mark.parametrize(
+    "text", [r'{"\ud800": ["\udFFFx", 1]}', '{"\ud800": ["\udfffx", 1]}', b'{"\xed\xa0\x80": ["\xed\xbf\xbfx", 1]}']
+)
+def test_half_a_surrogate_pair_becomes_what_can_be_encoded(text: str | bytes) -> None:
+    """As Go reads it; a whole pair is its character."""
+    assert read_json(text) == {"\ufffd": ["\ufffdx", 1]}
+    assert read_json(r'"\ud83d\ude00 \\ud800"') == "\U0001f600 \\ud800"
