@@ -69,7 +69,7 @@ class Tools(Protocol):
         """Returns the commit steps, in order. Raises UsageError for a destination that cannot be used."""
 
     def services(self, request: BuildRequest) -> Sequence[Service]:
-        """Returns the other services of every node's session: credentials."""
+        """Returns the other services of every node's session: credentials, secrets, SSH agents."""
 
     async def merge(self, request: BuildRequest, responses: Sequence[Mapping[str, str]]) -> str:
         """Pushes one index over the nodes' images under every tag and returns its digest. Raises ClientError."""

@@ -5,9 +5,37 @@ Deadlines are absolute, on `asyncio`'s loop clock (seconds). A stream that ends 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-__all__ = ["Connection", "Endpoint"]
+__all__ = ["Connection", "Endpoint", "NotBuildKit", "first_frame"]
+
+_HEAD = 9
+"""Bytes of an HTTP/2 frame's header (RFC 9113, 4.1)."""
+_SETTINGS = 4
+"""Type of a SETTINGS frame (RFC 9113, 6.5)."""
+
+
+class NotBuildKit(Exception):
+    """A stream begins with something else than a daemon's first frame; the message says with what."""
+
+
+async def first_frame(receive: Callable[[], Awaitable[bytes]]) -> list[bytes]:
+    """Returns the pieces with which a daemon begins, up to the header of its SETTINGS frame.
+
+    Empty if the stream ends before. Raises NotBuildKit for anything else, and what `receive` raises.
+    """
+    first: list[bytes] = []
+    head = b""
+    while len(head) < _HEAD:
+        data = await receive()
+        if not data:
+            return []
+        first.append(data)
+        head += data
+    if head[3] != _SETTINGS:
+        raise NotBuildKit(f"the answer is not BuildKit's: {head[:40]!r}")
+    return first
 
 
 class Connection(Protocol):

@@ -52,10 +52,12 @@ _COLUMNS = ("ID", "Reclaimable", "Size", "LastUsedAt")
 @click.command("du")
 @where_options
 @pick_options
-@click.option("--filter", "filters", metavar="KEY=VALUE", multiple=True, help="Only such records: type=regular …")
+@click.option(
+    "--filter", "filters", metavar="KEY=VALUE", multiple=True, help="Only records that match, such as type=regular."
+)
 @shape_options("table, pretty")
 @click.option("--verbose", is_flag=True, help="Short for --format pretty.")
-@click.option("--timeout", metavar="DURATION", default="20s", help="Time for a pod to answer.")
+@click.option("--timeout", metavar="DURATION", default="20s", help="Time limit for each pod to answer (default 20s).")
 def command(filters: Sequence[str], verbose: bool, timeout: str, **flags: Any) -> int:
     """Show what the builder's pods keep on their disks, summed up by node.
 

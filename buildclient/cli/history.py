@@ -54,7 +54,13 @@ def command() -> None:
 @command.command("ls")
 @where_options
 @pick_options
-@click.option("--filter", "filters", metavar="KEY=VALUE", multiple=True, help="Only such: status=error, duration>5m …")
+@click.option(
+    "--filter",
+    "filters",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Only builds that match, such as status=error or duration>5m.",
+)
 @shape_options("table")
 @click.option("--no-trunc", is_flag=True, help="Show names whole.")
 @click.option("--local", is_flag=True, help="Only builds of this Git repository.")

@@ -30,14 +30,16 @@ _WARNING = "WARNING! This will remove all {}build cache. Are you sure you want t
 @where_options
 @pick_options
 @click.option("-a", "--all", "everything", is_flag=True, help="Also internal and frontend images.")
-@click.option("--filter", "filters", metavar="KEY=VALUE", multiple=True, help="Only such records: until=24h …")
+@click.option(
+    "--filter", "filters", metavar="KEY=VALUE", multiple=True, help="Only records that match, such as until=24h."
+)
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
 @click.option("--max-used-space", metavar="BYTES", default="", help="What the cache may take at most.")
 @click.option("--min-free-space", metavar="BYTES", default="", help="What should be free on the disk afterwards.")
 @click.option("--reserved-space", metavar="BYTES", default="", help="What the cache may always keep.")
 @click.option("--keep-storage", metavar="BYTES", default="", hidden=True)
-@click.option("--verbose", is_flag=True, help="All that is known of what goes.")
-@click.option("--timeout", metavar="DURATION", default="1h", help="Time for a pod to remove it.")
+@click.option("--verbose", is_flag=True, help="Show all details of what is removed.")
+@click.option("--timeout", metavar="DURATION", default="1h", help="Time limit for each pod (default 1h).")
 def command(everything: bool, filters: Sequence[str], force: bool, verbose: bool, timeout: str, **flags: Any) -> int:
     """Remove build cache, of every pod at once.
 
@@ -86,7 +88,7 @@ class _Shown:
         self._begun = False
 
     def removed(self, record: UsageRecord) -> None:
-        """Called with each."""
+        """Takes a record that was removed."""
         self.total += max(0, record.size)
         if self._verbose:
             print("\n".join([*record_lines(record), ""]), flush=True)

@@ -24,7 +24,7 @@ def rendered(
     """Returns the lines of a list in the shape that `--format` asks for.
 
     `shape` is `table` (of `columns`), `json`, `table {{.ID}}\\t{{.Size}}` or a template such as `{{.ID}} {{.Size}}`;
-    `headers` names every field. A field that starts with `_` is for JSON alone. Raises UsageError.
+    `headers` names every field. Raises UsageError.
     """
     if shape == "json":
         for row in rows:

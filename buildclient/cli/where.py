@@ -20,7 +20,7 @@ _OPTIONS = (
     (
         "--addr",
         "ADDRESS…",
-        "Build on the BuildKit at an address: tcp://, unix://, ssh:// or kube-pod://; several are nodes.",
+        "A BuildKit at an address: tcp://, unix://, ssh:// or kube-pod://; several are nodes of one builder.",
     ),
     ("--builder", "NAME", "A builder's name among the project's stacks, or NAMESPACE/NAME in the cluster."),
     ("--builder-file", "FILE", "A file with a builder's output, - for standard input (default $BUILDCLIENT_BUILDER)."),

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 
 from buildclient.base.errors import UnreachableError
 from buildclient.base.oserrors import reason
+from buildclient.base.streams import NotBuildKit, first_frame
 from buildclient.contract.address import Ssh
 
 __all__ = ["ProcessConnection", "SshEndpoint", "ssh_command"]
@@ -29,8 +30,6 @@ _SAID = 500
 """Characters of it that a message repeats."""
 _END_GRACE = 2.0
 """Seconds for the program to end by itself before it is killed."""
-_SETTINGS = 4
-"""Type of an HTTP/2 SETTINGS frame (RFC 9113, 6.5)."""
 _SSH_FAILED = 255
 """ssh's exit status for its own errors."""
 _NOT_FOUND = 127
@@ -108,15 +107,12 @@ class ProcessConnection:
 
     async def await_daemon(self) -> None:
         """Waits for the daemon's SETTINGS frame and keeps it for `read`. Raises _Ended for anything else."""
-        head = b""
-        while len(head) < 9:
-            data = await self._receive()
-            if not data:
-                raise _Ended(self.told("it ended at once"))
-            self._first.append(data)
-            head += data
-        if head[3] != _SETTINGS:
-            raise _Ended(self.told(f"the answer is not BuildKit's: {head[:40]!r}"))
+        try:
+            self._first = await first_frame(self._receive)
+        except NotBuildKit as error:
+            raise _Ended(self.told(str(error))) from None
+        if not self._first:
+            raise _Ended(self.told("it ended at once"))
         self.spoken = True
 
     async def read(self) -> bytes:

@@ -78,7 +78,7 @@ class Prepared(NamedTuple):
 def prepare(
     request: BuildRequest, stopped: Callable[[], bool] = lambda: False, stdin: BinaryIO | None = None
 ) -> Iterator[Prepared]:
-    """Looks at context and Dockerfile; what had to be written down is removed afterwards.
+    """Checks context and Dockerfile; temporary files are removed afterwards.
 
     `stopped` is asked while standard input or Git is waited for. Raises UsageError, and Cancelled once it says True.
     """

@@ -20,6 +20,7 @@ from urllib.parse import quote, urlsplit
 
 from buildclient.base.errors import ExceptionTable, UnreachableError, map_exceptions
 from buildclient.base.oserrors import reason
+from buildclient.base.streams import NotBuildKit, first_frame
 from buildclient.kube.api import KubeApi, api_failure
 from buildclient.kube.channels import ERROR, STDERR, STDIN, STDOUT, SUBPROTOCOLS, V5, close_frame, exit_message
 from buildclient.kube.frames import LocalProtocolError, RemoteProtocolError
@@ -41,8 +42,6 @@ _ATTEMPT_TIMEOUT = 10.0
 _TRANSIENT = ("tls: internal error", "error dialing backend", "connection refused", "EOF", "i/o timeout")
 """Messages of transient faults between apiserver and kubelet, such as a serving certificate that is not signed yet."""
 _TRANSIENT_STATUS = (429, 502, 503, 504)
-_SETTINGS = 4
-"""Type of an HTTP/2 SETTINGS frame (RFC 9113, 6.5)."""
 
 
 def backoff() -> Iterator[float]:
@@ -177,15 +176,12 @@ class ExecConnection:
 
     async def await_daemon(self) -> None:
         """Waits for the daemon's SETTINGS frame and keeps it for `read`. Raises _Ended for anything else."""
-        head = b""
-        while len(head) < 9:
-            data = await self._receive()
-            if not data:
-                raise _Ended(self.lost("the exec ended at once"))
-            self._first.append(data)
-            head += data
-        if head[3] != _SETTINGS:
-            raise _Ended(f"the answer is not BuildKit's: {head[:40]!r}")
+        try:
+            self._first = await first_frame(self._receive)
+        except NotBuildKit as error:
+            raise _Ended(str(error)) from None
+        if not self._first:
+            raise _Ended(self.lost("the exec ended at once"))
         self.spoken = True
 
     async def read(self) -> bytes:

@@ -62,7 +62,7 @@ class PlainDisplay(Display):
 
 
 class Plain:
-    """Turns the state into text; asked again and again, it gives what is new."""
+    """Turns the state into text; each call of `text` returns what is new."""
 
     def __init__(self, progress: Progress, groups: Groups | None = None) -> None:
         """`groups` folds each row's lines in the log of a CI service."""

@@ -35,7 +35,7 @@ class Section:
         self.cached = 0
 
     def count(self, row: ProgressRow, *, done: int, cached: int) -> None:
-        """Takes that a row began or ended, and by how much that changes the numbers."""
+        """Counts a row that began or ended; `done` and `cached` are what that adds to the sums."""
         self.done += done
         self.cached += cached
         if row.completed:

@@ -100,7 +100,7 @@ async def test_a_connection_over_ssh_that_breaks_says_why(tmp_path: Path) -> Non
 
 async def test_ssh_hears_no_ctrl_c_and_ends_with_the_connection(tmp_path: Path) -> None:
     """It has a session of its own, so the build can still be cancelled; nothing of it is left."""
-    script = r"printf '\0\0\0\4\0\0\0\0\0'; echo $$ >pid; exec cat"
+    script = r"echo $$ >pid; printf '\0\0\0\4\0\0\0\0\0'; exec cat"
     environ = fake_ssh(tmp_path, f"cd {tmp_path}; {script}")
     connection = await SshEndpoint(Ssh("h"), environ).connect(soon())
     assert await connection.read() == SETTINGS
