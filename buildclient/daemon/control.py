@@ -44,7 +44,8 @@ _OPTIONS = [
     # An error's details may exceed gRPC's default limits, and the build error in them would be lost.
     ("grpc.max_metadata_size", 16 << 20),
     ("grpc.absolute_max_metadata_size", 16 << 20),
-    ("grpc.max_receive_message_length", -1),
+    # Lists of large caches and histories; more is no answer.
+    ("grpc.max_receive_message_length", 256 << 20),
     ("grpc.max_send_message_length", -1),
     ("grpc.enable_retries", 0),
     # Ignore proxy variables: the target is a private socket.
