@@ -7,6 +7,7 @@ import logging
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from buildclient.base.helper import HelperError, run_helper
@@ -20,7 +21,7 @@ __all__ = ["ContainerdEngine", "CtrLoad", "import_command"]
 _LOG = logging.getLogger("buildclient.engine")
 _ASK = 30.0
 _LOAD = 600.0
-"""Seconds for `ctr` to end once it has the whole archive."""
+"""Seconds for `ctr` to end once it has the whole archive, and to take one piece of it."""
 _SAID = 64 << 10
 """Bytes of what `ctr` prints that are kept."""
 
@@ -88,6 +89,9 @@ class CtrLoad:
         self._process = process
         self._where = where
         self._said = b""
+        self._begun: float | None = None
+        self._late = False
+        threading.Thread(target=self._watch, daemon=True).start()
         self._reading = threading.Thread(target=self._read, daemon=True)
         self._reading.start()
 
@@ -95,17 +99,24 @@ class CtrLoad:
         """Sends the next bytes. Raises EngineError, with the reason that `ctr` gives."""
         stdin = self._process.stdin
         assert stdin is not None
+        self._begun = time.monotonic()
         try:
             stdin.write(data)
         except (OSError, ValueError):
+            if self._late:
+                raise EngineError(f"{self._where} took nothing of the image for {_LOAD:.0f} s") from None
             raise self._failed() from None
+        finally:
+            self._begun = None
 
     def finish(self, tell: Callable[[LoadMessage], None]) -> None:
         """Ends the archive and waits until it is imported; `tell` gets what `ctr` says. Raises EngineError."""
         assert self._process.stdin is not None
         # Its end may be refused as well: `ctr` then says why.
+        self._begun = time.monotonic()
         with contextlib.suppress(OSError, ValueError):
             self._process.stdin.close()
+        self._begun = None
         try:
             status = self._process.wait(_LOAD)
         except subprocess.TimeoutExpired:
@@ -130,6 +141,15 @@ class CtrLoad:
         lines = self._said.decode(errors="replace").strip().splitlines()
         why = _plain(lines[-1]) if lines else f"ctr ended with status {self._process.returncode}"
         return EngineError(f"{self._where} does not take the image: {why}")
+
+    def _watch(self) -> None:
+        """Ends a `ctr` that takes nothing: a write to it would wait without end."""
+        while self._process.poll() is None:
+            begun = self._begun
+            if begun is not None and time.monotonic() - begun > _LOAD:
+                self._late = True
+                self.abort()
+            time.sleep(min(1.0, _LOAD))
 
     def _read(self) -> None:
         assert self._process.stdout is not None

@@ -92,3 +92,14 @@ def test_an_aborted_import_is_ended(containerd: ContainerdEngine, tmp_path: Path
     load.abort()
     with pytest.raises(EngineError):
         load.finish(lambda message: None)
+
+
+def test_a_ctr_that_takes_nothing_is_ended(
+    containerd: ContainerdEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the time that one piece may take, and said in a line."""
+    monkeypatch.setattr("buildclient.engine.ctr._LOAD", 0.3)
+    _ctr(tmp_path, "exec sleep 30")
+    load = containerd.load([AMD64], True)
+    with pytest.raises(EngineError, match="took nothing of the image for"):
+        load.write(b"x" * 1_000_000)
