@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 _MOST = 2.0
 """The ratio that no case may exceed."""
 _IMPORTS = 0.15
-"""Seconds for all that a cached build imports, bare interpreter included."""
+"""Seconds for all that a cached build imports, bare interpreter included, on a machine that starts it in 0.01 s."""
+_BARE = 0.01
 _SCALE = 0.1
 """A tenth of the large contexts: the ratio is what counts."""
 _TRIES = 3
@@ -58,6 +59,7 @@ def test_what_a_cached_build_imports_takes_little(ground: Ground, tmp_path: Path
         whole, bare = imports(ground, tmp_path)
         print(f"imports {whole:.3f} s, interpreter {bare:.3f} s")
         taken.append(whole)
-        if whole <= _IMPORTS:
+        # A machine that is slow at the moment is slow at starting the interpreter too.
+        if whole <= _IMPORTS * max(1.0, bare / _BARE):
             return
     pytest.fail(f"the imports take {', '.join(f'{seconds:.3f}' for seconds in taken)} s")
