@@ -130,8 +130,10 @@ def _row(one: Answer[Any], record: UsageRecord, table: bool) -> dict[str, Any]:
 
 
 def _summary(answers: Sequence[Answer[tuple[UsageRecord, ...]]]) -> Iterator[str]:
+    from buildclient.daemon.storage import totals
+
     records = [record for one in answers for record in one.value]
-    total, free = _sums(records)
+    total, free = totals(records)
     shared = sum(record.size for record in records if record.shared)
     rows = [("Shared:", human_size(shared)), ("Private:", human_size(total - shared))] if shared else []
     yield from tabbed([*rows, ("Reclaimable:", human_size(free)), ("Total:", human_size(total))])
@@ -141,13 +143,7 @@ def _summary(answers: Sequence[Answer[tuple[UsageRecord, ...]]]) -> Iterator[str
     if len(answers) > 1:
         table = [("NODE", "PODS", "RECLAIMABLE", "TOTAL")]
         for name, pods in nodes.items():
-            total, free = _sums([record for pod in pods for record in pod.value])
+            total, free = totals([record for pod in pods for record in pod.value])
             table.append((name, str(len(pods)), human_size(free), human_size(total)))
         yield ""
         yield from aligned(table)
-
-
-def _sums(records: Sequence[UsageRecord]) -> tuple[int, int]:
-    """All bytes, and those that may be removed."""
-    sizes = [(max(0, record.size), record.in_use) for record in records]
-    return sum(size for size, _ in sizes), sum(size for size, used in sizes if not used)

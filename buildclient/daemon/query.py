@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import grpc
 
+from buildclient.daemon.status import seconds
+
 __all__ = ["Query", "attributes", "server_stream", "stamp", "unary"]
 
 _T = TypeVar("_T")
@@ -39,10 +41,8 @@ def stamp(message: Any, field: str) -> float | None:
 
     What lies outside of the years that can be shown is moved to their bounds.
     """
-    if not message.HasField(field):
-        return None
-    value = getattr(message, field)
-    return min(max(0.0, float(value.seconds + value.nanos / 1e9)), _LATEST)
+    value = seconds(message, field)
+    return None if value is None else min(max(0.0, value), _LATEST)
 
 
 def attributes(entries: Any) -> dict[str, str]:

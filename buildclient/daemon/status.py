@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -24,7 +25,7 @@ from buildclient.progress.events import Event, Log, SourceRange, Vertex, VertexS
 from buildclient.progress.excerpt import excerpt
 from buildclient.proto import control_pb2 as pb
 
-__all__ = ["events", "failure", "told_by", "workers"]
+__all__ = ["events", "failure", "seconds", "told_by", "workers"]
 
 _TYPE_PREFIX = "github.com/moby/buildkit/"
 _DETAILS = "grpc-status-details-bin"
@@ -52,8 +53,8 @@ def events(response: pb.StatusResponse) -> Iterator[Event]:
             name=v.name,
             inputs=tuple(v.inputs),
             cached=v.cached,
-            started=_time(v, "started"),
-            completed=_time(v, "completed"),
+            started=seconds(v, "started"),
+            completed=seconds(v, "completed"),
             error=v.error,
             group=group.id,
             group_name=group.name,
@@ -66,12 +67,12 @@ def events(response: pb.StatusResponse) -> Iterator[Event]:
             name=s.name,
             current=s.current,
             total=s.total,
-            timestamp=_time(s, "timestamp"),
-            started=_time(s, "started"),
-            completed=_time(s, "completed"),
+            timestamp=seconds(s, "timestamp"),
+            started=seconds(s, "started"),
+            completed=seconds(s, "completed"),
         )
     for log in response.logs:
-        yield Log(vertex=log.vertex, stream=log.stream, data=log.msg, timestamp=_time(log, "timestamp"))
+        yield Log(vertex=log.vertex, stream=log.stream, data=log.msg, timestamp=seconds(log, "timestamp"))
     for w in response.warnings:
         yield Warned(
             vertex=w.vertex,
@@ -203,8 +204,9 @@ def _source(body: dict[str, object]) -> str:
         return ""
 
 
-def _time(message: object, field: str) -> float | None:
-    if not message.HasField(field):  # type: ignore[attr-defined]
+def seconds(message: Any, field: str) -> float | None:
+    """Returns a timestamp field in seconds since the epoch, whatever it is; None if it is not set."""
+    if not message.HasField(field):
         return None
-    stamp = getattr(message, field)
-    return float(stamp.seconds + stamp.nanos / 1e9)
+    value = getattr(message, field)
+    return float(value.seconds + value.nanos / 1e9)

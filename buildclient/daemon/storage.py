@@ -5,7 +5,7 @@ Reference: `DiskUsage` and `Prune` of api/services/control/control.proto of Buil
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import grpc
@@ -13,7 +13,7 @@ import grpc
 from buildclient.daemon.query import Query, server_stream, stamp, unary
 from buildclient.proto import storage_pb2 as pb
 
-__all__ = ["Pruning", "UsageRecord", "disk_usage", "prune"]
+__all__ = ["Pruning", "UsageRecord", "disk_usage", "prune", "totals"]
 
 _CONTROL = "/moby.buildkit.v1.Control/"
 
@@ -80,6 +80,12 @@ def prune(wanted: Pruning, removed: Callable[[UsageRecord], None]) -> Query[int]
         return total
 
     return ask
+
+
+def totals(records: Iterable[UsageRecord]) -> tuple[int, int]:
+    """Returns the bytes of all records, and of those that no build is using."""
+    sizes = [(max(0, record.size), record.in_use) for record in records]
+    return sum(size for size, _ in sizes), sum(size for size, used in sizes if not used)
 
 
 def _record(message: Any) -> UsageRecord:

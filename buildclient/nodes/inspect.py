@@ -71,7 +71,7 @@ async def _workers(control: Control, deadline: float) -> _Answer:
 
 async def _all(control: Control, deadline: float) -> _Answer:
     from buildclient.daemon.records import build_records
-    from buildclient.daemon.storage import disk_usage
+    from buildclient.daemon.storage import disk_usage, totals
 
     async def known(query: Query[_T]) -> _T | None:
         # An older daemon may keep no records; the rest counts all the same.
@@ -84,6 +84,5 @@ async def _all(control: Control, deadline: float) -> _Answer:
         control.workers(deadline), known(build_records(active_only=True)), known(disk_usage())
     )
     builds = None if running is None else sum(one.completed is None for one in running)
-    cache = None if kept is None else sum(max(0, one.size) for one in kept)
-    free = None if kept is None else sum(max(0, one.size) for one in kept if not one.in_use)
+    cache, free = (None, None) if kept is None else totals(kept)
     return _Answer(tuple(workers), PodLoad(builds, cache, free))
