@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from buildclient.discovery.where import Where
     from buildclient.nodes.views import BuilderView, NodeView, PodView
     from buildclient.progress.events import (
+        Compressed,
         Event,
         EventSink,
         Log,
@@ -89,8 +90,8 @@ else:
             "buildclient.contract.platform": "Platform PlatformError parse_platforms",
             "buildclient.discovery.where": "Where",
             "buildclient.nodes.views": "BuilderView NodeView PodView",
-            "buildclient.progress.events": "Event EventSink Log SolveStarted SourceRange Vertex VertexStatus Warned "
-            "of_build",
+            "buildclient.progress.events": "Compressed Event EventSink Log SolveStarted SourceRange Vertex "
+            "VertexStatus Warned of_build",
             "buildclient.progress.state": "Progress",
             "buildclient.progress.summary": "BuildSummary NodeSummary PlatformTime StepTime summarize summary_lines",
             "buildclient.progress.terminal": "Display choose_mode open_display shown",
@@ -140,6 +141,7 @@ __all__ = [
     "CheckResult",
     "CheckWarning",
     "ClientError",
+    "Compressed",
     "ConfigurationError",
     "Display",
     "Event",

@@ -10,14 +10,16 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from buildclient.base.errors import BuildFailed, ClientError, UsageError
+from buildclient.ahead import BuildAhead, name_in_cluster
+from buildclient.base.errors import BuildFailed, Cancelled, ClientError, UsageError
 from buildclient.build import build
-from buildclient.contract.output import BuilderOutput, OutputError
+from buildclient.contract.output import BuilderOutput, NodeOutput, OutputError
 from buildclient.contract.platform import Platform
 from buildclient.discovery.where import Where
-from buildclient.kube.pod import Pod
+from buildclient.kube.pod import Pod, Pods
 from buildclient.progress.events import Event, EventSink
 from buildclient.request.attrs import with_proxies
 from buildclient.request.caches import with_s3_credentials
@@ -28,7 +30,9 @@ from buildclient.tools import BuildTools, Clusters
 
 if TYPE_CHECKING:
     from buildclient.base.streams import Connection
+    from buildclient.nodes.line import Queued
     from buildclient.nodes.node import NodeClient
+    from buildclient.nodes.nodepods import Waiting
     from buildclient.nodes.pool import ConnectionPool
     from buildclient.nodes.views import BuilderView
     from buildclient.results.subrequests import BuildTarget, CheckResult, Outline
@@ -69,6 +73,7 @@ class Builder:
         self._output = output
         self._clusters = Clusters(self.environ, self._where.kube_context)
         self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
+        self._begun: dict[asyncio.AbstractEventLoop, BuildAhead] = {}
 
     @classmethod
     def from_stack(
@@ -156,11 +161,42 @@ class Builder:
         Several builds may run at once. To share one sink, give each `of_build(sink, name)`.
         """
         with self._in_session():
-            return await self._build(request, sink)
+            if not request.timeout:
+                return await self._build(request, sink)
+            try:
+                async with asyncio.timeout(request.timeout) as limit:
+                    return await self._build(request, sink)
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                late = Cancelled(f"the build did not end within {request.timeout:g} s, its time limit")
+                late.of_build = True
+                raise late from None
+
+    def begin(self, request: BuildRequest) -> None:
+        """Begins to connect for a build that follows in the running loop, where the last one like it tells how.
+
+        Only for builders that are read from the cluster: their nodes are not known before. `build` does it by itself;
+        this is for a program that asks the builder something first.
+        """
+        name = name_in_cluster(self._where, self.environ)
+        loop = asyncio.get_running_loop()
+        if loop not in self._begun and self._output is None and name and self._pool() is None:
+            # Builds in threads have loops of their own, and what they ask for belongs to these.
+            self._begun[loop] = BuildAhead(self._clusters, request)
+            self._begun[loop].begin(name)
 
     async def _build(self, request: BuildRequest, sink: EventSink) -> BuildResult:
         check_request(request)
-        tools = BuildTools(self.environ, self.nodes_of, sink)
+        self.begin(request)
+        ahead = self._begun.pop(asyncio.get_running_loop(), None) or BuildAhead(self._clusters, request)
+        try:
+            return await self._build_by(ahead, request, sink)
+        finally:
+            await ahead.end()
+
+    async def _build_by(self, ahead: BuildAhead, request: BuildRequest, sink: EventSink) -> BuildResult:
+        tools = BuildTools(self.environ, partial(self.nodes_of, pods_for=ahead.pods_for), sink)
         await tools.find_named(request)
         output = await self.output_async()
         if not request.call:
@@ -286,6 +322,10 @@ class Builder:
         node = await choose_node(self.nodes_of(output, waiting), (platform,) if platform else (), key, deadline)
         return await node.dial(key, deadline)
 
+    async def end_kept_async(self) -> None:
+        """Ends the process that keeps connections to the builder's cluster (BUILDCLIENT_KEEP), if there is one."""
+        await self._clusters.end_kept(await self.output_async())
+
     async def ls_async(self) -> tuple[BuilderView, ...]:
         """As `ls`."""
         current = None
@@ -304,14 +344,21 @@ class Builder:
         return tuple(view._replace(current=view.output == current) for view in views)
 
     def nodes_of(
-        self, output: BuilderOutput, waiting: Callable[[str, Sequence[Pod]], None] | None = None
+        self,
+        output: BuilderOutput,
+        waiting: Waiting | None = None,
+        queued: Queued | None = None,
+        *,
+        pods_for: Callable[[NodeOutput, BuilderOutput], Pods | None] | None = None,
     ) -> list[NodeClient]:
         """Returns the builder's nodes, not yet connected. Raises UnreachableError if its cluster is not found."""
         from buildclient.nodes.node import NodeClient
 
         pool = self._pool()
+        if pods_for is None or pool is not None:
+            pods_for = self._clusters.pods_for
         return [
-            NodeClient(node, self._clusters.pods_for(node, output), waiting, pool, self.environ)
+            NodeClient(node, pods_for(node, output), waiting, pool, self.environ, queued=queued)
             for node in output.nodes
         ]
 

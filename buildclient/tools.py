@@ -12,20 +12,22 @@ from typing import TYPE_CHECKING
 
 from buildclient.contract.cluster import Cluster
 from buildclient.contract.output import BuilderOutput, NodeOutput
-from buildclient.kube.pod import Pod
 from buildclient.progress.events import EventSink
 from buildclient.request.outputs import is_layout
 from buildclient.request.values import BuildRequest
 
 if TYPE_CHECKING:
     from buildclient.inputs.interfaces import Prepared
+    from buildclient.kube.ahead import AheadPods
     from buildclient.kube.pods import KubernetesPods
     from buildclient.nodes.interfaces import Node
+    from buildclient.nodes.line import Queued
+    from buildclient.nodes.nodepods import Waiting
     from buildclient.results.interfaces import CommitStep
     from buildclient.results.loads import Loads
     from buildclient.session.call import Service
 
-__all__ = ["BuildTools", "Clusters"]
+__all__ = ["BuildTools", "Clusters", "routing_key_of"]
 
 
 class BuildTools:
@@ -34,10 +36,10 @@ class BuildTools:
     def __init__(
         self,
         environ: Mapping[str, str],
-        nodes_of: Callable[[BuilderOutput, Callable[[str, Sequence[Pod]], None]], Sequence[Node]],
+        nodes_of: Callable[[BuilderOutput, Waiting, Queued], Sequence[Node]],
         sink: EventSink,
     ) -> None:
-        """`nodes_of` gives the nodes of a builder, and calls its second argument while it waits for pods."""
+        """`nodes_of` gives the nodes of a builder, and tells its other arguments of waits for pods and in queues."""
         from buildclient.nodes.waiting import WaitSteps
         from buildclient.registry.docker_config import DockerConfig
 
@@ -62,16 +64,10 @@ class BuildTools:
         self._named = secrets.service(), agents.service()
 
     def nodes(self, output: BuilderOutput) -> Sequence[Node]:
-        return self._nodes_of(output, self._waiting)
+        return self._nodes_of(output, self._waiting, self._waiting.queued)
 
     def routing_key(self, request: BuildRequest) -> str:
-        from buildclient.inputs.checkout import find_checkout
-        from buildclient.inputs.routing import routing_key
-
-        local = os.path.isdir(request.context)
-        context = os.path.abspath(request.context) if local else request.context
-        checkout = find_checkout(context) if local else None
-        return routing_key(context, checkout, request.dockerfile, request.target, request.platforms)
+        return routing_key_of(request)
 
     def prepare(self, request: BuildRequest, stopped: Callable[[], bool]) -> AbstractContextManager[Prepared]:
         from buildclient.inputs.context import prepare
@@ -112,6 +108,17 @@ class BuildTools:
         return await publish_index(registry, image_names(request), responses, index_annotations(attributes))
 
 
+def routing_key_of(request: BuildRequest) -> str:
+    """Returns the routing key of a request that names none."""
+    from buildclient.inputs.checkout import find_checkout
+    from buildclient.inputs.routing import routing_key
+
+    local = os.path.isdir(request.context)
+    context = os.path.abspath(request.context) if local else request.context
+    checkout = find_checkout(context) if local else None
+    return routing_key(context, checkout, request.dockerfile, request.target, request.platforms)
+
+
 class Clusters:
     """The pods of the clusters that a builder is in; each cluster's credentials are read once."""
 
@@ -144,6 +151,44 @@ class Clusters:
         self._home = self._in(Cluster())
         return await self._home.config_map(namespace, name)
 
+    def ahead(self, output: BuilderOutput, key: str) -> AheadPods:
+        """Returns the pods of a builder for one build of routing key `key`. Raises UnreachableError."""
+        return self._ahead(self.pods_of(output), output.namespace, output.name, key)
+
+    def begun(self, name: str, key: str) -> AheadPods:
+        """As `ahead`, before the output of builder `NAMESPACE/NAME` is read: asks for what its last such build used."""
+        namespace, _, builder = name.partition("/")
+        ahead = self._ahead(self._in(Cluster()), namespace, builder, key)
+        ahead.begin()
+        return ahead
+
+    def keep(self, pods: KubernetesPods, used: Sequence[tuple[str, str, str]]) -> None:
+        """Keeps tunnels into these pods (namespace, name, container) for the next command, where that is asked for."""
+        if not self._environ.get("BUILDCLIENT_KEEP"):
+            return
+        from buildclient.keep.client import KeptPods
+        from buildclient.keep.rules import keep_seconds
+        from buildclient.keep.wire import Tunnel
+
+        if isinstance(pods, KeptPods):
+            pods.keeper.start(keep_seconds(self._environ), [Tunnel(*one) for one in used])
+
+    async def end_kept(self, output: BuilderOutput) -> None:
+        """Ends the process that keeps connections to a builder's cluster, if there is one."""
+        if all(node.address for node in output.nodes):
+            return
+        from buildclient.keep.client import Keeper
+        from buildclient.kube.kubeconfig import load_kubeconfig
+
+        access = self.pods_of(output).api.access
+        await Keeper(access, load_kubeconfig(self._environ).files, self._environ).end()
+
+    def _ahead(self, pods: KubernetesPods, namespace: str, name: str, key: str) -> AheadPods:
+        from buildclient.kube.ahead import AheadPods
+        from buildclient.kube.lastpods import LastPods
+
+        return AheadPods(pods, LastPods.of(self._environ, pods.api.access, namespace, name), key)
+
     def _in(self, cluster: Cluster, kube_context: str = "") -> KubernetesPods:
         """`kube_context` is the context that an address names."""
         key = cluster, kube_context
@@ -153,11 +198,18 @@ class Clusters:
             from buildclient.kube.kubeconfig import load_kubeconfig
             from buildclient.kube.pods import KubernetesPods
 
-            access = choose_access(
-                load_kubeconfig(self._environ),
-                cluster,
-                kube_context or self._kube_context,
-                in_cluster(self._environ),
+            config = load_kubeconfig(self._environ)
+            inside = in_cluster(self._environ)
+            access = choose_access(config, cluster, kube_context or self._kube_context, inside)
+            if self._environ.get("BUILDCLIENT_KEEP"):
+                from buildclient.keep.client import KeptPods
+                from buildclient.keep.rules import keep_seconds
+
+                if keep_seconds(self._environ):
+                    self._known[key] = KeptPods(access, config.files, self._environ)
+                    return self._known[key]
+            self._known[key] = KubernetesPods(
+                KubeApi(access, self._environ),
+                machines=self._environ.get("BUILDCLIENT_READ_NODES", "") not in ("", "0", "false"),
             )
-            self._known[key] = KubernetesPods(KubeApi(access, self._environ))
         return self._known[key]

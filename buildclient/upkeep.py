@@ -10,6 +10,7 @@ is named in `missed`, and the others' answers count.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from buildclient.daemon.query import Query
     from buildclient.daemon.records import BuildRecord
     from buildclient.daemon.storage import Pruning, UsageRecord
+    from buildclient.kube.lease import Ticket
     from buildclient.nodes.ask import NodeAnswers
+    from buildclient.nodes.idle import Rest
     from buildclient.nodes.node import NodeClient
     from buildclient.progress.events import EventSink
 
@@ -36,10 +39,12 @@ __all__ = [
     "disk_usage",
     "find_record",
     "prune",
+    "queue_tickets",
     "records",
     "remove_records",
     "replay_record",
     "stop",
+    "stop_if_idle",
 ]
 
 _T = TypeVar("_T")
@@ -165,6 +170,24 @@ async def records(
     return listed, found.missed
 
 
+async def queue_tickets(builder: Builder) -> tuple[dict[str, Sequence[Ticket]], tuple[str, ...]]:
+    """Returns the places in the queue of each node that has a limit of builds, by node; and who could not be asked.
+
+    Places of clients that have died are among them (`buildclient.nodes.tickets`).
+    """
+    nodes = [one for one in await _nodes(builder, "") if one.node.workload and one.node.max_parallel_builds]
+    answers = await asyncio.gather(*(one.pods.tickets() for one in nodes), return_exceptions=True)
+    found, missed = {}, []
+    for node, answer in zip(nodes, answers, strict=True):
+        if isinstance(answer, ClientError):
+            missed.append(f"{node.name}: {answer}")
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            found[node.name] = answer
+    return found, tuple(missed)
+
+
 async def find_record(builder: Builder, ref: str, pick: Pick = EVERY_POD, timeout: float = TIMEOUT) -> FoundRecord:
     """Returns the record of a build. Raises UsageError if there is none or several, and UnreachableError.
 
@@ -248,10 +271,7 @@ async def stop(builder: Builder, pick: Pick = EVERY_POD, *, force: bool = False)
     The next build or `inspect --bootstrap` starts them again. Raises UsageError while builds run there, unless
     `force`; UnreachableError.
     """
-    nodes = await _nodes(builder, pick.node)
-    scaled = [one for one in nodes if one.node.workload is not None]
-    if not scaled:
-        raise UsageError("there is nothing to stop: the nodes are addresses, without a workload")
+    scaled = await _scaled(builder, pick)
     if not force:
         running, _ = await records(builder, "", pick, active_only=True)
         busy = [one for one in running if one.record.completed is None]
@@ -259,4 +279,27 @@ async def stop(builder: Builder, pick: Pick = EVERY_POD, *, force: bool = False)
             raise UsageError(
                 f"{len(busy)} builds are running, such as {busy[0].record.ref} in {busy[0].pod}; --force ends them"
             )
-    return [(one.name, await one.scale(0)) for one in scaled]
+    stopped = [(one.name, await one.pods.scale(0)) for one in scaled]
+    await builder.end_kept_async()
+    return stopped
+
+
+async def stop_if_idle(
+    builder: Builder, seconds: float, pick: Pick = EVERY_POD, timeout: float = TIMEOUT
+) -> list[Rest]:
+    """Scales to no replicas the workload of each node, or of one, that has built nothing for `seconds`.
+
+    Each pod has `timeout` seconds to answer; a node whose pods do not all answer is left running. Raises UsageError.
+    """
+    from buildclient.nodes.idle import stop_if_idle as stop_node
+
+    nodes = await _scaled(builder, pick)
+    return list(await asyncio.gather(*(stop_node(node, seconds, timeout) for node in nodes)))
+
+
+async def _scaled(builder: Builder, pick: Pick) -> list[NodeClient]:
+    """The nodes that have a workload. Raises UsageError if none has."""
+    scaled = [one for one in await _nodes(builder, pick.node) if one.node.workload is not None]
+    if not scaled:
+        raise UsageError("there is nothing to stop: the nodes are addresses, without a workload")
+    return scaled

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import TYPE_CHECKING, NamedTuple
+
+from buildclient.contract.patterns import pattern
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -13,8 +14,8 @@ __all__ = ["Digest", "parse_digest"]
 
 _SIZES = {"sha256": 64, "sha384": 96, "sha512": 128}
 """Hexadecimal digits of each algorithm."""
-_FORM = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+")
-_HEX = re.compile("[a-f0-9]+")
+_FORM = pattern(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+")
+_HEX = pattern("[a-f0-9]+")
 
 
 class Digest(NamedTuple):

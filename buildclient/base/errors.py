@@ -15,6 +15,7 @@ __all__ = [
     "Cancelled",
     "ClientError",
     "ConfigurationError",
+    "DaemonLost",
     "ExceptionTable",
     "InternalFailure",
     "InvalidBuild",
@@ -71,6 +72,15 @@ class UnreachableError(ClientError):
     """
 
     exit_status = 125
+
+
+class DaemonLost(UnreachableError):
+    """A daemon that is listed as ready is gone or does not answer; another one, or the same one later, may."""
+
+    def __init__(self, message: str, *, silent: bool = False, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.silent = silent
+        """Whether it did not answer for a while, rather than refused or broke the connection."""
 
 
 class ConfigurationError(UnreachableError):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
+
+from buildclient.contract.patterns import pattern
 
 __all__ = ["go_json", "go_quoted", "is_bool", "parse_bool"]
 
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _SHORT = {'"': '\\"', "\\": "\\\\"}
 _SHORT |= {sign: f"\\{name}" for sign, name in zip("\a\b\f\n\r\t\v", "abfnrtv", strict=True)}
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = pattern("[\ud800-\udfff]")
 _RAW = 0xDC00
 """Offset of the code points that stand for bytes that are not UTF-8 (`surrogateescape`)."""
 _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))

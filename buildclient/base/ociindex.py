@@ -5,13 +5,13 @@ Pure. Reference: image-layout.md of the OCI image-spec; client/ociindex of Build
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from buildclient.base.digests import parse_digest
 from buildclient.base.gotext import go_json
 from buildclient.contract.jsontext import read_json
+from buildclient.contract.patterns import pattern
 
 __all__ = [
     "IMAGE_NAME",
@@ -39,7 +39,7 @@ MAX_INDEX = 16 << 20
 """Bytes of an index.json: far more than any list of images."""
 _FIRST = ("mediaType", "digest", "size", "urls")
 """Fields of a descriptor that stand before its annotations where Go writes it."""
-_OBJECT = re.compile("[:@]")
+_OBJECT = pattern("[:@]")
 
 
 class Name(NamedTuple):

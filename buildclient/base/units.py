@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from buildclient.contract.patterns import pattern
+
 __all__ = [
     "human_duration",
     "human_size",
@@ -20,10 +22,10 @@ __all__ = [
 ]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
-_DURATION = re.compile(r"(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|ms|s|m|h))+", re.ASCII)
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
+_DURATION = pattern(r"(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|ms|s|m|h))+", re.ASCII)
+_PART = pattern(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
 _NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-_BYTES = re.compile(r"(\d+(?:\.\d+)?)\s?([kmgtp]?)i?b?", re.ASCII | re.IGNORECASE)
+_BYTES = pattern(r"(\d+(?:\.\d+)?)\s?([kmgtp]?)i?b?", re.ASCII | re.IGNORECASE)
 _LONGEST = 64
 """Characters of a size or duration."""
 _INT64 = 2**63 - 1

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import re
 
+from buildclient.contract.patterns import pattern
+
 __all__ = ["log_text", "one_line", "visible"]
 
 # C0 without tab, DEL, C1; line and paragraph separators; bidirectional marks, overrides and isolates (Unicode UAX #9);
 # surrogates, which stand for bytes that are no UTF-8.
 _UNSAFE = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
-_ESCAPED = re.compile(f"[{_UNSAFE}]")
-_LINE_ESCAPED = re.compile(f"[{_UNSAFE}\n]")
-_USERINFO = re.compile(r"\b(https?://)[^\s/?#@\"']+@|\b([a-z][a-z0-9+.-]*://)[^\s/?#@:\"']*:[^\s/?#@\"']*@", re.I)
+_ESCAPED = pattern(f"[{_UNSAFE}]")
+_LINE_ESCAPED = pattern(f"[{_UNSAFE}\n]")
+_USERINFO = pattern(r"\b(https?://)[^\s/?#@\"']+@|\b([a-z][a-z0-9+.-]*://)[^\s/?#@:\"']*:[^\s/?#@\"']*@", re.I)
 _RAW = 0xDC00
 """What Python adds to a byte that is no UTF-8 (`surrogateescape`)."""
 _RESET = "\x1b[0m"
 _MASK = "xxxxx"
 """What BuildKit writes instead of a password."""
 # ECMA-48: CSI, OSC and other strings with their ends, and two-byte sequences; then any control that is left.
-_SEQUENCE = re.compile(
+_SEQUENCE = pattern(
     r"(\x1b\[[0-9;:]*m)|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]"
     f"|[{_UNSAFE}]"
 )

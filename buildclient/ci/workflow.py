@@ -5,7 +5,6 @@ Reference: docs.github.com, "Workflow commands for GitHub Actions".
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
@@ -13,13 +12,14 @@ from typing import TextIO
 from buildclient.base.errors import UsageError
 from buildclient.base.oserrors import reason
 from buildclient.base.visible import visible
+from buildclient.contract.patterns import pattern
 from buildclient.progress.events import Warned, distinct
 
 __all__ = ["annotation", "append", "error_line", "output_text", "print_apart", "warning_annotations"]
 
 _MOST = 10
 """Annotations of a kind that GitHub shows of a step."""
-_HEADING = re.compile(r"[^\n]*:(\d{1,9})\n-{20}\n")
+_HEADING = pattern(r"[^\n]*:(\d{1,9})\n-{20}\n")
 
 
 def output_text(outputs: Mapping[str, str]) -> str:

@@ -65,7 +65,8 @@ def command(context: str, **flags: Any) -> int:
     if flags["builder_file"] == "-" and stdin:
         raise UsageError(f"standard input cannot be both the builder and the {stdin[0]}")
     where = where_text(flags)
-    builder = builder_of(flags)
+    environ = {**os.environ, "BUILDCLIENT_KEEP": flags["keep"]} if flags["keep"] else None
+    builder = builder_of(flags, environ)
     request, mode = _asked(context, flags)
     method = parse_call(flags["call"])
     if method:
@@ -147,6 +148,7 @@ async def _shown(builder: Builder, request: BuildRequest, display: Display, warn
                 warnings.append(event)
             display.feed(event)
 
+        builder.begin(request)
         output = await builder.output_async()
         display.describe(output.name, "remote" if all(node.address for node in output.nodes) else "kubernetes")
         return await builder.build_async(request, feed)

@@ -13,6 +13,7 @@ from buildclient.cli.argv import Flag, read
 from buildclient.cli.where import complete_value
 from buildclient.progress.terminal import MODES
 from buildclient.request.make import build_request
+from buildclient.request.tries import parse_retries, parse_timeout
 from buildclient.request.values import BuildRequest
 
 __all__ = ["FlagsCommand", "build_flags", "request_of"]
@@ -61,6 +62,7 @@ _FLAGS: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
     (("--check",), None, "Shorthand for --call=check."),
     (("-f", "--file"), "PATH", "Name of the Dockerfile (default PATH/Dockerfile)."),
     (("--iidfile",), "FILE", "Write the image ID to a file."),
+    (("--keep",), "DURATION", "Keep the connections to the builder for the next command, such as 10m (default: not)."),
     (("--label",), "KEY=VALUE…", "Set a label of the image."),
     (("--load",), None, "Load the image into a Docker Engine, Podman or containerd: -o type=docker."),
     (("--metadata-file",), "FILE", "Write the build's result metadata to a file."),
@@ -76,6 +78,11 @@ _FLAGS: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
     (("--push",), None, "Push the result to its registry: -o type=registry."),
     (("-q", "--quiet"), None, "No progress; print the image ID."),
     (("--resource",), "NAME=VALUE…", "A limit of RUN instructions, such as memory=2g or cpu-quota=50000."),
+    (
+        ("--retries",),
+        "N",
+        "How often a part of the build is taken up again after its BuildKit was lost (default 2; 0 for never).",
+    ),
     (("--routing-key",), "KEY", "The key that leads this build to a pod (default: repository, path, Dockerfile…)."),
     (("--sbom",), "VALUE", "Shorthand for --attest=type=sbom."),
     (("--secret",), "id=ID[,src=PATH]…", "A secret for RUN --mount=type=secret: a file, or env=VARIABLE."),
@@ -83,6 +90,7 @@ _FLAGS: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
     (("--ssh",), "default|ID[=PATH]…", "An SSH agent's socket, or keys, for RUN --mount=type=ssh."),
     (("-t", "--tag"), "NAME[:TAG]…", "Name of the image."),
     (("--target",), "STAGE", "The stage to build."),
+    (("--timeout",), "DURATION", "End the build after this time, retries included, such as 30m (default: no limit)."),
     (("--ulimit",), "NAME=SOFT[:HARD]…", "A limit of RUN instructions."),
 )
 
@@ -137,6 +145,8 @@ def request_of(context: str, flags: Mapping[str, Any], environ: Mapping[str, str
         context,
         **fields,
         metadata_provenance=_metadata_provenance(environ) if flags["metadata_file"] else "",
+        retries=parse_retries(flags["retries"], environ),
+        timeout=parse_timeout(flags["timeout"]),
         environ=environ,
         machine=_machine(),
     )

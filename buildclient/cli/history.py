@@ -211,6 +211,7 @@ def export(refs: Sequence[str], output: str, everything: bool, **flags: Any) -> 
 @click.option("-o", "--output", metavar="FILE", default="", help="The page's file (default: in the user's cache).")
 def open_(ref: str, output: str, **flags: Any) -> int:
     """Write a build's record as a page of HTML, open it in a browser where there is one, and print its place."""
+    from buildclient.base.cachefolder import cache_folder
     from buildclient.base.files import Place
     from buildclient.cli.page import page_name, record_page
 
@@ -223,8 +224,7 @@ def open_(ref: str, output: str, **flags: Any) -> int:
             return found.record.ref, await record_page(builder, found)
 
     name, text = run(read())
-    cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "buildclient")
-    path = os.path.abspath(output or os.path.join(cache, page_name(name)))
+    path = os.path.abspath(output or os.path.join(cache_folder(os.environ), page_name(name)))
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         place = Place(path)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from buildclient.base.units import short_duration
 from buildclient.base.visible import log_text, one_line
-from buildclient.cli.records import build_name, record_text
+from buildclient.cli.records import record_text
+from buildclient.contract.patterns import pattern
+from buildclient.daemon.buildname import build_name
 from buildclient.progress.events import Event, Log, Vertex
 from buildclient.upkeep import replay_record
 
@@ -23,7 +25,7 @@ __all__ = ["page_name", "record_page"]
 
 _MOST = 256 << 10
 """Bytes of a step's output that are shown: the last ones."""
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+_FILE_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1b1f24;background:#fff}
 h1{font-size:1.4rem}table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .6rem;

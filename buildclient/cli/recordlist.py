@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from buildclient.base.units import short_duration
-from buildclient.cli.records import build_name
 from buildclient.cli.upkeep import ago, instant
+from buildclient.daemon.buildname import build_name
 
 if TYPE_CHECKING:
     from buildclient.upkeep import FoundRecord

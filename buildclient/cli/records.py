@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from buildclient.base.units import short_duration
 from buildclient.cli.tables import tabbed
+from buildclient.daemon.buildname import build_name
 
 if TYPE_CHECKING:
     from buildclient.upkeep import FoundRecord
 
-__all__ = ["ATTACHMENT_TYPES", "build_name", "record_json", "record_text"]
+__all__ = ["ATTACHMENT_TYPES", "record_json", "record_text"]
 
 ATTACHMENT_TYPES = {
     "index": ("application/vnd.oci.image.index.v1+json",),
@@ -23,7 +24,6 @@ ATTACHMENT_TYPES = {
     "sbom": ("https://spdx.dev/Document",),
 }
 """Short names of attachments, and the types that they stand for."""
-_DOCKERFILE = "Dockerfile"
 _CONFIG = {
     "force-network-mode": ("Network", "Network"),
     "hostname": ("Hostname", "Hostname"),
@@ -50,31 +50,6 @@ _CONFIG = {
 _GROUPS = {"context:": ("NamedContexts", "NAMED CONTEXT"), "build-arg:": ("BuildArgs", "BUILD ARG")}
 _GROUPS["label:"] = ("Labels", "LABEL")
 _OWN = ("filename", "context", "target", "platform", "frontend.caps", "cache-imports")
-
-
-def build_name(attrs: Mapping[str, str]) -> str:
-    """Returns what a build is called: its context, else the Dockerfile's place, with the target, else its repository.
-
-    `BUILDKIT_BUILD_NAME`, a build argument, overrides it.
-    """
-    if name := attrs.get("build-arg:BUILDKIT_BUILD_NAME"):
-        return name
-    name = attrs.get("context", "") or _place(attrs)
-    if target := attrs.get("target"):
-        name = f"{name} ({target})" if name else target
-    return name or attrs.get("vcs:source", "")
-
-
-def _place(attrs: Mapping[str, str]) -> str:
-    path = attrs.get("filename", "")
-    path = "" if path == _DOCKERFILE else path
-    folder = attrs.get("vcs:localdir:dockerfile", "")
-    if folder not in ("", "."):
-        path = posixpath.join(folder, path).rstrip("/")
-    named = path != "" and posixpath.basename(path) != _DOCKERFILE and folder not in ("", ".", path)
-    path = path.removesuffix(f"/{_DOCKERFILE}")
-    above, _, last = path.rpartition("/")
-    return posixpath.join(posixpath.basename(above), last) if named and above else last
 
 
 def record_text(found: FoundRecord, sources: Sequence[str], step: tuple[str, Sequence[str]], now: float) -> str:

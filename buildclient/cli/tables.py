@@ -9,10 +9,11 @@ from typing import Any
 
 from buildclient.base.errors import UsageError
 from buildclient.base.visible import one_line
+from buildclient.contract.patterns import pattern
 
 __all__ = ["aligned", "rendered", "tabbed"]
 
-_ACTION = re.compile(r"\{\{-?\s*(json\s+)?\.(\w*)\s*-?\}\}")
+_ACTION = pattern(r"\{\{-?\s*(json\s+)?\.(\w*)\s*-?\}\}")
 _GAP = 3
 _NARROWEST = 10
 _TAB = 8

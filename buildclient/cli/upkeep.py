@@ -20,6 +20,7 @@ from buildclient.upkeep import Pick
 __all__ = [
     "ago",
     "day",
+    "duration_of",
     "instant",
     "pick_of",
     "pick_options",
@@ -67,14 +68,18 @@ def shape_of(flags: dict[str, Any], plain: str) -> str:
 
 
 def seconds_of(flag: str, text: str) -> float:
-    """The seconds of a duration flag. Raises UsageError."""
+    """The seconds of a duration flag; a year for none. Raises UsageError."""
+    return duration_of(flag, text) or 365 * 86400.0
+
+
+def duration_of(flag: str, text: str) -> float:
+    """The seconds of a duration flag, as it stands there. Raises UsageError."""
     try:
-        seconds = parse_duration(text) / 1e9
+        return parse_duration(text) / 1e9
     except ValueError:
         raise UsageError(
             f"invalid argument {go_quoted(text)} for {go_quoted(flag)} flag: time: invalid duration {go_quoted(text)}"
         ) from None
-    return seconds or 365 * 86400.0
 
 
 def size_of(flag: str, text: str) -> int:

@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from buildclient.contract.output import BuilderOutput, OutputError
+from buildclient.contract.patterns import pattern
 from buildclient.progress.terminal import MODES
 from buildclient.request.resources import RESOURCES
 from buildclient.shell.completion import files, folders, project_of, stacks, starting
@@ -21,7 +22,7 @@ _PLATFORMS = (
     *("linux/riscv64", "linux/loong64", "darwin/amd64", "darwin/arm64", "windows/amd64", "windows/arm64", "local"),
 )
 _OUTPUTS = ("type=image", "type=registry", "type=oci", "type=docker", "type=tar", "type=local", "type=cacheonly")
-_STAGE = re.compile(r"^[ \t]*FROM[ \t]+(?:--\S+[ \t]+)*\S+[ \t]+AS[ \t]+(\S+)[ \t]*$", re.IGNORECASE | re.MULTILINE)
+_STAGE = pattern(r"^[ \t]*FROM[ \t]+(?:--\S+[ \t]+)*\S+[ \t]+AS[ \t]+(\S+)[ \t]*$", re.IGNORECASE | re.MULTILINE)
 _MOST_READ = 1 << 20
 """Bytes of a Dockerfile that are searched for stages."""
 

@@ -72,8 +72,12 @@ def where_text(flags: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
-def builder_of(flags: dict[str, Any]) -> Builder:
-    """The builder of the flags, which are taken out of `flags`; `--builder` may also stand before the command."""
+def builder_of(flags: dict[str, Any], environ: Mapping[str, str] | None = None) -> Builder:
+    """The builder of the flags, which are taken out of `flags`; `--builder` may also stand before the command.
+
+    `environ` replaces the process's environment.
+    """
     context = click.get_current_context(silent=True)
     flags["builder"] = flags["builder"] or (context.meta.get("buildclient.builder", "") if context else "")
-    return Builder(Where(**{name: flags.pop(name) for name in Where._fields}))
+    where = Where(**{name: flags.pop(name) for name in Where._fields})
+    return Builder(where) if environ is None else Builder(where, environ=environ)

@@ -16,19 +16,20 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, unquote
 
 from buildclient.contract.names import is_dns_label, is_dns_subdomain
+from buildclient.contract.patterns import pattern
 from buildclient.contract.urls import bracketed
 
-__all__ = ["FORMS", "Address", "AddressError", "KubePod", "Ssh", "Tcp", "Unix", "parse_address"]
+__all__ = ["FORMS", "Address", "AddressError", "KubePod", "Ssh", "Tcp", "Unix", "host_port", "parse_address"]
 
 FORMS = (
     "unix://PATH, tcp://HOST:PORT, ssh://[USER@]HOST[:PORT][/SOCKET] or "
     "kube-pod://POD[?namespace=NAME&context=NAME&container=NAME]"
 )
 """What an address looks like, for messages."""
-_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
+_HOST = pattern(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?")
-_USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@\\+$-]*")
-_PORT = re.compile(r"[0-9]{1,5}")
+_USER = pattern(r"[A-Za-z0-9_.][A-Za-z0-9_.@\\+$-]*")
+_PORT = pattern(r"[0-9]{1,5}")
 _LONGEST_PATH = 107
 """Bytes that the path of a Unix socket may have on Linux (unix(7)); 103 on macOS, whose own error says so."""
 
@@ -113,7 +114,7 @@ def _unix(rest: str) -> Unix:
 
 
 def _tcp(rest: str) -> Tcp:
-    host, port = _host_port(rest)
+    host, port = host_port(rest)
     if not port:
         raise AddressError("tcp:// wants HOST:PORT")
     return Tcp(host, port)
@@ -131,7 +132,7 @@ def _ssh(rest: str) -> Ssh:
     # ssh would take a name that begins with a dash for an option.
     if at and not _USER.fullmatch(user):
         raise AddressError(f"ssh:// has an unusable user: {user!r}")
-    host, port = _host_port(place)
+    host, port = host_port(place)
     socket = unquote(f"{slash}{path}") if path else ""
     # ssh passes its command to a shell.
     if not re.fullmatch(r"[\w/.@+=:,-]*", socket):
@@ -158,8 +159,8 @@ def _kube_pod(rest: str) -> KubePod:
     return KubePod(pod, named.get("namespace", ""), context, named.get("container", ""))
 
 
-def _host_port(text: str) -> tuple[str, int]:
-    """The host without brackets, and the port; 0 where there is none."""
+def host_port(text: str) -> tuple[str, int]:
+    """The host of HOST[:PORT] without brackets, and the port, 0 where there is none. Raises AddressError."""
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or not _IPV6.fullmatch(host) or (rest and not rest.startswith(":")):

@@ -14,9 +14,11 @@ import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from buildclient.contract.patterns import pattern
+
 __all__ = ["Cluster", "ca_fingerprint", "same_cluster", "same_server"]
 
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
+_CERTIFICATE = pattern(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 _DEFAULT_PORTS = {"https": "443", "http": "80"}
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from buildclient.contract.names import is_dns_label, is_dns_subdomain, is_label_key, is_label_value
+from buildclient.contract.patterns import pattern
 from buildclient.contract.platform import Platform, PlatformError, parse_platform
 
 __all__ = ["FieldReader", "shown"]
@@ -17,7 +17,7 @@ _SHOWN = 80
 """Characters of a value that a message repeats."""
 _TOLD = 20
 """Problems that a message lists."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = pattern(r"[\x00-\x1f\x7f-\x9f]")
 _LABEL_RULE = "letters, digits, '-', '_' and '.', 63 at most, a letter or digit at both ends"
 
 
@@ -142,8 +142,8 @@ class FieldReader:
                 self.problems.append(f"{where}{key}: {error}")
         return tuple(found)
 
-    def address(self, raw: Mapping[str, Any], key: str, where: str) -> str:
-        """A daemon's address (`buildclient.contract.address`); empty where there is none."""
+    def address(self, raw: Mapping[str, Any], key: str, where: str, scheme: str = "") -> str:
+        """A daemon's address (`buildclient.contract.address`), of that scheme; empty where there is none."""
         value = self.text(raw, key, where, default="")
         if value:
             # Imported here: most outputs have none.
@@ -153,6 +153,8 @@ class FieldReader:
                 parse_address(value)
             except AddressError as error:
                 self.problems.append(f"{where}{key} {shown(value)}: {error}")
+            if scheme and not value.startswith(f"{scheme}://"):
+                self.problems.append(f"{where}{key} must begin with {scheme}://, not {shown(value)}")
         return value
 
     def server(self, raw: Mapping[str, Any], key: str, where: str) -> str:

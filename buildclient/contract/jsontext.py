@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from typing import Any, NoReturn
+
+from buildclient.contract.patterns import pattern
 
 __all__ = ["MAX_DEPTH", "MAX_SIZE", "MAX_VALUES", "check_bounds", "read_json"]
 
@@ -16,8 +17,8 @@ MAX_DEPTH = 200
 """Levels of lists and objects. Far below what Python's own calls bear, so that a value that was read can also be
 written and compared."""
 
-_HALF = re.compile("[\ud800-\udfff]")
-_HALF_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
+_HALF = pattern("[\ud800-\udfff]")
+_HALF_ESCAPED = pattern(r"\\u[dD][89a-fA-F]")
 
 
 def read_json(text: str | bytes, *, size: int = MAX_SIZE) -> Any:

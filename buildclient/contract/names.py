@@ -5,14 +5,14 @@ Reference: Kubernetes, "Object Names and IDs" and "Labels and Selectors" (apimac
 
 from __future__ import annotations
 
-import re
+from buildclient.contract.patterns import pattern
 
 __all__ = ["is_builder_name", "is_dns_label", "is_dns_subdomain", "is_label_key", "is_label_value"]
 
 _LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
-_DNS_LABEL = re.compile(_LABEL)
-_DNS_SUBDOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_QUALIFIED = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_DNS_LABEL = pattern(_LABEL)
+_DNS_SUBDOMAIN = pattern(rf"{_LABEL}(?:\.{_LABEL})*")
+_QUALIFIED = pattern(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
 
 
 def is_dns_label(text: str) -> bool:

@@ -22,6 +22,8 @@ from buildclient.contract.platform import Platform
 __all__ = [
     "CONFIG_MAP_KEY",
     "CONFIG_MAP_LABEL",
+    "LEAST_LOADED",
+    "LOADBALANCE",
     "LONGEST_TIMEOUT",
     "VERSION",
     "BuilderOutput",
@@ -39,7 +41,8 @@ __all__ = [
 VERSION = 1
 CONFIG_MAP_KEY = "builder.json"
 CONFIG_MAP_LABEL = ("buildkit-builders/output", "builder")
-LOADBALANCE = ("sticky", "random")
+LEAST_LOADED = "least-loaded"
+LOADBALANCE = ("sticky", "random", LEAST_LOADED)
 WORKLOAD_KINDS = ("Deployment", "StatefulSet")
 LONGEST_TIMEOUT = 365 * 86400
 """Seconds that a node's pods may be given to become ready."""
@@ -81,8 +84,14 @@ class NodeOutputDict(TypedDict):
     selector: NotRequired[dict[str, str]]
     container: NotRequired[str]
     replicas: NotRequired[int]
+    minReplicas: NotRequired[int]
+    maxReplicas: NotRequired[int]
+    clusterStarts: NotRequired[bool]
+    maxParallelBuilds: NotRequired[int]
+    cacheFallback: NotRequired[str]
     timeoutSeconds: float
     rootless: bool
+    endpoint: NotRequired[str]
 
 
 class BuilderOutputDict(TypedDict):
@@ -115,6 +124,17 @@ class NodeOutput(NamedTuple):
     selector: Mapping[str, str] = {}
     container: str = "buildkitd"
     replicas: int = 1
+    """The pods of the node, as the stack sets them; of a node that is scaled, how many a start makes."""
+    min_replicas: int | None = None
+    """The fewest pods that an autoscaler, or a way to zero, leaves; None (absent) for `replicas`, which stay."""
+    max_replicas: int | None = None
+    """The most pods that an autoscaler starts; None (absent) for `replicas`."""
+    cluster_starts: bool = False
+    """Whether the cluster starts a node without pods, and a client waits for it; absent, a client starts it."""
+    max_parallel_builds: int = 0
+    """How many builds clients let a pod run at once, before they go to another or wait; 0 (absent) for any number."""
+    cache_fallback: str = ""
+    """A cache that every build reads besides its own, as `--cache-from` takes it; empty (absent) for none."""
     timeout_seconds: float = 120.0
     """How long to wait for a ready pod, in seconds."""
     rootless: bool = False
@@ -122,6 +142,19 @@ class NodeOutput(NamedTuple):
     """`tcp://…` or `unix://…`, instead of workload and selector."""
     tls: Mapping[str, str] = {}
     """File names of `ca`, `cert`, `key` and the `servername`, for a `tcp://` address."""
+    endpoint: str = ""
+    """`tcp://…` beside workload and selector, for clients with a certificate; empty, or absent in the output, where
+    pods are reached by exec alone."""
+
+    @property
+    def has_admission(self) -> bool:
+        """Whether a build that has begun on a pod may have to go to another, as others were there first."""
+        return bool(self.workload) and (self.max_parallel_builds > 0 or self.loadbalance == LEAST_LOADED)
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether the node may have no pods although nothing is wrong."""
+        return self.min_replicas == 0
 
     def to_json(self) -> NodeOutputDict:
         """The node's object in the output."""
@@ -142,6 +175,18 @@ class NodeOutput(NamedTuple):
             value["selector"] = dict(self.selector)
             value["container"] = self.container
             value["replicas"] = self.replicas
+            if self.endpoint:
+                value["endpoint"] = self.endpoint
+            if self.min_replicas is not None:
+                value["minReplicas"] = self.min_replicas
+            if self.max_replicas is not None:
+                value["maxReplicas"] = self.max_replicas
+            if self.cluster_starts:
+                value["clusterStarts"] = True
+            if self.max_parallel_builds:
+                value["maxParallelBuilds"] = self.max_parallel_builds
+            if self.cache_fallback:
+                value["cacheFallback"] = self.cache_fallback
         return value
 
 
@@ -259,11 +304,21 @@ def _node(reader: FieldReader, raw: Mapping[str, Any], where: str, namespace: st
         selector=reader.labels(raw, "selector", where),
         container=reader.dns_label(raw, "container", where, default="buildkitd"),
         replicas=reader.integer(raw, "replicas", where, default=1, largest=_MOST_REPLICAS),
+        min_replicas=_count(reader, raw, "minReplicas", where),
+        max_replicas=_count(reader, raw, "maxReplicas", where),
+        cluster_starts=reader.boolean(raw, "clusterStarts", where),
+        max_parallel_builds=reader.integer(raw, "maxParallelBuilds", where, default=0, largest=_MOST_REPLICAS),
+        cache_fallback=reader.text(raw, "cacheFallback", where, default=""),
         timeout_seconds=reader.number(raw, "timeoutSeconds", where, default=120, largest=LONGEST_TIMEOUT),
         rootless=reader.boolean(raw, "rootless", where),
         address=address,
         tls=reader.texts(raw, "tls", where),
+        endpoint=reader.address(raw, "endpoint", where, "tcp"),
     )
+
+
+def _count(reader: FieldReader, raw: Mapping[str, Any], key: str, where: str) -> int | None:
+    return reader.integer(raw, key, where, default=0, largest=_MOST_REPLICAS) if raw.get(key) is not None else None
 
 
 def _check_version(version: Any) -> None:

@@ -12,11 +12,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from buildclient.contract.patterns import pattern
+
 __all__ = ["Platform", "PlatformError", "format_platforms", "os_option", "parse_platform", "parse_platforms"]
 
-_PART = re.compile(r"[A-Za-z0-9_.-]+\Z")
-_OS = re.compile(r"([A-Za-z0-9_.-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+)*)\))?\Z")
-_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})?")
+_PART = pattern(r"[A-Za-z0-9_.-]+\Z")
+_OS = pattern(r"([A-Za-z0-9_.-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+)*)\))?\Z")
+_ESCAPE = pattern(r"%([0-9A-Fa-f]{2})?")
 _RESERVED = {sign: f"%{ord(sign):02X}" for sign in "%+()/"}
 """What would end an option's text, and how it is written there (containerd's osOptionReplacer)."""
 _OS_ALIASES = {"macos": "darwin"}

@@ -6,20 +6,20 @@ import asyncio
 import contextlib
 import logging
 import os
-import re
 import time
 from collections.abc import Mapping
 
 from buildclient.base.errors import UnreachableError, map_exceptions
 from buildclient.base.oserrors import reason
 from buildclient.contract.address import Tcp, Unix
+from buildclient.contract.patterns import pattern
 
 __all__ = ["AddressEndpoint", "StreamConnection"]
 
 _LOG = logging.getLogger("buildclient.daemon")
 _CHUNK = 256 << 10
 """Bytes per read."""
-_ERRNO = re.compile(r"\[Errno (\d+)\]")
+_ERRNO = pattern(r"\[Errno (\d+)\]")
 _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 """How an answer begins that is a TLS alert or handshake."""
 

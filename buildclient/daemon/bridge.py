@@ -6,16 +6,14 @@ import asyncio
 import contextlib
 import os
 import secrets
-import shutil
 import socket
 import struct
 import sys
-import tempfile
 
 from buildclient.base.errors import UnreachableError
 from buildclient.base.streams import Connection, Endpoint
 
-__all__ = ["Bridge"]
+__all__ = ["Bridge", "is_own"]
 
 _CHUNK = 128 << 10
 _UCRED = struct.Struct("3i")
@@ -53,6 +51,8 @@ class Bridge:
             name = f"buildclient-{secrets.token_hex(16)}"
             self._server = await asyncio.start_unix_server(self._accepted, f"\0{name}", limit=2 * _CHUNK)
             return f"unix-abstract:{name}"
+        import tempfile  # not for every build
+
         self._folder = tempfile.mkdtemp(prefix="buildclient-")
         path = os.path.join(self._folder, "s")
         self._server = await asyncio.start_unix_server(self._accepted, path, limit=2 * _CHUNK)
@@ -69,10 +69,12 @@ class Bridge:
         if self._first:
             await self._first.close()
         if self._folder:
+            import shutil
+
             shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not _is_own(writer.get_extra_info("socket")):
+        if not is_own(writer.get_extra_info("socket")):
             writer.close()
             return
         task = asyncio.current_task()
@@ -120,7 +122,7 @@ class Bridge:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _is_own(sock: socket.socket) -> bool:
+def is_own(sock: socket.socket) -> bool:
     """Whether this user is at the other end."""
     if sys.platform != "linux":
         return True

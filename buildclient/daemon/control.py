@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import grpc
 
-from buildclient.base.errors import ClientError, UnreachableError
+from buildclient.base.errors import ClientError, DaemonLost, UnreachableError
 from buildclient.base.streams import Connection, Endpoint
 from buildclient.daemon.bridge import Bridge
 from buildclient.daemon.silence import IDLE_TIMEOUT, silent, silent_text
 from buildclient.daemon.solve_message import solve_message
 from buildclient.daemon.status import events, failure, workers
 from buildclient.daemon.worker import Worker
-from buildclient.progress.events import Event, EventSink
+from buildclient.progress.events import Compressed, Event, EventSink
 from buildclient.proto import control_pb2 as pb
 from buildclient.request.solve import SolveRequest
 from buildclient.session.call import Service, methods_of
@@ -132,7 +132,7 @@ class GrpcControl:
             last = loop.time()
             sink(event)
 
-        async with self._session(session, request.shared_key, services) as broken:
+        async with self._session(session, request.shared_key, services, told) as broken:
             progress = asyncio.ensure_future(self._status(request.ref, told))
             solving = asyncio.ensure_future(self._solved(request, session, work))
             try:
@@ -142,12 +142,12 @@ class GrpcControl:
                     _LOG.debug("solve %s: the session broke: %s", request.ref, broken.result())
                     await asyncio.wait([solving], timeout=self._timeouts.solve_end_grace)
                 if not solving.done():
-                    raise UnreachableError(f"lost the session with {self._endpoint.description}: {broken.result()}")
+                    raise DaemonLost(f"lost the session with {self._endpoint.description}: {broken.result()}")
                 response = solving.result()
             except grpc.aio.AioRpcError as error:
                 _LOG.debug("solve %s: %s after %.1f s", request.ref, error.code().name, loop.time() - began)
                 await _drain(progress, lambda: last, self._timeouts)
-                raise self._failure(error) from None
+                raise self._ended(error, broken) from None
             except BaseException as error:
                 said = str(error) or type(error).__name__
                 _LOG.debug("solve %s: given up after %.1f s: %s", request.ref, loop.time() - began, said)
@@ -215,12 +215,28 @@ class GrpcControl:
             watch.cancel()
         if not any(one.done() for one in waited):
             said = silent_text(self._timeouts.idle, self._bridge.answers)
-            raise UnreachableError(f"{self._endpoint.description}: {said}")
+            raise self._lost(UnreachableError(f"{self._endpoint.description}: {said}"), silent=True)
+
+    def _ended(self, error: grpc.aio.AioRpcError, broken: asyncio.Future[str]) -> ClientError:
+        """Returns a failed solve's error. One whose session ended before it failed for that, whatever it says."""
+        found = self._failure(error)
+        if broken.done() and not isinstance(found, UnreachableError):
+            return DaemonLost(f"lost the session with {self._endpoint.description}: {broken.result()}: {found}")
+        return found
 
     def _failure(self, error: grpc.aio.AioRpcError) -> ClientError:
         if error.code() == grpc.StatusCode.UNAVAILABLE and self._bridge.error:
-            return self._bridge.error
-        return failure(error, self._endpoint.description)
+            return self._lost(self._bridge.error)
+        found = failure(error, self._endpoint.description)
+        silent = error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        return self._lost(found, silent=silent) if isinstance(found, UnreachableError) else found
+
+    def _lost(self, error: UnreachableError, *, silent: bool = False) -> UnreachableError:
+        """Returns the error of a connection; what never answered, such as a wrong port, is no daemon that was lost."""
+        # A permission that was taken away has another status.
+        if not self._bridge.heard or error.exit_status != UnreachableError.exit_status:
+            return error
+        return DaemonLost(error.message, silent=silent, hint=error.hint)
 
     async def _status(self, ref: str, sink: EventSink) -> None:
         call = self._channel.unary_stream(
@@ -236,7 +252,7 @@ class GrpcControl:
 
     @contextlib.asynccontextmanager
     async def _session(
-        self, session: str, shared_key: str, services: Sequence[Service]
+        self, session: str, shared_key: str, services: Sequence[Service], sink: EventSink
     ) -> AsyncIterator[asyncio.Future[str]]:
         """Serves a session; yields a future that gets the reason if the session breaks."""
         methods = methods_of([health(), *services])
@@ -274,6 +290,8 @@ class GrpcControl:
             yield broken
         finally:
             await server.close()
+            if server.compressed:
+                sink(Compressed(server.compressed, server.compressed_to))
             for task in tasks:
                 task.cancel()
             stream.cancel()

@@ -7,10 +7,10 @@ is served: v0.13.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from buildclient.contract.patterns import pattern
 from buildclient.request.solve import SolveRequest
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
 
 Version = tuple[int, int]
 """Major and minor."""
-_VERSION = re.compile(r"v?(\d{1,6})\.(\d{1,6})(?:[.+-].*)?")
+_VERSION = pattern(r"v?(\d{1,6})\.(\d{1,6})(?:[.+-].*)?")
 _UNKNOWN = (0, 0)
 """What a daemon built without its version says: `v0.0.0+unknown`."""
 _ANCIENT = (0, 10)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from buildclient.base.errors import UsageError
 from buildclient.base.gotext import go_quoted
 from buildclient.base.units import parse_duration
+from buildclient.contract.patterns import pattern
 
 if TYPE_CHECKING:
     from buildclient.daemon.records import BuildRecord
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["CacheFilter", "cache_filter", "record_filter"]
 
 _AGES = ("until", "unused-for")
-_SIGN = re.compile(r"!=|<=|>=|=|<|>")
+_SIGN = pattern(r"!=|<=|>=|=|<|>")
 _VALUES = ("ref", "repository", "status")
 _TIMES = ("startedAt", "completedAt", "duration")
-_GIT_URL = re.compile(r"(?:https?|ssh|git)://|[^/\s]+@[^/\s]+:", re.I)
+_GIT_URL = pattern(r"(?:https?|ssh|git)://|[^/\s]+@[^/\s]+:", re.I)
 
 
 class CacheFilter(NamedTuple):

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import grpc
 
 from buildclient.base.errors import BuildFailed
+from buildclient.daemon.buildname import build_name
 from buildclient.daemon.query import Query, attributes, server_stream, stamp, unary
 from buildclient.daemon.status import events, told_by
 from buildclient.progress.events import EventSink
@@ -75,6 +76,11 @@ class BuildRecord(NamedTuple):
     exporters: tuple[str, ...] = ()
     raw: Any = None
     """The message itself, for an export."""
+
+    @property
+    def name(self) -> str:
+        """What the build is called (`buildname`)."""
+        return build_name(self.attrs)
 
     @property
     def status(self) -> str:

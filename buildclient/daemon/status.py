@@ -43,6 +43,13 @@ _KINDS: dict[grpc.StatusCode, type[ClientError]] = {
     grpc.StatusCode.CANCELLED: Cancelled,
 }
 
+_NO_SPACE = "no space left on device"
+# BuildKit collects garbage after a build, once a minute at most (throttledGC in control/control.go).
+_DISK_FULL = (
+    "the disk of the builder's pod is full: BuildKit makes room within a minute of a build's end, `buildclient prune "
+    "--all` at once"
+)
+
 
 def events(response: pb.StatusResponse) -> Iterator[Event]:
     """Returns the events in one message of `Control.Status`, vertices first."""
@@ -115,7 +122,10 @@ def failure(error: grpc.aio.AioRpcError, where: str) -> ClientError:
     message = f"failed to solve: {text}"
     if issubclass(kind, BuildFailed):
         sources, vertex = _details(error)
-        found: ClientError = kind(message, sources=sources, vertex=vertex)
+        # A status within the message is this client's own answer: then its disk is full.
+        full = kind is ResourceExhausted and _NO_SPACE in text and "rpc error: " not in text
+        hint = _DISK_FULL if full else ""
+        found: ClientError = kind(message, sources=sources, vertex=vertex, hint=hint)
     else:
         found = kind(message)
     found.of_build = True

@@ -6,12 +6,12 @@ Reference: Build and fallbackPrintError in build/build.go of buildx 0.38, fronte
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 
 import grpc
 
 from buildclient.base.errors import BuildFailed, ClientError
+from buildclient.contract.patterns import pattern
 from buildclient.daemon.gateway import Gateway, GatewayResult, GatewayWork
 from buildclient.request.solve import SolveRequest
 
@@ -21,11 +21,11 @@ _LOG = logging.getLogger("buildclient.daemon")
 FALLBACK_FRONTEND = "docker/dockerfile:1.8.1@sha256:e87caa74dcb7d46cd820352bfea12591f3dba3ddc4285e19c7dcd13359f7cefd"
 """The frontend that answers where the daemon's or the Dockerfile's own cannot; docker buildx takes the same."""
 _CAPABILITY = "moby.buildkit.frontend.subrequests"
-_UNREADABLE = re.compile(r"dockerfile parse error|file with no instructions|Dockerfile cannot be empty")
+_UNREADABLE = pattern(r"dockerfile parse error|file with no instructions|Dockerfile cannot be empty")
 """What a frontend says of a file that is there and no Dockerfile."""
-_WRONG_QUERY = re.compile(r"query \"[^\"]*\"|(?:ref|subdir|branch) conflicts")
+_WRONG_QUERY = pattern(r"query \"[^\"]*\"|(?:ref|subdir|branch) conflicts")
 """What is said of a Git URL that is wrong in itself; the build itself says it again."""
-_READING = re.compile(r"^failed to read (?:dockerfile|downloaded context): ")
+_READING = pattern(r"^failed to read (?:dockerfile|downloaded context): ")
 _NOWHERE = "no-such-file.buildclient.rego"
 _WITH_FALLBACK = ("lint", "outline", "targets")
 

@@ -17,7 +17,7 @@ from buildclient.contract.address import Address, AddressError, KubePod, Ssh, Tc
 from buildclient.contract.output import BuilderOutput, NodeOutput
 from buildclient.contract.platform import Platform, PlatformError, parse_platform
 
-__all__ = ["output_of_addresses"]
+__all__ = ["at_endpoints", "output_of_addresses"]
 
 _TLS = {"cacert": "ca", "ca": "ca", "cert": "cert", "key": "key", "servername": "servername"}
 """Keys of the text -> keys of a node's `tls`."""
@@ -41,6 +41,24 @@ def output_of_addresses(texts: Sequence[str], flag: str = "--addr") -> BuilderOu
             number += 1
         nodes.append(node)
     return BuilderOutput(nodes[0].name if len(nodes) == 1 else "remote", "", tuple(nodes))
+
+
+def at_endpoints(output: BuilderOutput, folder: str, flag: str) -> BuilderOutput:
+    """The builder, at nodes with an endpoint reached over TLS with the certificate of `folder` instead of by exec.
+
+    `flag` is named in problems. Raises UsageError if the folder lacks the authority, the certificate or its key.
+    """
+    tls = _of_folder(folder, flag)
+    for key, names in _IN_FOLDER:
+        if key not in tls:
+            raise UsageError(f"{flag}: there is no {' or '.join(names)} in {folder}")
+    nodes = (
+        node._replace(address=node.endpoint, tls=tls, workload=None, selector={}, endpoint="")
+        if node.endpoint
+        else node
+        for node in output.nodes
+    )
+    return output._replace(nodes=tuple(nodes))
 
 
 def _node(text: str, flag: str) -> NodeOutput:

@@ -29,6 +29,8 @@ ConfigMaps = Callable[[str, str], Awaitable[Mapping[str, str]]]
 """(namespace, name) -> a ConfigMap's data."""
 _LOG = logging.getLogger("buildclient.discovery")
 _MASKED = "[secret]"
+_TLS_FOLDER = "BUILDCLIENT_TLSDIR"
+"""The variable with a folder of a client certificate, for builders whose nodes have endpoints."""
 """What Pulumi prints for an output that is a secret."""
 _HINT = "name a builder with --stack, --from-cluster NAMESPACE/NAME, --builder-file or --addr"
 
@@ -62,7 +64,24 @@ class Search(Protocol):
 
 
 async def find_output(where: Search, environ: Mapping[str, str], config_map: ConfigMaps) -> BuilderOutput:
-    """The builder the user means. Raises UsageError for unreadable output, ConfigurationError where there is none."""
+    """The builder the user means, at its endpoints where the environment has a certificate for them.
+
+    Raises UsageError for unreadable output, ConfigurationError where there is none.
+    """
+    return _at_endpoints(await _find_output(where, environ, config_map), environ)
+
+
+def _at_endpoints(output: BuilderOutput, environ: Mapping[str, str]) -> BuilderOutput:
+    folder = environ.get(_TLS_FOLDER, "")
+    if not folder or not any(node.endpoint for node in output.nodes):
+        return output
+    from buildclient.discovery.addresses import at_endpoints
+
+    _LOG.debug("nodes with an endpoint are reached over TLS with the certificate of %s (%s)", folder, _TLS_FOLDER)
+    return at_endpoints(output, folder, _TLS_FOLDER)
+
+
+async def _find_output(where: Search, environ: Mapping[str, str], config_map: ConfigMaps) -> BuilderOutput:
     if where.addr:
         return _at_addresses(where.addr, "--addr")
     if where.builder_file:
@@ -101,7 +120,7 @@ async def find_outputs(where: Search, environ: Mapping[str, str], config_map: Co
     if project is None:
         return [await find_output(where, environ, config_map)]
     outputs = [
-        _parsed(value, stack)
+        _at_endpoints(_parsed(value, stack), environ)
         for stack in await in_thread(project.stacks)
         if (value := await in_thread(partial(project.output, stack))) is not None
     ]

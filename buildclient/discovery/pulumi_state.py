@@ -23,21 +23,22 @@ from urllib.parse import unquote
 from buildclient.base.errors import ConfigurationError, UnreachableError
 from buildclient.base.files import read_bounded, replace_whole
 from buildclient.contract.jsontext import read_json
+from buildclient.contract.patterns import pattern
 
 __all__ = ["ProjectFolder"]
 
 _LOG = logging.getLogger("buildclient.discovery")
 _FILES = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
-_NAME = re.compile(r"^[\"']?name[\"']?\s*:\s*[\"']?([A-Za-z0-9_.-]+)", re.MULTILINE)
-_BACKEND = re.compile(r"^backend\s*:\s*\n\s+url\s*:\s*[\"']?([^\s\"']+)", re.MULTILINE)
-_CONFIG_FOLDER = re.compile(r"^stackConfigDir\s*:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
-_CONFIG = re.compile(r"Pulumi\.(.+)\.(?:yaml|yml|json)")
+_NAME = pattern(r"^[\"']?name[\"']?\s*:\s*[\"']?([A-Za-z0-9_.-]+)", re.MULTILINE)
+_BACKEND = pattern(r"^backend\s*:\s*\n\s+url\s*:\s*[\"']?([^\s\"']+)", re.MULTILINE)
+_CONFIG_FOLDER = pattern(r"^stackConfigDir\s*:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
+_CONFIG = pattern(r"Pulumi\.(.+)\.(?:yaml|yml|json)")
 _OUTPUT = "builder"
 _SECRET = "4dabf18193072939515e22adb298388d"
 """The member by which Pulumi marks a wrapped value: a secret's ciphertext."""
 _FILE_URL = "file://"
 _SUFFIXES = (".json", ".json.gz", ".json.zst")
-_STATE = re.compile(r"(.+)\.json(?:\.gz|\.zst)?")
+_STATE = pattern(r"(.+)\.json(?:\.gz|\.zst)?")
 _CACHE_TTL = 60.0
 """Seconds that an answer of the CLI is kept."""
 _CLI_TIMEOUT = 60.0
@@ -151,6 +152,10 @@ class ProjectFolder:
             if "does not have output property" in str(error):
                 return None
             raise
+
+    def state_folder(self) -> str | None:
+        """The folder with the states of the project's stacks; None for a backend that is not one of files."""
+        return self._folder()
 
     def _url(self) -> str:
         """The backend's URL; empty for Pulumi's own cloud, never logged in to."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from urllib.parse import urlsplit, urlunsplit
 
+from buildclient.contract.patterns import pattern
 from buildclient.inputs.routing import Checkout
 
 __all__ = ["common_folder", "find_checkout", "git_folder", "read_line", "read_settings"]
 
-_SECTION = re.compile(r'\s*\[\s*([A-Za-z0-9.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\]')
-_SETTING = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*)\s*=\s*(.*?)\s*\Z")
+_SECTION = pattern(r'\s*\[\s*([A-Za-z0-9.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\]')
+_SETTING = pattern(r"\s*([A-Za-z][A-Za-z0-9-]*)\s*=\s*(.*?)\s*\Z")
 _MAX_LINES = 10_000
 
 

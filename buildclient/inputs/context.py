@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import stat as st
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,8 +15,10 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from buildclient.base.errors import InvalidBuild, UsageError
 from buildclient.base.gotext import go_quoted
 from buildclient.base.oserrors import reason
+from buildclient.contract.patterns import pattern
 from buildclient.inputs.filesync import LocalDir, filesync
 from buildclient.inputs.giturl import has_query, is_remote
+from buildclient.inputs.ignorefile import ignore_file
 from buildclient.inputs.policy import check_policies
 from buildclient.inputs.stdin import Stdin
 from buildclient.inputs.upload import address, upload
@@ -34,7 +35,7 @@ __all__ = ["Prepared", "prepare"]
 _CONTEXTS = "moby.buildkit.frontend.contexts+forward"
 _GIT_QUERY = "moby.buildkit.frontend.gitquerystring"
 _TARGET = "target:"
-_HTTP = re.compile(r"https?://")
+_HTTP = pattern(r"https?://")
 _MAX_DOCKERFILE = 16 << 20
 """Bytes of a Dockerfile that comes on standard input."""
 # gzip, bzip2, xz, zstd
@@ -162,8 +163,11 @@ class _Inputs:
         if self._folder:
             if not os.path.isdir(self._folder):
                 raise InvalidBuild(_no_folder(self._folder))
-            self.dirs["dockerfile"] = self._local(self._folder)
             name = _lower_case(self._folder, name)
+            folder = self.dirs["dockerfile"] = self._local(self._folder)
+            if context := self.dirs.get("context"):
+                added = ignore_file(context.handle, folder.handle, name)
+                self.dirs["dockerfile"] = folder._replace(added=added)
         self.attrs["filename"] = name
 
     @property

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from buildclient.contract.patterns import pattern
+
 __all__ = ["QUICK", "ExpressionError", "matcher"]
 
 _MAX_REPEAT = 1000
@@ -61,8 +63,8 @@ _POSIX = {
     "graph": "!~", "lower": "az", "print": " ~", "punct": "!/:@[`{~", "space": "\t\r  ", "upper": "AZ",
     "word": "09AZaz__", "xdigit": "09AFaf",
 }  # fmt: skip
-_REPEAT = re.compile(r"\{(0|[1-9][0-9]*)(,(0|[1-9][0-9]*)?)?\}")
-_NUMBER = re.compile(r"(0[0-7]{0,2}|[1-7][0-7]{1,2})|x([0-9A-Fa-f]{2}|\{[0-9A-Fa-f]+\})")
+_REPEAT = pattern(r"\{(0|[1-9][0-9]*)(,(0|[1-9][0-9]*)?)?\}")
+_NUMBER = pattern(r"(0[0-7]{0,2}|[1-7][0-7]{1,2})|x([0-9A-Fa-f]{2}|\{[0-9A-Fa-f]+\})")
 _LAST = 0x10FFFF
 _WORD = _Chars(_CLASSES["w"])
 

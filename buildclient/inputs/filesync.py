@@ -54,6 +54,9 @@ class LocalDir(NamedTuple):
     handle: int = -1
     """The folder's handle, held as long as the build: its path may lead elsewhere by the time it is asked for."""
 
+    added: Mapping[bytes, bytes] = {}
+    """Files at its root that are sent as if they were there, by name."""
+
     def folders(self) -> Folders:
         """A way down into it. Raises OSError."""
         if self.handle < 0:
@@ -102,7 +105,7 @@ class _Sender:
         followed = _values(self._call, "followpaths")
         if followed:
             includes = with_followed(folders, includes, followed)
-        return Walk(folders, Filter(includes, _values(self._call, "exclude-patterns")))
+        return Walk(folders, Filter(includes, _values(self._call, "exclude-patterns")), self._folder.added)
 
     async def _send_stats(self) -> None:
         async with _thread("walk", self._folder.folders()) as (run, folders):
@@ -144,7 +147,7 @@ class _Sender:
                         fin = True
                         break
                     wanted.append(more)
-                reading = _read(folders, [(file, self._path(file)) for file in wanted])
+                reading = _read(folders, [(file, self._path(file)) for file in wanted], self._folder.added)
                 while piece := await run(_next, reading):
                     await self._call.write_batch(piece)
         await self._call.write(diffcopy.FIN)
@@ -168,12 +171,12 @@ async def _thread(name: str, folders: Folders) -> AsyncIterator[tuple[Callable[.
         thread.shutdown(wait=False)
 
 
-def _read(folders: Folders, files: Sequence[tuple[int, bytes]]) -> Iterator[list[bytes]]:
+def _read(folders: Folders, files: Sequence[tuple[int, bytes]], added: Mapping[bytes, bytes]) -> Iterator[list[bytes]]:
     """DATA packets of the files, in lists of about a megabyte or one large piece."""
     packets: list[bytes] = []
     size = 0
     for file, path in files:
-        for piece in _pieces(folders, path):
+        for piece in (added[path],) if path in added else _pieces(folders, path):
             packets.append(diffcopy.data_head(file, len(piece)) + piece)
             size += len(piece)
             if size >= _TOGETHER:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 
+from buildclient.contract.patterns import pattern
+
 __all__ = ["has_query", "is_remote"]
 
-_SCHEME = re.compile(r"([A-Za-z0-9]+)://([^?#]*)(?:\?([^#]*))?")
+_SCHEME = pattern(r"([A-Za-z0-9]+)://([^?#]*)(?:\?([^#]*))?")
 _SCHEMES = frozenset(("http", "https", "ssh", "git"))
-_SCP = re.compile(r"([A-Za-z0-9_-]+)@[A-Za-z0-9.-]+:([^?#]*)(?:\?([^#]*))?")
+_SCP = pattern(r"([A-Za-z0-9_-]+)@[A-Za-z0-9.-]+:([^?#]*)(?:\?([^#]*))?")
 _PLAIN = ("http://", "https://", "github.com/")
 
 

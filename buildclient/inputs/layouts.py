@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from buildclient.base.gotext import go_quoted
 from buildclient.base.ociindex import named, single
 from buildclient.base.ocilayout import LayoutError, open_layout, read_layout
 from buildclient.base.oserrors import reason
+from buildclient.contract.patterns import pattern
 from buildclient.request.localcache import LocalImport, import_entry, local_import, store_id
 from buildclient.request.solve import CacheEntry
 from buildclient.session.blobs import Blobs
@@ -26,8 +26,8 @@ __all__ = ["PREFIX", "LayoutContext", "LocalCaches", "layout_context", "local_ca
 
 PREFIX = "oci-layout://"
 # The patterns of distribution/reference, which buildx searches for, not matches.
-_DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}")
-_TAG = re.compile(r"[A-Za-z0-9_]")
+_DIGEST = pattern(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}")
+_TAG = pattern(r"[A-Za-z0-9_]")
 _MAX_MANIFESTS = 64
 """Manifests of one tag: one for each node that exported it."""
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import time
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit, urlunsplit
 
 from buildclient.base.errors import Cancelled
 from buildclient.base.gotext import is_bool, parse_bool
+from buildclient.contract.patterns import pattern
 from buildclient.inputs.checkout import common_folder, git_folder, read_line, read_settings
 
 __all__ = ["vcs_attrs"]
 
-_HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_HASH = pattern(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _MASK = "xxxxx"
 _MAX_LINKS = 5
 """Symbolic refs followed from HEAD, as Git does."""

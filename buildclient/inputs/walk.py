@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat as st
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from buildclient.base.folders import Folders
@@ -18,6 +18,7 @@ from buildclient.session.diffcopy import encode_stat, go_mode
 
 __all__ = ["Batch", "Walk", "WalkError"]
 
+_ADDED_MODE = go_mode(st.S_IFREG | 0o644)
 _BATCH = 512
 """Entries handed over at a time."""
 
@@ -55,8 +56,9 @@ class _Level(NamedTuple):
 class Walk:
     """One walk over one folder."""
 
-    def __init__(self, folders: Folders, chosen: Filter) -> None:
-        """`chosen` says what is sent of a folder."""
+    def __init__(self, folders: Folders, chosen: Filter, added: Mapping[bytes, bytes] | None = None) -> None:
+        """`chosen` says what is sent of a folder; `added` are files at its root that it does not hold, by name."""
+        self._added = added or {}
         self._folders = folders
         self._stopped = False
         self._filter = chosen
@@ -106,6 +108,11 @@ class Walk:
             verdict = self._filter.verdict(text, level.verdict, folder=folder)
             if not verdict.send and not verdict.descend:
                 return None
+        if path in self._added:
+            self._files[self._next] = path
+            self._packets.append(encode_stat(path, _ADDED_MODE, len(self._added[path]), 0, b"", (0, 0), None))
+            self._next += 1
+            return None
         try:
             handle = self._folders.at(level.path)
             info = os.stat(name, dir_fd=handle, follow_symlinks=False)
@@ -130,7 +137,8 @@ class Walk:
         """A folder's entries, by raw name; none of one that is closed to us and not `needed`, as in fsutil."""
         try:
             with os.scandir(self._folders.at(path)) as entries:
-                return sorted((os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries)
+                found = {os.fsencode(entry.name): entry.is_dir(follow_symlinks=False) for entry in entries}
+                return sorted({**found, **({} if path else dict.fromkeys(self._added, False))}.items())
         except FileNotFoundError:
             return ()
         except OSError as error:

@@ -6,15 +6,17 @@ An error is one line that names the context and the namespace; for 401 and 403 i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
 import logging
 import os
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from buildclient.base.errors import ConfigurationError, ExceptionTable, UnreachableError, map_exceptions
@@ -23,9 +25,15 @@ from buildclient.contract.jsontext import MAX_SIZE, read_json
 from buildclient.kube.credentials import Authority
 from buildclient.kube.http_connection import Http, Https, shut
 from buildclient.kube.kubeconfig import Access
+from buildclient.net.hostname import encoded
 from buildclient.net.proxy import ProxyRefused, proxy_for, read_proxy, redacted
 
-__all__ = ["ApiError", "KubeApi", "api_failure"]
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from buildclient.kube.rights import MissingRight
+
+__all__ = ["CUT_PAUSES", "ApiError", "KubeApi", "api_failure"]
 
 _LOG = logging.getLogger("buildclient.kube")
 _CONNECT_TIMEOUT = 10.0
@@ -35,16 +43,38 @@ _CONNECT_TIMEOUT = 10.0
 _NOT_MENDED = (401, 403)
 """HTTP statuses where a retry does not help: authentication and permissions."""
 
+_CONTENT_TYPES = {"PATCH": "application/merge-patch+json", "POST": "application/json", "DELETE": "application/json"}
+"""By method, of what is sent."""
+
 _MAX_EVENT = 16 << 20
 """Bytes of one event of a watch."""
+
+_CUT = (
+    http.client.IncompleteRead,
+    http.client.BadStatusLine,
+    ConnectionResetError,
+    ConnectionAbortedError,
+    BrokenPipeError,
+    ssl.SSLEOFError,
+)
+"""How a connection fails that was there, and is cut before the answer has come."""
+CUT_PAUSES = (0.3, 1.0, 2.0)
+"""Seconds before each time that a request which was cut is sent again."""
+
+
+def _close_connection(prepared: Future[http.client.HTTPConnection]) -> None:
+    if not prepared.cancelled() and prepared.exception() is None:
+        prepared.result().close()
 
 
 class ApiError(UnreachableError):
     """The API server returned an error; `status` is the HTTP status."""
 
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, status: int, *, right: MissingRight | None = None) -> None:
+        super().__init__(message, hint=right.hint if right else "")
         self.status = status
+        self.right = right
+        """The right that is missing, of a status 403 that names it."""
         if status in _NOT_MENDED:
             self.exit_status = ConfigurationError.exit_status
 
@@ -52,9 +82,15 @@ class ApiError(UnreachableError):
 class KubeApi:
     """One cluster's API."""
 
-    def __init__(self, access: Access, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, access: Access, environ: Mapping[str, str] | None = None, *, cut_pauses: Sequence[float] = CUT_PAUSES
+    ) -> None:
+        """`cut_pauses` are the seconds before each time that a read whose connection was cut is sent again."""
         self.access = access
+        self._cut_pauses = cut_pauses
         self.authority = Authority(access, environ)
+        self._prepared: list[Future[http.client.HTTPConnection]] = []
+        self._skip = False
         self.proxy = proxy_for(access.server, access.proxy_url, os.environ if environ is None else environ)
 
     @property
@@ -69,16 +105,33 @@ class KubeApi:
 
     async def get(self, path: str, query: Mapping[str, str], what: str) -> dict[str, Any]:
         """An object or list. `what` begins error messages: `cannot list …`. Raises UnreachableError, ApiError."""
-        return await asyncio.to_thread(self._get, path, query, what)
+        return await asyncio.to_thread(self._exchange, path, query, what)
 
     def read(self, path: str, query: Mapping[str, str], what: str) -> dict[str, Any]:
         """As `get`, but blocking, for callers in a thread of their own. Raises UnreachableError, ApiError."""
-        return self._get(path, query, what)
+        return self._exchange(path, query, what)
+
+    def create(self, path: str, query: Mapping[str, str], value: Mapping[str, Any], what: str) -> dict[str, Any]:
+        """Creates an object and returns it. Blocks. Raises UnreachableError, ApiError."""
+        return self._exchange(path, query, what, json.dumps(value).encode(), "POST")
+
+    def delete(
+        self, path: str, query: Mapping[str, str], what: str, options: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Deletes an object, by DeleteOptions if given, and returns what the API server says.
+
+        Blocks. Raises UnreachableError, ApiError.
+        """
+        body = None if options is None else json.dumps(options).encode()
+        return self._exchange(path, query, what, body, "DELETE")
 
     async def merge_patch(self, path: str, patch: Mapping[str, Any], what: str) -> dict[str, Any]:
         """Changes an object by a JSON merge patch (RFC 7386) and returns it. Raises UnreachableError, ApiError."""
-        body = json.dumps(patch).encode()
-        return await asyncio.to_thread(self._get, path, {}, what, body)
+        return await asyncio.to_thread(self.patch, path, patch, what)
+
+    def patch(self, path: str, patch: Mapping[str, Any], what: str, manager: str = "buildclient") -> dict[str, Any]:
+        """As `merge_patch`, but blocking; `manager` is who the object's record names as the writer of the fields."""
+        return self._exchange(path, {"fieldManager": manager}, what, json.dumps(patch).encode(), "PATCH")
 
     async def watch(
         self, path: str, query: Mapping[str, str], what: str, seconds: float, seen: Callable[[dict[str, Any]], bool]
@@ -134,16 +187,35 @@ class KubeApi:
             await asyncio.gather(thread, return_exceptions=True)
             connection.close()
 
-    def _get(self, path: str, query: Mapping[str, str], what: str, patch: bytes | None = None) -> dict[str, Any]:
-        connection = self._connection()
-        try:
-            with map_exceptions(self._faults(what)):
-                value = read_json(self._send(connection, path, query, what, patch).read(MAX_SIZE + 1))
-        finally:
-            connection.close()
+    def _exchange(
+        self, path: str, query: Mapping[str, str], what: str, body: bytes | None = None, method: str = "GET"
+    ) -> dict[str, Any]:
+        with map_exceptions(self._faults(what)):
+            # An API server that restarts cuts every stream; what only reads is asked again.
+            for pause in self._cut_pauses if method == "GET" else ():
+                try:
+                    value = self._exchange_once(path, query, what, body, method)
+                    break
+                except _CUT as error:
+                    _LOG.debug("GET %s: cut: %s; again in %.1f s", path, error, pause)
+                    time.sleep(pause)
+            else:
+                value = self._exchange_once(path, query, what, body, method)
         if not isinstance(value, dict):
             raise UnreachableError(f"{what} ({self.where}): the answer is not a JSON object")
         return value
+
+    def _exchange_once(self, path: str, query: Mapping[str, str], what: str, body: bytes | None, method: str) -> object:
+        connection = self._prepared_connection() or self._connection()
+        try:
+            response = self._send(connection, path, query, what, body, method)
+            data = response.read(MAX_SIZE + 1)
+            if response.length and len(data) <= MAX_SIZE:
+                # http.client tells of the end before its time only where it is asked for no size.
+                raise http.client.IncompleteRead(data, response.length)
+            return read_json(data)
+        finally:
+            connection.close()
 
     def _send(
         self,
@@ -151,22 +223,23 @@ class KubeApi:
         path: str,
         query: Mapping[str, str],
         what: str,
-        patch: bytes | None = None,
+        sent: bytes | None = None,
+        method: str = "GET",
     ) -> http.client.HTTPResponse:
-        target, method = self.target(path, query), "GET" if patch is None else "PATCH"
+        target = self.target(path, query)
         for again in (True, False):
             began = time.monotonic()
             connection.putrequest(method, target)
             connection.putheader("Accept", "application/json")
             for name, value in self.authority.headers():
                 connection.putheader(name, value.encode())
-            if patch is not None:
-                connection.putheader("Content-Type", "application/merge-patch+json")
-                connection.putheader("Content-Length", str(len(patch)))
-            connection.endheaders(patch)
+            if sent is not None:
+                connection.putheader("Content-Type", _CONTENT_TYPES[method])
+                connection.putheader("Content-Length", str(len(sent)))
+            connection.endheaders(sent)
             response = connection.getresponse()
             _LOG.debug("%s %s: %d in %.0f ms", method, path, response.status, 1000 * (time.monotonic() - began))
-            if response.status == 200:
+            if response.status in (200, 201):
                 return response
             body = response.read(1 << 20)
             if response.status != 401 or not again or not self.authority.forget():
@@ -185,6 +258,42 @@ class KubeApi:
             raise ConfigurationError(f"{self.where}: {error}") from None
         return self.authority.proxy_context() if scheme == "https" else None
 
+    def prepare(self) -> None:
+        """Begins, in a thread, to connect for the request after the one that is under way or begins now."""
+        from concurrent.futures import Future
+
+        found: Future[http.client.HTTPConnection] = Future()
+
+        def connect() -> None:
+            try:
+                connection = self._connection()
+                connection.connect()
+                found.set_result(connection)
+            except Exception as error:
+                found.set_exception(error)
+
+        self._prepared.append(found)
+        self._skip = True
+        threading.Thread(target=connect, daemon=True).start()
+
+    def _prepared_connection(self) -> http.client.HTTPConnection | None:
+        """The connection that was prepared; None if there is none, or it failed: who connects then is told why."""
+        if self._skip or not self._prepared:
+            self._skip = False
+            return None
+        with contextlib.suppress(Exception):
+            return self._prepared.pop().result(_CONNECT_TIMEOUT)
+        return None
+
+    def close_prepared(self) -> None:
+        """Closes what was prepared for nothing."""
+        while self._prepared:
+            self._prepared.pop().add_done_callback(_close_connection)
+
+    def connection(self) -> http.client.HTTPConnection:
+        """Returns a new connection to the API server, not yet connected. Raises UnreachableError."""
+        return self._connection()
+
     def _connection(self) -> http.client.HTTPConnection:
         parts = urlsplit(self.access.server)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
@@ -195,7 +304,7 @@ class KubeApi:
                 from buildclient.net.dial import dial
 
                 return dial(self.proxy, host, port, _CONNECT_TIMEOUT, proxy_context)
-            return socket.create_connection((host, port), _CONNECT_TIMEOUT)
+            return socket.create_connection((encoded(host), port), _CONNECT_TIMEOUT)
 
         ssl_context = self.authority.ssl_context()
         if ssl_context is None:
@@ -241,8 +350,11 @@ def _event(line: bytes, what: str) -> dict[str, Any]:
     return event
 
 
-def api_failure(status: int, body: bytes, what: str, where: str) -> ApiError:
-    """A refused request, in one line; for 403 with the cluster's own message, which names the verb and resource."""
+def api_failure(status: int, body: bytes, what: str, where: str, exec_namespace: str = "") -> ApiError:
+    """A refused request, in one line; for 403 with the right that is missing, else the cluster's own message.
+
+    `exec_namespace` is the pod's of an exec.
+    """
     try:
         message = str(read_json(body).get("message") or "")
     except (ValueError, AttributeError):
@@ -251,5 +363,9 @@ def api_failure(status: int, body: bytes, what: str, where: str) -> ApiError:
     if status == 401:
         return ApiError(f"{place}: the cluster does not accept its credentials (401); log in again", status)
     if status == 403:
-        return ApiError(f"{place}: forbidden (RBAC): {message or 'HTTP 403'}", status)
+        from buildclient.kube.rights import missing_right
+
+        right = missing_right(message, exec_namespace)
+        said = f"{place}: forbidden (RBAC): {right or message or 'HTTP 403'}"
+        return ApiError(said, status, right=right)
     return ApiError(f"{place}: {message or f'HTTP {status}'}", status)

@@ -35,6 +35,8 @@ class Credential(NamedTuple):
     token: str = ""
     certificate: Material = Material()
     key: Material = Material()
+    expires: float = 0.0
+    """When it ends, in seconds since the epoch; 0 where it does not say."""
 
 
 class Authority:
@@ -92,6 +94,15 @@ class Authority:
                 )
         return headers
 
+    def token(self) -> str:
+        """The bearer token that is sent now; empty where there is none. Raises UnreachableError."""
+        sent = dict(self.headers()).get("Authorization", "")
+        return sent.removeprefix("Bearer ") if sent.startswith("Bearer ") else ""
+
+    def expires(self) -> float:
+        """When the exec plugin's credential ends, in seconds since the epoch; 0 where it does not say."""
+        return self._credential.expires if self._credential else 0.0
+
     def _plugged(self) -> Credential:
         with self._lock:
             if self._credential is None:
@@ -146,10 +157,23 @@ def _credential(plugin: ExecPlugin, printed: bytes) -> Credential:
         token=str(status.get("token") or ""),
         certificate=Material(data=str(status.get("clientCertificateData") or "").encode()),
         key=Material(data=str(status.get("clientKeyData") or "").encode()),
+        expires=_moment(status.get("expirationTimestamp")),
     )
     if not credential.token and not (credential.certificate.data and credential.key.data):
         raise UnreachableError(f"exec plugin {plugin.command} printed neither a token nor a certificate with its key")
     return credential
+
+
+def _moment(text: object) -> float:
+    """A time of Kubernetes (RFC 3339) in seconds since the epoch; 0 for what is none."""
+    if not text:
+        return 0.0
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return 0.0
 
 
 def _ssl_context(access: Access, credential: Credential) -> ssl.SSLContext:

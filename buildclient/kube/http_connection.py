@@ -8,6 +8,8 @@ import ssl
 from collections.abc import Callable
 from typing import cast
 
+from buildclient.net.hostname import encoded
+
 __all__ = ["Http", "Https", "shut"]
 
 Reach = Callable[[], socket.socket]
@@ -47,7 +49,7 @@ class Https(http.client.HTTPSConnection):
 
                 self.sock = cast(socket.socket, SSLTransport(self.sock, self._ssl_context, server_hostname=self._name))
             else:
-                self.sock = self._ssl_context.wrap_socket(self.sock, server_hostname=self._name)
+                self.sock = self._ssl_context.wrap_socket(self.sock, server_hostname=encoded(self._name))
         except BaseException:
             self.close()
             raise

@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from buildclient.base.streams import Endpoint
 
-__all__ = ["Pod", "Pods", "by_reason", "describe_pods", "read_pod", "several", "table", "tables"]
+if TYPE_CHECKING:
+    from buildclient.kube.lease import Ticket
+
+__all__ = [
+    "Owner",
+    "Pod",
+    "Pods",
+    "Queue",
+    "by_reason",
+    "describe_pods",
+    "moment",
+    "read_pod",
+    "several",
+    "table",
+    "tables",
+]
+
+
+class Owner(NamedTuple):
+    """The object that made another, and that the cluster takes away together with it."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
 
 
 class Pod(NamedTuple):
@@ -21,6 +45,10 @@ class Pod(NamedTuple):
     kubernetes_node: str = ""
     reason: str = ""
     """Why it is not ready, in the cluster's words (a waiting or failed container, an unschedulable pod)."""
+    ready_since: float = 0.0
+    """When it became ready, in seconds since the epoch; 0 if it is not, or the cluster does not say."""
+    owner: Owner | None = None
+    """Its ReplicaSet or StatefulSet."""
 
 
 class Pods(Protocol):
@@ -45,11 +73,39 @@ class Pods(Protocol):
     async def reasons(self, namespace: str, kind: str, name: str) -> Sequence[str]:
         """Returns why a workload has no ready pods, in the cluster's words; may be empty."""
 
+    async def pulls(self, namespace: str, pods: Sequence[str]) -> Mapping[str, str]:
+        """Returns what image pods of these names are waiting for; those of which that is known."""
+
+    async def replicas(self, namespace: str, kind: str, name: str) -> int:
+        """How many pods a workload is to have. Raises UnreachableError."""
+
     async def scale(self, namespace: str, kind: str, name: str, replicas: int, *, only_from: int | None = None) -> int:
         """Sets a workload's replicas and returns how many it had; with `only_from`, only if it had that many."""
 
     def endpoint(self, pod: Pod, container: str) -> Endpoint:
         """The daemon in a pod."""
+
+    def queue(self, namespace: str, workload: str) -> Queue:
+        """The queue of the builds that wait for a pod of the workload."""
+
+
+class Queue(Protocol):
+    """The tickets of the builds that wait for a pod of one node (`buildclient.kube.lease`)."""
+
+    async def tickets(self) -> Sequence[Ticket]:
+        """All tickets, those of dead clients among them. Raises UnreachableError."""
+
+    async def changed(self, seconds: float) -> None:
+        """Returns once a ticket was taken or given back, or after `seconds`. Raises UnreachableError."""
+
+    async def take(self, owner: Owner | None = None) -> Ticket:
+        """Takes a ticket, which the cluster takes away with its owner. Raises UnreachableError."""
+
+    async def renew(self, ticket: Ticket) -> bool:
+        """Returns whether the ticket was still there, and is renewed. Raises UnreachableError."""
+
+    async def give_back(self, ticket: Ticket, *, only_unchanged: bool = False) -> None:
+        """Takes a ticket out of the queue; with `only_unchanged`, if it was not renewed. Raises UnreachableError."""
 
 
 def read_pod(raw: Mapping[str, Any]) -> Pod:
@@ -62,11 +118,31 @@ def read_pod(raw: Mapping[str, Any]) -> Pod:
         name=str(metadata.get("name", "")),
         namespace=str(metadata.get("namespace", "")),
         ready=ready,
-        terminating="deletionTimestamp" in metadata,
+        # DisruptionTarget: its eviction, preemption or deletion is decided, and follows at once.
+        terminating="deletionTimestamp" in metadata or conditions.get("DisruptionTarget", {}).get("status") == "True",
         phase=str(status.get("phase", "")),
         kubernetes_node=str(spec.get("nodeName") or ""),
         reason="" if ready else _reason(status, conditions, states),
+        ready_since=moment(conditions["Ready"].get("lastTransitionTime")) if ready else 0.0,
+        owner=_owner(metadata),
     )
+
+
+def _owner(metadata: Mapping[str, Any]) -> Owner | None:
+    for one in tables(metadata.get("ownerReferences")):
+        if one.get("controller") is True:
+            return Owner(*(str(one.get(key) or "") for key in ("apiVersion", "kind", "name", "uid")))
+    return None
+
+
+def moment(text: object) -> float:
+    """A time of Kubernetes (RFC 3339) in seconds since the epoch; 0 for what is none."""
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return 0.0
 
 
 def table(value: Any) -> Mapping[str, Any]:
@@ -88,7 +164,12 @@ def by_reason(pods: Sequence[Pod]) -> list[tuple[str, str]]:
     """Returns pods with what they wait for; those with one reason together, as `9 pods, such as builder-1`."""
     found: dict[str, list[str]] = {}
     for pod in pods:
-        why = "terminating" if pod.terminating else pod.reason or pod.phase or "no state yet"
+        # A pod that is ready has a reason only where its machine is going.
+        why = (
+            "terminating"
+            if pod.terminating and not (pod.ready and pod.reason)
+            else pod.reason or pod.phase or "no state yet"
+        )
         found.setdefault(why, []).append(pod.name)
     return [(several(names), why) for why, names in found.items()]
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from buildclient.base.errors import ConfigurationError, UnreachableError
 from buildclient.base.streams import Endpoint
 from buildclient.base.threads import in_thread
 from buildclient.kube.api import ApiError, KubeApi
-from buildclient.kube.pod import Pod, describe_pods, read_pod, table, tables
+from buildclient.kube.pod import Pod, Queue, describe_pods, read_pod, table, tables
+
+if TYPE_CHECKING:
+    from buildclient.kube.tunnel import SpareConnection
 
 __all__ = ["KubernetesPods", "Report"]
 
@@ -22,6 +25,10 @@ _LOG = logging.getLogger("buildclient.kube")
 _GONE = 410
 """HTTP status of a watch whose resourceVersion is too old."""
 _NOT_FOUND = 404
+_CONFLICT = 409
+"""HTTP status of a patch of an older version of the object."""
+_SCALE_TRIES = 8
+"""How often a scale is read anew that changes meanwhile; a workload that rolls changes several times a second."""
 
 
 class _Wanted(NamedTuple):
@@ -50,13 +57,25 @@ class _Wanted(NamedTuple):
 class KubernetesPods:
     """Lists, watches and connects to the pods of one cluster."""
 
-    def __init__(self, api: KubeApi) -> None:
+    def __init__(self, api: KubeApi, *, machines: bool = False) -> None:
+        """With `machines`, each list also reads the Kubernetes nodes, at the same time; the right to may be missing."""
         self.api = api
+        self._machines = machines
 
     async def list(self, namespace: str, selector: Mapping[str, str]) -> Sequence[Pod]:
-        """All pods that carry the labels. Raises UnreachableError."""
-        pods, _ = await self._list(_Wanted(namespace, selector))
-        return list(pods.values())
+        """All pods that carry the labels. Raises UnreachableError.
+
+        Where the machines are read, a pod on one that is cordoned or under pressure counts as terminating, as long as
+        there is another one.
+        """
+        wanted = _Wanted(namespace, selector)
+        if not self._machines:
+            pods, _ = await self._list(wanted)
+            return list(pods.values())
+        from buildclient.kube.machines import marked, read_going
+
+        (pods, _), going = await asyncio.gather(self._list(wanted), read_going(self.api))
+        return marked(list(pods.values()), going)
 
     async def wait_ready(
         self,
@@ -88,6 +107,12 @@ class KubernetesPods:
 
         return await in_thread(lambda: read_reasons(self.api, namespace, kind, name))
 
+    async def pulls(self, namespace: str, pods: Sequence[str]) -> Mapping[str, str]:
+        """Returns what image pods of these names are waiting for (`kube.reasons`)."""
+        from buildclient.kube.reasons import read_pulls
+
+        return await in_thread(lambda: read_pulls(self.api, namespace, pods))
+
     async def config_map(self, namespace: str, name: str) -> Mapping[str, str]:
         """The data of a ConfigMap. Raises UnreachableError; ConfigurationError if there is none of that name."""
         what = f"cannot read ConfigMap {namespace}/{name}"
@@ -100,24 +125,65 @@ class KubernetesPods:
             raise
         return {str(key): str(value) for key, value in table(found.get("data")).items()}
 
+    async def replicas(self, namespace: str, kind: str, name: str) -> int:
+        """How many pods a workload is to have. It takes the right to `get` the subresource `scale`.
+
+        Raises UnreachableError.
+        """
+        return (await self._scale_of(namespace, kind, name))[0]
+
     async def scale(self, namespace: str, kind: str, name: str, replicas: int, *, only_from: int | None = None) -> int:
         """Sets a workload's replicas and returns how many it had; with `only_from`, only if it had that many.
 
         It takes the right to `get` and `patch` the subresource `scale`. Raises UnreachableError.
         """
-        path = f"/apis/apps/v1/namespaces/{quote(namespace, safe='')}/{kind.lower()}s/{quote(name, safe='')}/scale"
-        what = f"cannot scale {kind.lower()} {namespace}/{name}"
-        before = table((await self.api.get(path, {}, what)).get("spec")).get("replicas")
-        count = before if isinstance(before, int) else 0
-        if count != replicas and only_from in (None, count):
-            await self.api.merge_patch(path, {"spec": {"replicas": replicas}}, what)
-        return count
+        tries = _SCALE_TRIES
+        while True:
+            count, version = await self._scale_of(namespace, kind, name)
+            if count == replicas or only_from not in (None, count):
+                return count
+            patch: dict[str, Any] = {"spec": {"replicas": replicas}}
+            if only_from is not None:
+                # Another client or an autoscaler may scale at the same time: the patch is of what was read.
+                patch["metadata"] = {"resourceVersion": version}
+            try:
+                await self.api.merge_patch(
+                    _scale_path(namespace, kind, name), patch, _scale_what(namespace, kind, name)
+                )
+                return count
+            except ApiError as error:
+                tries -= 1
+                if error.status != _CONFLICT or not tries:
+                    raise
 
-    def endpoint(self, pod: Pod, container: str) -> Endpoint:
-        """The daemon in a pod, through an exec; a pod without a namespace is in the context's."""
+    async def _scale_of(self, namespace: str, kind: str, name: str) -> tuple[int, str]:
+        what = _scale_what(namespace, kind, name)
+        found = await self.api.get(_scale_path(namespace, kind, name), {}, what)
+        count = table(found.get("spec")).get("replicas")
+        version = table(found.get("metadata")).get("resourceVersion")
+        return (count if isinstance(count, int) else 0), str(version or "")
+
+    def endpoint(self, pod: Pod, container: str, spare: SpareConnection | None = None) -> Endpoint:
+        """The daemon in a pod, through an exec; a pod without a namespace is in the context's.
+
+        `spare` serves its first attempt.
+        """
         from buildclient.kube.tunnel import ExecEndpoint
 
-        return ExecEndpoint(self.api, pod.namespace or self.api.access.namespace or "default", pod.name, container)
+        namespace = pod.namespace or self.api.access.namespace or "default"
+        return ExecEndpoint(self.api, namespace, pod.name, container, spare)
+
+    def spare(self) -> SpareConnection | None:
+        """Begins to open a connection to the API server for an exec that will follow."""
+        from buildclient.kube.tunnel import SpareConnection
+
+        return SpareConnection(self.api)
+
+    def queue(self, namespace: str, workload: str) -> Queue:
+        """The queue of the builds that wait for a pod of the workload (`kube.leases`)."""
+        from buildclient.kube.leases import LeaseQueue
+
+        return LeaseQueue(self.api, namespace, workload)
 
     async def _list(self, wanted: _Wanted) -> tuple[dict[str, Pod], str]:
         answer = await self.api.get(wanted.path, wanted.query, wanted.what)
@@ -160,6 +226,14 @@ class KubernetesPods:
         return f"{ready} of {count} pods with {wanted.labels} ready after {seconds:.0f} s ({where}): " + describe_pods(
             [pod for pod in pods.values() if not pod.ready or pod.terminating]
         )
+
+
+def _scale_path(namespace: str, kind: str, name: str) -> str:
+    return f"/apis/apps/v1/namespaces/{quote(namespace, safe='')}/{kind.lower()}s/{quote(name, safe='')}/scale"
+
+
+def _scale_what(namespace: str, kind: str, name: str) -> str:
+    return f"cannot scale {kind.lower()} {namespace}/{name}"
 
 
 def _enough(pods: Mapping[str, Pod], count: int) -> bool:

@@ -18,16 +18,17 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from buildclient.base.errors import ExceptionTable, UnreachableError, map_exceptions
+from buildclient.base.errors import DaemonLost, ExceptionTable, UnreachableError, map_exceptions
 from buildclient.base.oserrors import reason
 from buildclient.base.streams import NotBuildKit, first_frame
+from buildclient.contract.patterns import pattern
 from buildclient.kube.api import KubeApi, api_failure
 from buildclient.kube.channels import ERROR, STDERR, STDIN, STDOUT, SUBPROTOCOLS, V5, close_frame, exit_message
 from buildclient.kube.frames import LocalProtocolError, RemoteProtocolError
-from buildclient.kube.websocket import Closed, Refused, Target, WebSocket, connect
+from buildclient.kube.websocket import Closed, Refused, Target, WebSocket, connect, dial
 from buildclient.net.proxy import ProxyRefused, redacted
 
-__all__ = ["ExecConnection", "ExecEndpoint", "backoff"]
+__all__ = ["ExecConnection", "ExecEndpoint", "SpareConnection", "backoff"]
 
 _LOG = logging.getLogger("buildclient.kube")
 _COMMAND = ("buildctl", "dial-stdio")
@@ -42,6 +43,12 @@ _ATTEMPT_TIMEOUT = 10.0
 _TRANSIENT = ("tls: internal error", "error dialing backend", "connection refused", "EOF", "i/o timeout")
 """Messages of transient faults between apiserver and kubelet, such as a serving certificate that is not signed yet."""
 _TRANSIENT_STATUS = (429, 502, 503, 504)
+_GONE = pattern(
+    r'container not found|pods "[^"]*" not found|pod does not exist|completed pod|no running task|CONTAINER_EXITED'
+    r"|stopped (container|state)|container (is )?not running|exit code 137|exec ended at once"
+    r"|the connection (ended|broke)|closed by the other side"
+)
+"""Messages about a pod that was listed as ready and has ended, or whose container has: the list is seconds late."""
 
 
 def backoff() -> Iterator[float]:
@@ -56,8 +63,11 @@ class ExecEndpoint:
 
     authority = "localhost"
 
-    def __init__(self, api: KubeApi, namespace: str, pod: str, container: str) -> None:
-        """An empty `container` is that of a pod with only one."""
+    def __init__(
+        self, api: KubeApi, namespace: str, pod: str, container: str, spare: SpareConnection | None = None
+    ) -> None:
+        """An empty `container` is that of a pod with only one; `spare` serves the first attempt."""
+        self._spare = spare
         self._api = api
         self._namespace = namespace
         self._pod = pod
@@ -79,7 +89,7 @@ class ExecEndpoint:
                 connection = await self._attempt(min(_ATTEMPT_TIMEOUT, max(0.1, deadline - loop.time())))
             except _TransientError as error:
                 if loop.time() + pause >= deadline:
-                    raise UnreachableError(f"cannot reach BuildKit in {self.description}: {error}") from None
+                    raise DaemonLost(f"cannot reach BuildKit in {self.description}: {error}", silent=True) from None
                 _LOG.debug("exec into pod %s: retry in %.1f s: %s", self._pod, pause, error)
                 await asyncio.sleep(pause)
             else:
@@ -103,7 +113,8 @@ class ExecEndpoint:
         except _Ended as error:
             if any(mark in str(error) for mark in _TRANSIENT):
                 raise _TransientError(str(error)) from None
-            raise UnreachableError(f"cannot reach BuildKit in {self.description}: {error}") from None
+            kind = DaemonLost if _GONE.search(str(error)) else UnreachableError
+            raise kind(f"cannot reach BuildKit in {self.description}: {error}") from None
         finally:
             if connection is not None and not connection.spoken:
                 await connection.close()
@@ -115,9 +126,10 @@ class ExecEndpoint:
         proxy_context = await asyncio.to_thread(api.proxy_context)
         headers = [("User-Agent", "buildclient"), *await asyncio.to_thread(api.authority.headers)]
         began = time.monotonic()
+        opened = await self._spare.take() if self._spare else None
         with map_exceptions(self._faults()):
             target = Target(self._url(), ssl_context, access.tls_server_name, api.proxy, proxy_context)
-            websocket = await connect(target, headers, SUBPROTOCOLS)
+            websocket = await connect(target, headers, SUBPROTOCOLS, opened=opened)
         _LOG.debug("exec upgraded to %s in %.0f ms", websocket.subprotocol, 1000 * (time.monotonic() - began))
         _bound_unsent(websocket)
         return websocket
@@ -126,9 +138,12 @@ class ExecEndpoint:
         what, server = f"cannot exec into {self.description}", self._server
 
         def refused(error: Refused) -> Exception:
-            failure = api_failure(error.status, error.body, what, self._api.where)
+            failure = api_failure(error.status, error.body, what, self._api.where, self._namespace)
             transient = failure.status in _TRANSIENT_STATUS or any(mark in str(failure) for mark in _TRANSIENT)
-            return _TransientError(str(failure)) if transient else failure
+            if transient:
+                return _TransientError(str(failure))
+            gone = failure.status not in (401, 403) and _GONE.search(str(failure))
+            return DaemonLost(str(failure)) if gone else failure
 
         def fatal(text: str) -> Any:
             return lambda error: UnreachableError(f"{what}: {text}: {error}")
@@ -155,6 +170,48 @@ class ExecEndpoint:
         namespace, pod = quote(self._namespace, safe=""), quote(self._pod, safe="")
         target = self._api.target(f"/api/v1/namespaces/{namespace}/pods/{pod}/exec", query)
         return f"{server.scheme}://{server.netloc}{target}"
+
+
+class SpareConnection:
+    """A connection to the API server that is opened before it is known for which exec."""
+
+    def __init__(self, api: KubeApi) -> None:
+        self._api = api
+        self._opening = asyncio.ensure_future(self._open())
+        self._taken = False
+
+    async def take(self) -> WebSocket | None:
+        """Returns it, once; None if it could not be opened or has ended since."""
+        if self._taken:
+            return None
+        self._taken = True
+        try:
+            websocket = await self._opening
+        except asyncio.CancelledError:
+            self._opening.cancel()
+            raise
+        except Exception as error:
+            # What is wrong is found again, and told, by the one who connects then.
+            _LOG.debug("no spare connection: %s", error or type(error).__name__)
+            return None
+        return None if websocket.ended else websocket
+
+    async def close(self) -> None:
+        """Ends it, unless it was taken."""
+        if self._taken:
+            return
+        self._taken = True
+        self._opening.cancel()
+        for websocket in await asyncio.gather(self._opening, return_exceptions=True):
+            if isinstance(websocket, WebSocket):
+                websocket.abort()
+
+    async def _open(self) -> WebSocket:
+        api, access = self._api, self._api.access
+        ssl_context = await asyncio.to_thread(api.authority.ssl_context)
+        proxy_context = await asyncio.to_thread(api.proxy_context)
+        async with asyncio.timeout(_ATTEMPT_TIMEOUT):
+            return await dial(Target(access.server, ssl_context, access.tls_server_name, api.proxy, proxy_context))
 
 
 class ExecConnection:

@@ -19,12 +19,13 @@ from urllib.parse import urlsplit
 
 from buildclient.contract.urls import bracketed
 from buildclient.kube import frames as ws
+from buildclient.net.hostname import encoded
 from buildclient.net.proxy import ProxyRefused, of_proxy, proxy_headers, read_proxy, redacted
 
 if TYPE_CHECKING:
     from buildclient.net.socks import Steps
 
-__all__ = ["Closed", "Refused", "Target", "WebSocket", "connect"]
+__all__ = ["Closed", "Refused", "Target", "WebSocket", "connect", "dial"]
 
 _LOG = logging.getLogger("buildclient.kube")
 _HIGH, _LOW = 48, 16
@@ -75,15 +76,33 @@ async def connect(
     *,
     ping_interval: float = PING_INTERVAL,
     ping_timeout: float = PING_TIMEOUT,
+    opened: WebSocket | None = None,
 ) -> WebSocket:
     """Connects and upgrades. Raises Refused, ProxyRefused, Closed, WebSocketError, OSError.
 
     `ping_interval` and `ping_timeout` (of silence) are seconds. Cancelled, it leaves nothing open. What goes wrong at
-    a proxy is an OSError that names it: a ConnectionError where another try may help, else ProxyRefused.
+    a proxy is an OSError that names it: a ConnectionError where another try may help, else ProxyRefused. `opened` is a
+    connection to the same server by `dial`.
     """
+    url = urlsplit(target.url)
+    socket_ = opened or await dial(target, ping_interval=ping_interval, ping_timeout=ping_timeout)
+    try:
+        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        await socket_.upgrade(url.netloc.rpartition("@")[2], path, headers, protocols)
+    except BaseException:
+        socket_.abort()
+        raise
+    return socket_
+
+
+async def dial(
+    target: Target, *, ping_interval: float = PING_INTERVAL, ping_timeout: float = PING_TIMEOUT
+) -> WebSocket:
+    """Connects, with TLS and through a proxy if need be, and sends nothing. Raises as `connect` does."""
     url = urlsplit(target.url)
     host, port = url.hostname or "", url.port or (443 if target.ssl_context else 80)
     name = (target.server_name or host) if target.ssl_context else None
+    encoded_name = encoded(name) if name else None
     loop = asyncio.get_running_loop()
     _LOG.debug(
         "connect to %s://%s:%d%s%s",
@@ -100,9 +119,9 @@ async def connect(
             if target.ssl_context and name:
                 await socket_.secure(target.ssl_context, name)
         else:
-            await loop.create_connection(lambda: socket_, host, port, ssl=target.ssl_context, server_hostname=name)
-        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        await socket_.upgrade(url.netloc.rpartition("@")[2], path, headers, protocols)
+            await loop.create_connection(
+                lambda: socket_, host, port, ssl=target.ssl_context, server_hostname=encoded_name
+            )
     except BaseException:
         socket_.abort()
         raise
@@ -155,6 +174,11 @@ class WebSocket(asyncio.Protocol):
         """The socket below."""
         found: socket.socket | None = self._transport.get_extra_info("socket") if self._transport else None
         return found
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is closed or broken."""
+        return bool(self._ended)
 
     @property
     def answers(self) -> bool:

@@ -55,7 +55,7 @@ async def ask_pods(
 ) -> NodeAnswers[_T]:
     """As `each_pod`, for one node."""
     try:
-        pods = await node.list_pods()
+        pods = await node.pods.list()
     except UnreachableError as error:
         return NodeAnswers(node.node, (), str(error))
     if node.node.address:

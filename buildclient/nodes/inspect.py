@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from buildclient.base.errors import BuildFailed, UnreachableError
 from buildclient.daemon.interfaces import Control
 from buildclient.daemon.worker import Worker
+from buildclient.kube.reasons import LEFT_TO_CLUSTER, STOPPED
 from buildclient.nodes.ask import Ask, PodAnswer, ask_pods
 from buildclient.nodes.node import NodeClient
 from buildclient.nodes.views import NodeView, PodLoad, PodView
@@ -44,9 +45,11 @@ async def _inspected(node: NodeClient, bootstrap: bool, ask: Ask[_Answer], timeo
     answers = await ask_pods(node, ask, timeout)
     pods = tuple(_view(one) for one in answers.pods)
     error = error or answers.error
+    if not error and not pods and await _rests(node):
+        return NodeView(answers.node, pods, LEFT_TO_CLUSTER if node.node.cluster_starts else STOPPED)
     if not error and not any(one.pod.ready for one in pods) and node.node.replicas:
         told = {one.pod.reason for one in pods}
-        error = "; ".join(reason for reason in await node.reasons() if reason not in told)
+        error = "; ".join(reason for reason in await node.pods.reasons() if reason not in told)
     return NodeView(answers.node, pods, error)
 
 
@@ -54,10 +57,20 @@ async def _not_ready(node: NodeClient) -> str:
     """Waits for as many ready pods as the workload's replicas; returns why not all are ready."""
     deadline = asyncio.get_running_loop().time() + node.node.timeout_seconds
     try:
-        await node.wait_ready(deadline, max(1, node.node.replicas))
+        await node.pods.wait_ready(deadline, max(1, node.node.replicas))
     except UnreachableError as problem:
         return str(problem)
     return ""
+
+
+async def _rests(node: NodeClient) -> bool:
+    """Whether a node that may have no pods is to have none."""
+    if not node.node.may_rest:
+        return False
+    try:
+        return await node.pods.replicas() == 0
+    except UnreachableError:
+        return False
 
 
 def _view(one: PodAnswer[_Answer]) -> PodView:

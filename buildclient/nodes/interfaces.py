@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from buildclient.base.streams import Connection
@@ -25,5 +26,15 @@ class Node(Protocol):
     async def dial(self, key: str, deadline: float) -> Connection:
         """As `open`, but returns the byte stream to the daemon. Raises UnreachableError."""
 
-    async def open(self, key: str, deadline: float) -> Control:
-        """Connects to the daemon that takes the builds of this routing key. Raises UnreachableError."""
+    async def open(self, key: str, deadline: float, avoid: Sequence[str] = (), *, full: bool = False) -> Control:
+        """Connects to the daemon that takes the builds of this routing key. Raises UnreachableError.
+
+        Pods named in `avoid` are asked only if there is no other. With `full`, waits in the node's queue for a pod
+        that has room. Raises DaemonLost where every pod was lost.
+        """
+
+    async def admit(self, control: Control, ref: str) -> bool:
+        """Returns whether build `ref`, which has begun there, may stay: False where its pod is at its limit."""
+
+    async def leave(self) -> None:
+        """Gives up the place in the node's queue, if there is one."""

@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-import sys
-import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from buildclient.base.errors import ConfigurationError, UnreachableError
+from buildclient.base.errors import ConfigurationError, DaemonLost, UnreachableError
 from buildclient.base.streams import Connection, Endpoint
-from buildclient.contract.output import NodeOutput
+from buildclient.contract.output import LEAST_LOADED, NodeOutput
 from buildclient.kube.pod import Pod, Pods
-from buildclient.nodes.choice import choose_pod, usable
+from buildclient.nodes.choice import ASKED, by_load, ranked, usable
+from buildclient.nodes.nodepods import NodePods, Waiting
+from buildclient.nodes.race import HEAD_START, race
 
 if TYPE_CHECKING:
     from buildclient.daemon.control import GrpcControl
     from buildclient.daemon.interfaces import Control
+    from buildclient.nodes.line import Line, Queued
     from buildclient.nodes.pool import ConnectionPool
 
-__all__ = ["NodeClient", "Waiting"]
+__all__ = ["NodeClient"]
 
 _T = TypeVar("_T")
 
-Waiting = Callable[[str, Sequence[Pod]], None]
-"""Called with the node's name and its pods while none of them can take a build."""
-_REASONS_PERIOD = 5.0
-"""Seconds between two queries why there are no pods."""
 _LOG = logging.getLogger("buildclient.nodes")
 _CONNECT_TIMEOUT = 25.0
-"""Seconds to connect to the daemon of a ready pod; the same limit as for later silence."""
-_MAX_FALLBACK_PODS = 2
-"""Further pods to try: a pod may go away between the list and the exec."""
+"""Seconds to connect to the daemon of a ready pod, others beside it included; the same limit as for later silence."""
+_MOST_TRIED = 3
+"""Pods to try: one may go away between the list and the exec."""
+_MOST_MOVES = 2
+"""How often a build that found its pod less free than another goes to look again."""
+_LIST_AGAIN = 1.0
+"""Seconds before pods are listed again that were listed as ready and are gone: the list is a little late."""
 
 
 class NodeClient:
@@ -47,145 +47,195 @@ class NodeClient:
         waiting: Waiting | None = None,
         pool: ConnectionPool | None = None,
         environ: Mapping[str, str] | None = None,
+        *,
+        head_start: float = HEAD_START,
+        queued: Queued | None = None,
     ) -> None:
-        """`pods` may be None for a node with an address outside Kubernetes.
+        """`pods` may be None for a node with an address outside Kubernetes. `queued` is told of a wait in the queue.
 
         Connections are shared through `pool`, if there is one; `environ` is the environment of programs (ssh).
+        `head_start` is how many seconds a pod has alone before the next one is tried beside it.
         """
         self.node = node
         self.pod = ""
         """The pod that was last connected to; empty before that, and for an address."""
-        self._pods = pods
-        self._waiting = waiting
+        self.pods = NodePods(node, pods, waiting)
+        """The node's pods in the cluster."""
         self._pool = pool
         self._environ = os.environ if environ is None else environ
+        self._head_start = head_start
+        self._moves = 0
+        self._next_load: int | None = None
+        self._line: Line | None = None
+        if pods is not None and node.workload is not None and node.max_parallel_builds:
+            from buildclient.nodes.line import Line
+
+            queue = pods.queue(node.namespace, node.workload.name)
+            self._line = Line(node.name, node.max_parallel_builds, queue, queued)
 
     @property
     def name(self) -> str:
         """The node's name in its builder."""
         return self.node.name
 
-    async def open(self, key: str, deadline: float) -> Control:
-        """Connects to the daemon that takes the build with routing key `key`. Raises UnreachableError."""
+    async def open(self, key: str, deadline: float, avoid: Sequence[str] = (), *, full: bool = False) -> Control:
+        """Connects to the daemon that takes the build with routing key `key`.
+
+        Pods named in `avoid` are asked only if there is no other. With `full`, or where others wait already, waits in
+        the node's queue until a pod has room; otherwise a pod that is full is found so by `admit`. Raises
+        UnreachableError; DaemonLost if the pods that are listed as ready do not answer.
+        """
         if self.node.address:
             return await self._shared("", self._address, deadline)
-        return await self._first_pod(key, deadline, lambda pod: self.connect_to(pod, deadline))
+        self._moves += full
+        if self._line is None:
+            return await self._nearest(key, deadline, avoid)
+        waited_for = asyncio.ensure_future(self._line.someone_waits())
+        try:
+            if not full:
+                control = await self._nearest(key, deadline, avoid)
+                if not await waited_for:
+                    return control
+                await control.close()
+            return await self._in_turn(self._line, key, deadline, avoid, behind=await waited_for)
+        finally:
+            waited_for.cancel()
+
+    async def admit(self, control: Control, ref: str) -> bool:
+        """Returns whether build `ref`, which has begun there, may stay: False where its pod has no room.
+
+        That is a pod at its limit; of the least loaded, also one that others have taken meanwhile while another pod was
+        as good. A build that stays leaves the queue.
+        """
+        from buildclient.nodes.loads import has_room
+
+        limits = [self.node.max_parallel_builds] if self._line else []
+        if self._next_load is not None and self._moves < _MOST_MOVES:
+            limits.append(self._next_load + 1)
+        stays = not limits or await has_room(control, ref, min(limits))
+        if stays:
+            await self.leave()
+        return stays
+
+    async def leave(self) -> None:
+        """Gives up the place in the node's queue, if there is one."""
+        if self._line is not None:
+            await self._line.leave()
+
+    async def _nearest(self, key: str, deadline: float, avoid: Sequence[str]) -> Control:
+        """Connects to the best pod, whether it has room or not."""
+
+        async def connect(pod: Pod, until: float) -> Control:
+            return await self._to_pod(pod, until)
+
+        async def close(control: Control) -> None:
+            await control.close()
+
+        async def first(pods: Sequence[Pod]) -> tuple[Pod, Control]:
+            if self.node.loadbalance == LEAST_LOADED and len(pods) > 1:
+                from buildclient.nodes.loads import ask_loads, close_all
+
+                loads = await ask_loads(pods[:ASKED], lambda pod: self._to_pod(pod, _until(deadline)))
+                if order := by_load(pods, {name: one.builds for name, one in loads.items()}):
+                    chosen = loads[order[0].name].control
+                    self._next_load = loads[order[1].name].builds if len(order) > 1 else None
+                    await close_all(loads, [chosen])
+                    return order[0], chosen
+            return await race(pods[:_MOST_TRIED], connect, close, _until(deadline), self._head_start)
+
+        return await self._first_pod(key, deadline, first, avoid)
+
+    async def _in_turn(self, line: Line, key: str, deadline: float, avoid: Sequence[str], *, behind: bool) -> Control:
+        """Connects to a pod that has room; in turn, if all are full or others are waiting (`behind`)."""
+        loop = asyncio.get_running_loop()
+        seconds = deadline - loop.time()
+
+        async def pods() -> Sequence[Pod]:
+            return await self._order(key, avoid, loop.time() + seconds)
+
+        async def connect(pod: Pod) -> Control:
+            return await self._to_pod(pod, loop.time() + _CONNECT_TIMEOUT)
+
+        pod, control = await line.turn(pods, connect, sticky=self.node.loadbalance == "sticky", behind=behind)
+        self.pod = pod.name
+        return control
 
     async def dial(self, key: str, deadline: float) -> Connection:
-        """As `open`, but returns the byte stream to the daemon. Raises UnreachableError."""
+        """As `open`, whatever the limit, but returns the byte stream to the daemon. Raises UnreachableError."""
 
         async def dialled(endpoint: Endpoint) -> Connection:
             return await endpoint.connect(_until(deadline))
 
         if self.node.address:
             return await dialled(self._address())
-        source = self._source()
-        return await self._first_pod(key, deadline, lambda pod: dialled(source.endpoint(pod, self.node.container)))
+        source = self.pods.source()
 
-    async def _first_pod(self, key: str, deadline: float, connect: Callable[[Pod], Awaitable[_T]]) -> _T:
-        """Connects to the pod of the routing key, or to another if that one has just gone."""
-        tried: set[str] = set()
+        async def connect(pod: Pod, until: float) -> Connection:
+            return await source.endpoint(pod, self.node.container).connect(until)
+
+        async def close(connection: Connection) -> None:
+            await connection.close()
+
+        async def first(pods: Sequence[Pod]) -> tuple[Pod, Connection]:
+            return await race(pods[:_MOST_TRIED], connect, close, _until(deadline), self._head_start)
+
+        return await self._first_pod(key, deadline, first)
+
+    async def _first_pod(
+        self,
+        key: str,
+        deadline: float,
+        first: Callable[[Sequence[Pod]], Awaitable[tuple[Pod, _T]]],
+        avoid: Sequence[str] = (),
+    ) -> _T:
+        """Connects by `first` to the pod of the routing key, or to another if that one has gone or does not answer.
+
+        If all have gone, lists them again: as with pods that are not ready, for up to the node's timeout.
+        """
+        loop = asyncio.get_running_loop()
+        patience = min(deadline, loop.time() + self.node.timeout_seconds)
+        gone = False
         while True:
-            pod = await self._choose(key, tried, deadline)
+            pods = await self._order(key, avoid, deadline)
             try:
-                return await connect(pod)
-            except UnreachableError as error:
-                tried.add(pod.name)
-                others = [p for p in usable(await self.list_pods()) if p.name not in tried]
-                if not others or len(tried) > _MAX_FALLBACK_PODS:
+                pod, found = await first(pods)
+            except DaemonLost as error:
+                if error.silent or loop.time() + _LIST_AGAIN > patience:
                     raise
-                _LOG.debug("%s: pod %s failed, fall back to another: %s", self.node.name, pod.name, error)
+                _LOG.debug("%s: listed as ready, and gone: %s", self.name, error)
+                gone = True
+                self.pods.tell([pod._replace(ready=False, reason=error.message) for pod in pods])
+                await asyncio.sleep(_LIST_AGAIN)
+            else:
+                if gone:
+                    self.pods.tell([pod])
+                self.pod = pod.name
+                return found
 
     async def connect_to(self, pod: Pod, deadline: float) -> Control:
         """Connects to the daemon in one pod of the node, or at its address. Raises UnreachableError."""
         if self.node.address:
             return await self._shared("", self._address, deadline)
-        source = self._source()
         self.pod = pod.name
+        return await self._to_pod(pod, deadline)
+
+    async def _to_pod(self, pod: Pod, deadline: float) -> Control:
+        source = self.pods.source()
         return await self._shared(pod.name, lambda: source.endpoint(pod, self.node.container), deadline)
 
-    async def list_pods(self) -> Sequence[Pod]:
-        """Returns all pods of the node; none for an address. Raises UnreachableError."""
-        if self.node.address:
-            return ()
-        _load_aside()
-        return await self._source().list(self.node.namespace, self.node.selector)
-
-    async def wait_ready(self, deadline: float, count: int = 1) -> Sequence[Pod]:
-        """Waits until `count` pods are ready, at most the node's timeout, and returns them. Raises UnreachableError."""
-        if self.node.address:
-            return ()
-        _load_aside()
-        until = min(deadline, asyncio.get_running_loop().time() + self.node.timeout_seconds)
-        seen: list[Pod] = []
-
-        def report(pods: Sequence[Pod]) -> None:
-            seen[:] = pods
-            if self._waiting:
-                self._waiting(self.name, pods)
-
-        await self._start()
-        telling = asyncio.ensure_future(self._tell_reasons(seen)) if self._waiting else None
-        try:
-            return await self._source().wait_ready(self.node.namespace, self.node.selector, count, until, report)
-        except UnreachableError as error:
-            said = [reason for reason in await self.reasons() if reason not in error.message]
-            if not said:
-                raise
-            raise UnreachableError(f"{error.message}; the cluster says: {'; '.join(said)}", hint=error.hint) from None
-        finally:
-            if telling:
-                telling.cancel()
-
-    async def scale(self, replicas: int) -> int:
-        """Sets the replicas of the node's workload and returns how many it had. Raises UnreachableError."""
-        workload = self.node.workload
-        if workload is None:
-            raise UnreachableError(f"node {self.name} has no workload that could be scaled")
-        return await self._source().scale(self.node.namespace, workload.kind, workload.name, replicas)
-
-    async def _start(self) -> None:
-        """Starts a workload that was stopped; one without that right waits for who has it."""
-        workload, replicas = self.node.workload, self.node.replicas
-        if (
-            workload is None
-            or not replicas
-            or self._pods is None
-            or await self._source().list(self.node.namespace, self.node.selector)
-        ):
-            return
-        with contextlib.suppress(UnreachableError):
-            await self._pods.scale(self.node.namespace, workload.kind, workload.name, replicas, only_from=0)
-
-    async def reasons(self) -> Sequence[str]:
-        """Returns why the node has no ready pods, in the cluster's words; may be empty."""
-        workload = self.node.workload
-        if workload is None or self._pods is None:
-            return ()
-        return await self._pods.reasons(self.node.namespace, workload.kind, workload.name)
-
-    async def _tell_reasons(self, seen: Sequence[Pod]) -> None:
-        """While no pod exists, reports the workload's reasons: a quota, a policy, an unknown account."""
-        while True:
-            await asyncio.sleep(_REASONS_PERIOD)
-            workload = self.node.workload
-            if not seen and workload and self._waiting and (said := await self.reasons()):
-                name = f"{workload.kind.lower()} {workload.name}"
-                self._waiting(self.name, [Pod(name, self.node.namespace, False, False, reason="; ".join(said))])
-
-    async def _choose(self, key: str, tried: set[str], deadline: float) -> Pod:
-        pods = await self.list_pods()
-        pods = [p for p in pods if p.name not in tried]
-        pod = choose_pod(pods, self.node.loadbalance, key)
-        if pod is None:
+    async def _order(self, key: str, avoid: Sequence[str], deadline: float) -> list[Pod]:
+        """Returns the pods to try, the best first; waits for one. Raises UnreachableError."""
+        pods = await self.pods.list()
+        if not usable(pods):
             _LOG.debug("%s: no ready pod, wait for one", self.node.name)
-            pods = list(await self.wait_ready(deadline))
-            pod = choose_pod(pods, self.node.loadbalance, key)
-        if pod is None:
+            pods = await self.pods.wait_ready(deadline, known=pods)
+        # Stable: of those to avoid, and of the others, the order stays.
+        order = sorted(ranked(pods, self.node.loadbalance, key), key=lambda pod: pod.name in avoid)
+        if not order:
             raise UnreachableError(f"node {self.node.name} has no ready pod")
         why = "highest sticky score" if self.node.loadbalance == "sticky" else self.node.loadbalance
-        _LOG.debug("%s: pod %s of %d ready: %s", self.node.name, pod.name, len(usable(pods)), why)
-        return pod
+        _LOG.debug("%s: pod %s of %d ready: %s", self.node.name, order[0].name, len(usable(pods)), why)
+        return order
 
     def _address(self) -> Endpoint:
         """The daemon at the node's address. Raises ConfigurationError for an address that is none."""
@@ -197,7 +247,7 @@ class NodeClient:
             raise ConfigurationError(f"node {self.node.name}: address {self.node.address}: {error}") from None
         if isinstance(address, KubePod):
             pod = Pod(address.pod, address.namespace, ready=True, terminating=False)
-            return self._source().endpoint(pod, address.container)
+            return self.pods.source().endpoint(pod, address.container)
         if isinstance(address, Ssh):
             from buildclient.daemon.ssh import SshEndpoint
 
@@ -223,21 +273,6 @@ class NodeClient:
             await connection.close()
             raise
 
-    def _source(self) -> Pods:
-        if self._pods is None:
-            raise UnreachableError(f"node {self.node.name} has no cluster to look for its pods in")
-        return self._pods
-
 
 def _until(deadline: float) -> float:
     return min(deadline, asyncio.get_running_loop().time() + _CONNECT_TIMEOUT)
-
-
-def _load_aside() -> None:
-    """Imports what a connection needs, the slowest imports, in a thread while the cluster answers."""
-    if "grpc" not in sys.modules:
-        threading.Thread(target=_load, daemon=True).start()
-
-
-def _load() -> None:
-    import buildclient.daemon.control  # noqa: F401

@@ -11,9 +11,19 @@ from buildclient.contract.output import BuilderOutput, NodeOutput
 from buildclient.contract.platform import Platform
 from buildclient.daemon.worker import Worker
 from buildclient.kube.pod import Pod, several
-from buildclient.kube.reasons import STOPPED
+from buildclient.kube.reasons import LEFT_TO_CLUSTER, STOPPED
 
-__all__ = ["BuilderView", "NodeView", "PodLoad", "PodView", "inspect_lines", "ls_lines", "status_of", "to_json"]
+__all__ = [
+    "BuilderView",
+    "NodeView",
+    "PodLoad",
+    "PodView",
+    "inspect_lines",
+    "ls_lines",
+    "status_of",
+    "to_json",
+    "wanted_pods",
+]
 
 
 class PodLoad(NamedTuple):
@@ -69,11 +79,13 @@ _BINARY_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def status_of(view: NodeView) -> str:
-    """`running` with a ready pod, else `starting`, `inactive` without pods, `error`."""
+    """`running` with a ready pod, else `starting`, without pods that stay `at rest` or `inactive`, `error`."""
     if any(pod.workers for pod in view.pods):
         return "running"
-    if not view.pods:
-        return "error" if view.error and view.error != STOPPED else "inactive"
+    if all(pod.pod.terminating for pod in view.pods):
+        if view.error not in ("", STOPPED, LEFT_TO_CLUSTER):
+            return "error"
+        return "at rest" if view.node.may_rest else "inactive"
     return "error" if any(pod.error for pod in view.pods) else "starting"
 
 
@@ -143,7 +155,7 @@ def _node_cells(view: NodeView) -> tuple[str, ...]:
     versions = dict.fromkeys(worker.buildkit_version for worker in workers if worker.buildkit_version)
     ready = sum(pod.pod.ready and not pod.pod.terminating for pod in view.pods)
     places = dict.fromkeys(pod.pod.kubernetes_node for pod in view.pods if pod.pod.kubernetes_node)
-    pods = f"{ready}/{view.node.replicas} ready" + (f" on {', '.join(places)}" if places else "")
+    pods = f"{ready}/{wanted_pods(view.node)} ready" + (f" on {', '.join(places)}" if places else "")
     return (
         rf" \_ {_endpoint(view.node)}",
         status_of(view),
@@ -151,6 +163,13 @@ def _node_cells(view: NodeView) -> tuple[str, ...]:
         _platforms(view.node.platforms, workers, few=True),
         "" if view.node.address else pods,
     )
+
+
+def wanted_pods(node: NodeOutput) -> str:
+    """How many pods there are to be: `2`, or of a node that is scaled `0-4`."""
+    least = node.replicas if node.min_replicas is None else node.min_replicas
+    most = node.replicas if node.max_replicas is None else node.max_replicas
+    return str(least) if least == most else f"{least}-{most}"
 
 
 def _driver(output: BuilderOutput) -> str:
@@ -175,6 +194,8 @@ def _platforms(declared: Sequence[Platform], workers: Sequence[Worker], *, few: 
 
 def _problems(view: NodeView) -> Iterator[str]:
     """Returns the node's errors; one that several pods have is said once, with their number."""
+    if status_of(view) == "at rest":
+        return
     if view.error:
         yield view.error
     found: dict[str, list[str]] = {}
@@ -182,7 +203,8 @@ def _problems(view: NodeView) -> Iterator[str]:
         if pod.error:
             found.setdefault(pod.error, []).append(pod.pod.name)
         elif not pod.pod.ready and not view.error:
-            found.setdefault(pod.pod.reason or pod.pod.phase, []).append(pod.pod.name)
+            why = "terminating" if pod.pod.terminating else pod.pod.reason or pod.pod.phase
+            found.setdefault(why, []).append(pod.pod.name)
     for text, names in found.items():
         yield f"{several(names)}: {text}"
 

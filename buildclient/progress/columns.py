@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
+from buildclient.contract.patterns import pattern
 
 __all__ = ["bare", "cut", "width"]
 
-_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f]")
+_CONTROL = pattern(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f]")
 _NO_WIDTH = ("Mn", "Me", "Cf")
 """Categories of characters that take no column: marks on the one before, and joiners."""
 

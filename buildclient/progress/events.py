@@ -1,6 +1,6 @@
-"""Progress events of a build: vertices, their sub-steps, logs and warnings; and which node begins to build what.
+"""Progress events of a build: vertices, their sub-steps, logs, warnings; and what the client has to say of itself.
 
-But for the last, the shape of BuildKit's `StatusResponse` (api/services/control/control.proto) without protobuf, so
+But for the last two, the shape of BuildKit's `StatusResponse` (api/services/control/control.proto) without protobuf, so
 that progress is a pure function from events to state. Times are seconds since the epoch on the daemon's clock;
 None where the daemon sent none. `node` says which builder node speaks (empty for the client itself), `build` which
 of several builds it is about (empty where there is one).
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 __all__ = [
+    "Compressed",
     "Event",
     "EventSink",
     "Log",
@@ -111,6 +112,17 @@ class SolveStarted(NamedTuple):
     build: str = ""
 
 
+class Compressed(NamedTuple):
+    """Context that was sent compressed to a node. Comes from the client, after the daemon's own events."""
+
+    size: int
+    """Bytes before compression."""
+    sent: int
+    """Bytes after it."""
+    node: str = ""
+    build: str = ""
+
+
 def distinct(warnings: Iterable[Warned]) -> list[Warned]:
     """Drops duplicate warnings, which several builds of one file may each report."""
     found: dict[Warned, Warned] = {}
@@ -119,7 +131,7 @@ def distinct(warnings: Iterable[Warned]) -> list[Warned]:
     return list(found.values())
 
 
-Event = Vertex | VertexStatus | Log | Warned | SolveStarted
+Event = Vertex | VertexStatus | Log | Warned | SolveStarted | Compressed
 
 EventSink = Callable[[Event], None]
 """Called with each event, from one thread; must not block."""

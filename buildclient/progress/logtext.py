@@ -8,11 +8,11 @@ and no line is longer than LONGEST_LINE characters, nor a rewritten one than LON
 from __future__ import annotations
 
 import codecs
-import re
 from itertools import groupby
 from typing import NamedTuple
 
 from buildclient.base.visible import log_text
+from buildclient.contract.patterns import pattern
 
 __all__ = ["LONGEST_LINE", "LONGEST_REWRITTEN", "LogLine", "LogLines"]
 
@@ -23,10 +23,10 @@ LONGEST_REWRITTEN = 4096
 _LONGEST_SEQUENCE = 256
 """Characters that an escape sequence may have when it comes in pieces; a longer one counts as text."""
 _LONGEST_STYLE = 128
-_MOVES = re.compile(r"[\r\b]|(?:\x1b\[|\x9b)[0-9;]*[CDGKPX]")
+_MOVES = pattern(r"[\r\b]|(?:\x1b\[|\x9b)[0-9;]*[CDGKPX]")
 """What moves the cursor within the line, or erases (ECMA-48: CUF, CUB, CHA, EL, DCH, ECH)."""
-_UNFINISHED = re.compile(r"(?:\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\n]*)?|\x9b[0-?]*[ -/]*)\Z")
-_TOKEN = re.compile(
+_UNFINISHED = pattern(r"(?:\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\n]*)?|\x9b[0-?]*[ -/]*)\Z")
+_TOKEN = pattern(
     r"(?P<style>(?:\x1b\[|\x9b)[0-9;:]*m)|(?:\x1b\[|\x9b)(?P<count>[0-?]*)[ -/]*(?P<final>[@-~])"
     r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]|(?P<control>[\x00-\x08\x0b-\x1f\x7f-\x9f])"
     r"|(?P<text>[^\x00-\x08\x0b-\x1f\x7f-\x9f]+)"

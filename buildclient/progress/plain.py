@@ -8,13 +8,13 @@ Reference: util/progress/progressui/printer.go of BuildKit.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from typing import TextIO
 
 from buildclient.base.units import progress_size
 from buildclient.base.visible import one_line
+from buildclient.contract.patterns import pattern
 from buildclient.progress.closing import DEFAULT, Closing, closing_lines
 from buildclient.progress.display import Display
 from buildclient.progress.events import VertexStatus
@@ -29,7 +29,7 @@ _STATUS_EVERY = 5.0
 _STATUS_STEP = 0.05
 _STAY = 5.0
 """Seconds for which plain text stays with a row before another one that works gets its turn."""
-_STYLES = re.compile(r"\x1b\[[0-9;:]*m")
+_STYLES = pattern(r"\x1b\[[0-9;:]*m")
 _RESET = "\x1b[0m"
 _NOTHING = "\0"
 """Stands for the state of a line of which none has been written."""

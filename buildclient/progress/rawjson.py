@@ -9,7 +9,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from buildclient.progress.events import Event, Log, SolveStarted, Vertex, VertexStatus, Warned
+from buildclient.progress.events import Compressed, Event, Log, SolveStarted, Vertex, VertexStatus, Warned
 
 __all__ = ["status_object", "warning_object"]
 
@@ -17,7 +17,7 @@ __all__ = ["status_object", "warning_object"]
 def status_object(event: Event) -> dict[str, list[dict[str, Any]]]:
     """The object of one line; fields without a value are left out, as in Go. Empty for what the daemon does not say."""
     value: dict[str, Any]
-    if isinstance(event, SolveStarted):
+    if isinstance(event, SolveStarted | Compressed):
         return {}
     if isinstance(event, Vertex):
         group = {"id": event.group, "name": event.group_name, "weak": event.group_weak}

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import insort
 
-from buildclient.progress.events import Event, Log, SolveStarted, Vertex, Warned
+from buildclient.progress.events import Compressed, Event, Log, SolveStarted, Vertex, Warned
 from buildclient.progress.row import KEPT_BYTES, ProgressRow
 
 __all__ = ["KEPT_BYTES", "KEPT_LINES", "Progress", "ProgressRow", "Section"]
@@ -58,6 +58,8 @@ class Progress:
         self.warnings: list[Warned] = []
         self.solves: dict[tuple[str, str], SolveStarted] = {}
         """By build and node, the last one."""
+        self.compressed = self.compressed_to = 0
+        """Bytes of contexts that were sent compressed, before and after."""
         self.changed: dict[ProgressRow, None] = {}
         """Rows that were fed something since plain text last looked."""
         self._kept, self._fresh = kept, fresh
@@ -70,6 +72,10 @@ class Progress:
             stamp = event.completed or event.started
         elif isinstance(event, SolveStarted):
             self.solves[event.build, event.node] = event
+            return
+        elif isinstance(event, Compressed):
+            self.compressed += event.size
+            self.compressed_to += event.sent
             return
         else:
             stamp = None if isinstance(event, Warned) else event.timestamp

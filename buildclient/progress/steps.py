@@ -9,10 +9,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from buildclient.base.errors import ClientError
-from buildclient.progress.events import Event, EventSink, Vertex, VertexStatus
+from buildclient.progress.events import Event, EventSink, Log, Vertex, VertexStatus
 from buildclient.progress.row import CANCELLED
 
-__all__ = ["OpenSteps", "client_step"]
+__all__ = ["ClientStep", "OpenSteps", "client_step"]
 
 
 class OpenSteps:
@@ -45,21 +45,38 @@ class OpenSteps:
         self._open.clear()
 
 
+class ClientStep:
+    """A step of the client's own, which begins at once."""
+
+    def __init__(self, sink: EventSink, name: str) -> None:
+        self._sink = sink
+        self._vertex = Vertex(f"client:{secrets.token_hex(8)}", name, started=time.time())
+        sink(self._vertex)
+
+    def part(self, text: str) -> None:
+        """Shows a part of it that is done."""
+        now = time.time()
+        self._sink(VertexStatus(self._vertex.digest, text, started=self._vertex.started, timestamp=now, completed=now))
+
+    def say(self, text: str) -> None:
+        """Adds a line to its output."""
+        self._sink(Log(self._vertex.digest, 1, f"{text}\n".encode(), time.time()))
+
+    def end(self, error: str = "") -> None:
+        """Ends it; failed, if there is an error."""
+        self._sink(self._vertex._replace(completed=time.time(), error=error))
+
+
 @contextlib.asynccontextmanager
 async def client_step(sink: EventSink, name: str) -> AsyncIterator[Callable[[str], None]]:
     """Shows what is done inside as one step, failed where a ClientError or a cancellation comes out of it.
 
     The value is called with a text for each part that is done.
     """
-    vertex = Vertex(f"client:{secrets.token_hex(8)}", name, started=time.time())
-    sink(vertex)
-
-    def part(text: str) -> None:
-        sink(VertexStatus(vertex.digest, text, started=vertex.started, timestamp=time.time(), completed=time.time()))
-
+    step = ClientStep(sink, name)
     try:
-        yield part
+        yield step.part
     except (ClientError, asyncio.CancelledError) as error:
-        sink(vertex._replace(completed=time.time(), error=str(error) or CANCELLED))
+        step.end(str(error) or CANCELLED)
         raise
-    sink(vertex._replace(completed=time.time()))
+    step.end()

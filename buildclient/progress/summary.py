@@ -8,11 +8,11 @@ print(summary.cached, "of", summary.steps, "steps came from the cache")
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from buildclient.base.units import progress_size
+from buildclient.contract.patterns import pattern
 from buildclient.progress.columns import cut
 from buildclient.progress.events import distinct
 from buildclient.progress.row import ProgressRow
@@ -24,10 +24,10 @@ _SLOWEST = 3
 _SLOW = 1.0
 """Seconds below which no step is called slow."""
 _NAME_COLUMNS = 48
-_STEP = re.compile(r"\[([^]]* )?\d+/\d+\] ")
+_STEP = pattern(r"\[([^]]* )?\d+/\d+\] ")
 """How the Dockerfile frontend names its instructions: `[linux/arm64 build 2/3] RUN make`."""
-_PLATFORM = re.compile(r"[a-z][a-z0-9]*/[a-z][a-z0-9]*(/[a-z0-9.]+)?\Z")
-_PUSHED = re.compile(r"pushing manifest for (\S+@sha256:[0-9a-f]{64})\Z")
+_PLATFORM = pattern(r"[a-z][a-z0-9]*/[a-z][a-z0-9]*(/[a-z0-9.]+)?\Z")
+_PUSHED = pattern(r"pushing manifest for (\S+@sha256:[0-9a-f]{64})\Z")
 
 
 class StepTime(NamedTuple):
@@ -81,6 +81,10 @@ class BuildSummary(NamedTuple):
     platforms: tuple[PlatformTime, ...]
     slowest: tuple[StepTime, ...]
     """The longest first, at most three."""
+    compressed: int = 0
+    """Bytes of contexts that were sent compressed, before compression."""
+    compressed_to: int = 0
+    """The same, as they were sent."""
 
     def as_dict(self) -> dict[str, Any]:
         """Returns it in dicts and lists, for JSON."""
@@ -109,6 +113,8 @@ def summarize(progress: Progress, seconds: float | None = None) -> BuildSummary:
         nodes=tuple(_nodes(progress, steps)),
         platforms=tuple(_platforms(progress, shown)),
         slowest=tuple(StepTime(row.name, _took(row), row.node) for row in worked[:_SLOWEST] if _took(row) >= _SLOW),
+        compressed=progress.compressed,
+        compressed_to=progress.compressed_to,
     )
 
 
@@ -123,7 +129,8 @@ def summary_lines(summary: BuildSummary, *, failed: bool = False, pushed: bool =
         slow = [f"{cut(one.name, _NAME_COLUMNS)} {one.seconds:.1f}s" for one in summary.slowest]
         parts.append(f"slowest {', '.join(slow)}")
     if summary.moved:
-        parts.append(f"{progress_size(summary.moved)} moved")
+        packed = f", {progress_size(summary.compressed)} in {progress_size(summary.compressed_to)}"
+        parts.append(f"{progress_size(summary.moved)} moved{packed if summary.compressed else ''}")
     yield f"{'Failed after' if failed else 'Built in'} {summary.seconds:.1f}s: {'; '.join(parts)}"
 
 

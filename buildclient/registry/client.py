@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from buildclient.base.errors import BuildFailed
 from buildclient.base.threads import in_thread
+from buildclient.contract.patterns import pattern
 from buildclient.contract.urls import is_url
 from buildclient.net.proxy import basic_login
 from buildclient.registry.credentials import Credentials, CredentialSource
@@ -34,8 +34,8 @@ _ACCEPT = (
 _MAX_MANIFEST = 16 << 20
 """Bytes; containerd and distribution allow 4 MiB."""
 _CHUNK = 1 << 20
-_DIGEST_OR_TAG = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_CHALLENGE = re.compile(r'(?<![a-zA-Z])([a-zA-Z]+)="((?:[^"\\]|\\.)*)"')
+_DIGEST_OR_TAG = pattern(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_CHALLENGE = pattern(r'(?<![a-zA-Z])([a-zA-Z]+)="((?:[^"\\]|\\.)*)"')
 
 
 class OciRegistry:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from buildclient.base.errors import BuildFailed
 from buildclient.base.gotext import go_json
 from buildclient.contract.jsontext import read_json
+from buildclient.contract.patterns import pattern
 from buildclient.contract.platform import Platform
 
 __all__ = [
@@ -34,7 +35,7 @@ _INDEXES = (OCI_INDEX, DOCKER_LIST)
 # The order in which Go writes a descriptor's fields (opencontainers/image-spec, specs-go/v1).
 _DESCRIPTOR = ("mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType")
 _PLATFORM = ("architecture", "os", "os.version", "os.features", "variant")
-_ANNOTATION = re.compile(r"annotation-(index|manifest-descriptor)(?:\[([^\]]+)\])?\.(.+)\Z", re.DOTALL)
+_ANNOTATION = pattern(r"annotation-(index|manifest-descriptor)(?:\[([^\]]+)\])?\.(.+)\Z", re.DOTALL)
 
 
 class Source(NamedTuple):

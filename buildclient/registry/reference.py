@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from buildclient.base.digests import parse_digest
 from buildclient.base.gotext import go_quoted
+from buildclient.contract.patterns import pattern
 
 __all__ = ["ImageTag", "InvalidReference", "Reference", "parse_reference", "parse_tag", "registry_host", "repositories"]
 
@@ -20,9 +21,9 @@ _DOMAIN = rf"(?:{_DOMAIN_PART}(?:\.{_DOMAIN_PART})*|\[(?:[a-fA-F0-9:]+)\])(?::[0
 _PATH = rf"{_COMPONENT}(?:/{_COMPONENT})*"
 _TAG = r"\w[\w.-]{0,127}"
 _DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
-_REFERENCE = re.compile(rf"((?:{_DOMAIN}/)?{_PATH})(?::({_TAG}))?(?:@({_DIGEST}))?", re.ASCII)
-_NAME = re.compile(rf"(?:({_DOMAIN})/)?({_PATH})", re.ASCII)
-_IDENTIFIER = re.compile("[a-f0-9]{64}")
+_REFERENCE = pattern(rf"((?:{_DOMAIN}/)?{_PATH})(?::({_TAG}))?(?:@({_DIGEST}))?", re.ASCII)
+_NAME = pattern(rf"(?:({_DOMAIN})/)?({_PATH})", re.ASCII)
+_IDENTIFIER = pattern("[a-f0-9]{64}")
 _DEFAULT_DOMAIN = "docker.io"
 _MAX_NAME = 255
 

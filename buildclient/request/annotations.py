@@ -5,17 +5,17 @@ Reference: ParseAnnotations of buildx 0.38 and exptypes.AnnotationKey of BuildKi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from buildclient.base.errors import InvalidBuild
 from buildclient.base.gotext import go_quoted
+from buildclient.contract.patterns import pattern
 from buildclient.contract.platform import Platform, PlatformError, parse_platform
 
 __all__ = ["Annotation", "annotation_attrs", "parse_annotations"]
 
-_TYPE = re.compile(r"([a-z-]+)(?:\[([A-Za-z0-9_/-]+)\])?\Z")
+_TYPE = pattern(r"([a-z-]+)(?:\[([A-Za-z0-9_/-]+)\])?\Z")
 _TYPES = ("index", "index-descriptor", "manifest", "manifest-descriptor")
 _PREFIX = "parse annotations: "
 

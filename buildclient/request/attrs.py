@@ -5,11 +5,11 @@ Pure: what was read from disk (context, Dockerfile, Git) comes in as attributes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence, Set
 
 from buildclient.base.errors import InvalidBuild
 from buildclient.base.gotext import go_json, parse_bool
+from buildclient.contract.patterns import pattern
 from buildclient.contract.platform import Platform, PlatformError, format_platforms, parse_platform
 from buildclient.registry.reference import InvalidReference, parse_reference, registry_host, repositories
 from buildclient.request.annotations import annotation_attrs
@@ -31,7 +31,7 @@ __all__ = [
 IMAGE_TYPES = ("image", "oci")
 """Exporters that write images of any media type."""
 _NAMED = ("image", "oci", "docker")
-_ANNOTATED = re.compile(r"annotation(?:-[a-z-]+)?\[([^\]]+)\]\.")
+_ANNOTATED = pattern(r"annotation(?:-[a-z-]+)?\[([^\]]+)\]\.")
 
 
 def solve_request(

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from buildclient.base.errors import InvalidBuild, UsageError
 from buildclient.base.gotext import go_quoted
+from buildclient.contract.patterns import pattern
 
 __all__ = [
     "LOCAL_DELETE",
@@ -26,14 +27,14 @@ __all__ = [
     "size_of",
 ]
 
-_SIZE = re.compile(r"([0-9]*(?:\.[0-9]*)?) ?([A-Za-z]*)")
+_SIZE = pattern(r"([0-9]*(?:\.[0-9]*)?) ?([A-Za-z]*)")
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _ULIMITS = frozenset(
     """
     core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack
     """.split()  # noqa: SIM905 - a table of 15 lines otherwise
 )
-_INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_INTEGER = pattern(r"[+-]?[0-9]+", re.ASCII)
 _MAX_INTEGER = 1 << 63
 _MAX_DIGITS = 4000
 _ENTITLEMENTS = frozenset(("network.host", "security.insecure", "device"))

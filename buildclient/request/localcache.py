@@ -5,13 +5,13 @@ Reference: parseCacheOptions of BuildKit's client (client/solve.go), with its me
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import quote
 
 from buildclient.base.errors import InvalidBuild
 from buildclient.base.gotext import go_quoted, is_bool, parse_bool
+from buildclient.contract.patterns import pattern
 from buildclient.request.flagtext import flagged
 from buildclient.request.solve import CacheEntry
 
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 # gRPC's metadata are printable ASCII, and lose spaces at either end.
-_PLAIN = re.compile(r"(?! )[\x20-\x7e]+(?<! )")
+_PLAIN = pattern(r"(?! )[\x20-\x7e]+(?<! )")
 _DEFAULT_TAG = "latest"
 
 

@@ -30,7 +30,7 @@ from buildclient.request.policy import PolicyConfig, parse_policies
 from buildclient.request.resources import parse_resources
 from buildclient.request.secrets import Secret, SecretLike, parse_secrets, secret_of
 from buildclient.request.ssh import SshForward, check_ssh, is_git_ssh, parse_ssh
-from buildclient.request.values import BuildRequest, Output
+from buildclient.request.values import DEFAULT_RETRIES, BuildRequest, Output
 
 __all__ = ["Pairs", "Texts", "build_request"]
 
@@ -74,6 +74,8 @@ def build_request(
     ssh: Iterable[str | SshForward] = (),
     routing_key: str = "",
     metadata_provenance: str = "",
+    retries: int = DEFAULT_RETRIES,
+    timeout: float = 0.0,
     environ: Mapping[str, str] | None = None,
     machine: str = "",
 ) -> BuildRequest:
@@ -85,7 +87,8 @@ def build_request(
     BUILDX_NO_DEFAULT_ATTESTATIONS, …) and the values of build arguments given without one; by default none are read.
     `secrets` may also be a mapping: id -> bytes, a path object, `SecretEnv`, or a function that returns bytes, which is
     called in a thread when a daemon asks. `shm_size` is a text such as `64m`. `machine` is the platform that `local`
-    stands for, such as `linux/amd64`.
+    stands for, such as `linux/amd64`. `retries` is how often each node's part is taken up again after its daemon was
+    lost, `timeout` the seconds for the whole build (0: no limit).
     Raises UsageError, or its subclass InvalidBuild, for everything that can be checked without a builder.
     """
     variables = environ or {}
@@ -121,6 +124,8 @@ def build_request(
         routing_key=routing_key,
         source_date_epoch=variables.get("SOURCE_DATE_EPOCH", ""),
         metadata_provenance=metadata_provenance,
+        retries=retries,
+        timeout=timeout,
         shm_size=size,
         ulimits=ulimit,
         build_args=_pairs("build_args", build_args, "--build-arg", variables),

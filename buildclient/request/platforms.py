@@ -7,12 +7,13 @@ from collections.abc import Iterable
 
 from buildclient.base.errors import InvalidBuild
 from buildclient.base.gotext import go_quoted
+from buildclient.contract.patterns import pattern
 from buildclient.contract.platform import Platform, PlatformError, os_option, parse_platform
 
 __all__ = ["read_platforms"]
 
-_PART = re.compile(r"[A-Za-z0-9_.-]+")
-_OS = re.compile(r"([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+)*)\))?")
+_PART = pattern(r"[A-Za-z0-9_.-]+")
+_OS = pattern(r"([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+)*)\))?")
 
 
 def read_platforms(texts: Iterable[str | Platform], machine: str) -> tuple[Platform, ...]:

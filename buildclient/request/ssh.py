@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from buildclient.base.errors import InvalidBuild
 from buildclient.base.gotext import go_quoted
+from buildclient.contract.patterns import pattern
 
 __all__ = ["DEFAULT_SSH", "SshForward", "check_ssh", "is_git_ssh", "parse_ssh"]
 
 DEFAULT_SSH = "default"
 """The id of `RUN --mount=type=ssh` without an id, and of Git over SSH."""
 # BuildKit's util/sshutil/scpurl.go.
-_SCP = re.compile(r"[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:")
+_SCP = pattern(r"[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:")
 
 
 class SshForward(NamedTuple):

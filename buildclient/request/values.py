@@ -20,7 +20,9 @@ from buildclient.request.secrets import Secret
 from buildclient.request.solve import CacheEntry
 from buildclient.request.ssh import SshForward
 
-__all__ = ["BuildRequest", "BuildResult", "NodeResult", "Output"]
+__all__ = ["DEFAULT_RETRIES", "BuildRequest", "BuildResult", "NodeResult", "Output", "Retry"]
+
+DEFAULT_RETRIES = 2
 
 
 class Output(NamedTuple):
@@ -94,6 +96,25 @@ class BuildRequest(NamedTuple):
     """
     metadata_provenance: str = ""
     """`min` or `max`: how much provenance the result's metadata holds; empty for none."""
+    retries: int = DEFAULT_RETRIES
+    """How many times each node's part is taken up again after its daemon was lost; 0 for never."""
+    timeout: float = 0.0
+    """Seconds after which the whole build is given up, all tries included; 0 for no limit."""
+
+
+class Retry(NamedTuple):
+    """A daemon that was lost during a build, and where the node's part was taken up again."""
+
+    error: str
+    """What was lost, and how."""
+    lost_pod: str
+    """The pod that was lost; empty for a daemon at an address."""
+    pod: str
+    """The pod where the build went on, which may be the same one."""
+    steps: int = 0
+    """The steps that ended there."""
+    cached: int = 0
+    """How many of them were in that pod's cache."""
 
 
 class NodeResult(NamedTuple):
@@ -105,6 +126,8 @@ class NodeResult(NamedTuple):
     platforms: tuple[Platform, ...]
     response: Mapping[str, str]
     """Exporter response: `containerimage.digest`, `containerimage.descriptor`, …"""
+    retries: tuple[Retry, ...] = ()
+    """The daemons that were lost on the way, the first one first."""
 
 
 class BuildResult(NamedTuple):

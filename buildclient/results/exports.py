@@ -84,6 +84,15 @@ class Exports:
         images = [getattr(self._exports[number], "image", None) for number in sorted(self._exports)]
         return next(filter(None, reversed(images)), None)
 
+    def final(self) -> str:
+        """Returns why an output cannot be taken once more, such as one that is partly on standard output."""
+        return next(filter(None, (export.final() for export in self._exports.values())), "")
+
+    def restart(self, node: int) -> None:
+        """Forgets what a node sent."""
+        for export in self._exports.values():
+            export.restart(node)
+
     async def stage(self, results: Sequence[NodeResult]) -> None:
         """Merges the results of several nodes. Raises BuildFailed for a missing or invalid result, and OSError."""
         await self._each(lambda export: export.stage())

@@ -33,6 +33,17 @@ class FileExport:
             self._spool = self._spool or Spool(self.folder, self._path)
             return self._spool
 
+    def final(self) -> str:
+        """Returns nothing: what was written has no name yet."""
+        return ""
+
+    def restart(self, node: int) -> None:
+        """Removes the file beside; the next one is made when it is asked for."""
+        with self._lock:
+            spool, self._spool = self._spool, None
+        if spool:
+            spool.discard()
+
     def stage(self) -> None:
         """Raises BuildFailed for an archive that never came."""
         spool = self._spool

@@ -29,6 +29,12 @@ class CommitStep(Protocol):
     def stores(self, node: int) -> Mapping[str, Store]:
         """Returns the content stores of a node for this step, by their ids; called once per solve."""
 
+    def final(self) -> str:
+        """Returns why what nodes sent cannot be taken once more; empty if it can."""
+
+    def restart(self, node: int) -> None:
+        """Forgets what a node (0, 1, …) sent: its solve has ended, and is begun anew."""
+
     async def stage(self, results: Sequence[NodeResult]) -> None:
         """Does everything that can fail and be undone, such as writing a temporary file. Raises ClientError."""
 
@@ -83,7 +89,13 @@ class Export(Protocol):
     """Writes one output to its destination. `stage` and `commit` run in a thread, `abort` in any."""
 
     def receiver(self, node: int) -> ArchiveReceiver | TreeReceiver:
-        """Returns the receiver for a node (0, 1, …), the same one each time. Raises Cancelled, OSError."""
+        """Returns the receiver for a node (0, 1, …), the same one until `restart`. Raises Cancelled, OSError."""
+
+    def final(self) -> str:
+        """Returns why what nodes sent cannot be taken once more; empty if it can."""
+
+    def restart(self, node: int) -> None:
+        """Forgets what a node sent: its solve has ended, and is begun anew. Its old receiver takes nothing more."""
 
     def stage(self) -> None:
         """Does what can fail, once all has arrived. Raises BuildFailed, OSError, and Cancelled after `abort`."""

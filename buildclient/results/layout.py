@@ -6,20 +6,20 @@ Reference: OCI image-spec, image-layout; the archives of containerd, which Build
 from __future__ import annotations
 
 import hashlib
-import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from buildclient.base.errors import BuildFailed
 from buildclient.contract.jsontext import read_json
+from buildclient.contract.patterns import pattern
 from buildclient.registry.merge import DOCKER_LIST, OCI_INDEX, Source
 from buildclient.results.tarscan import Entry, entries
 
 __all__ = ["INDEXES", "Layout", "digest_path", "hasher"]
 
 INDEXES = (OCI_INDEX, DOCKER_LIST)
-_BLOB = re.compile(rb"(?:\./)?blobs/(sha256|sha384|sha512)/([0-9a-f]{64,128})\Z")
+_BLOB = pattern(rb"(?:\./)?blobs/(sha256|sha384|sha512)/([0-9a-f]{64,128})\Z")
 _MAX_JSON = 16 << 20
 """Bytes of an index, a manifest or a config."""
 _MAX_BLOBS = 100_000

@@ -67,6 +67,14 @@ class LayoutExport:
         """Returns the folder's store."""
         return {_STORE: self._writer.of_node(node)}
 
+    def final(self) -> str:
+        """Returns nothing: blobs wait until all are there."""
+        return ""
+
+    def restart(self, node: int) -> None:
+        """Forgets which blobs a node named."""
+        self._writer.restart(node)
+
     async def stage(self, results: Sequence[NodeResult]) -> None:
         """Finds the image, and merges the images of several nodes. Raises BuildFailed for a missing one."""
         await in_thread(lambda: self._find(results), self.abort, self._path)
@@ -80,6 +88,7 @@ class LayoutExport:
         self._writer.close()
 
     def _find(self, results: Sequence[NodeResult]) -> None:
+        self._writer.drop_lost()
         found = [self._image(number, result.response) for number, result in enumerate(results)]
         self._descriptor = self._merged(found) if self._several else found[0]
         names = results[0].response.get("image.name", "").split(",") if self._given is None else self._given

@@ -7,6 +7,7 @@ build that fails leaves no image behind. The archive ends with its list of image
 from __future__ import annotations
 
 import errno
+import functools
 import secrets
 import threading
 import time
@@ -31,39 +32,82 @@ _EVERY = 0.5
 
 
 class LoadExport:
-    """One output that an engine takes; implements ArchiveExport, and ArchiveReceiver."""
+    """One output that an engine takes; implements ArchiveExport."""
 
     def __init__(
         self,
         name: str,
         begin: Callable[[], Load],
         tell: Callable[[Event], None],
-        convert: DockerArchive | None = None,
+        convert: Callable[[], DockerArchive] | None = None,
     ) -> None:
         """`begin` connects, once the first bytes arrive; `name` is the engine's in the progress.
 
-        `convert` makes an archive that the engine takes of an OCI layout. `tell` takes events from any thread.
+        `convert` gives what makes an archive that the engine takes of an OCI layout. `tell` takes events from any
+        thread.
         """
-        self.failure: ClientError | None = None
+        self._new = functools.partial(_Archive, begin, name, tell, convert)
+        self._archive: _Archive = self._new()
+        self._asked = False
+
+    @property
+    def failure(self) -> ClientError | None:
         """Why the engine did not take the image; the daemon's error says it less well."""
-        self._begin = begin
-        self._convert = convert
-        self._load: Load | None = None
-        self._tail = b""
-        self._sent = 0
-        self._asked = self._complete = False
-        self._aborted = threading.Event()
-        self._step = _Step(f"importing to {name}", tell)
+        return self._archive.failure
 
     @property
     def image_id(self) -> str:
         """The ID of the image that `convert` picked; empty before the end, and without it."""
-        return self._convert.image_id if self._convert else ""
+        return self._archive.convert.image_id if self._archive.convert else ""
 
-    def receiver(self, node: int) -> LoadExport:
-        """Returns itself: one archive comes from one node, or merged."""
+    def receiver(self, node: int) -> _Archive:
+        """Returns the archive: one comes from one node, or merged."""
         self._asked = True
-        return self
+        return self._archive
+
+    def final(self) -> str:
+        """Returns nothing: an engine loads nothing of an archive that breaks off."""
+        return ""
+
+    def restart(self, node: int) -> None:
+        """Breaks the archive off; the next one goes to the engine anew."""
+        self._archive.abort()
+        self._archive = self._new()
+
+    def stage(self) -> None:
+        """Ends the archive and waits until the engine has loaded it. Raises EngineError, BuildFailed."""
+        if self.failure:
+            raise self.failure
+        if self._asked:
+            self._archive.stage()
+
+    def commit(self) -> None:
+        """Does nothing: the engine has the image."""
+
+    def abort(self) -> None:
+        """Breaks off what is not loaded."""
+        self._archive.abort()
+
+
+class _Archive:
+    """One archive on its way to the engine; fulfils ArchiveReceiver."""
+
+    def __init__(
+        self,
+        begin: Callable[[], Load],
+        name: str,
+        tell: Callable[[Event], None],
+        convert: Callable[[], DockerArchive] | None,
+    ) -> None:
+        self.failure: ClientError | None = None
+        self.convert = convert() if convert else None
+        self._begin = begin
+        self._load: Load | None = None
+        self._tail = b""
+        self._sent = 0
+        self._complete = False
+        self._aborted = threading.Event()
+        self._step = _Step(f"importing to {name}", tell)
 
     def write(self, pieces: Sequence[bytes | memoryview]) -> None:
         """Sends the next bytes. Raises OSError, and Cancelled after `abort`."""
@@ -74,7 +118,7 @@ class LoadExport:
             if self._aborted.is_set():
                 self._load.abort()
                 raise Cancelled("the export was aborted")
-            data = b"".join([self._tail, *(self._convert.feed(pieces) if self._convert else pieces)])
+            data = b"".join([self._tail, *(self.convert.feed(pieces) if self.convert else pieces)])
             ready, self._tail = memoryview(data)[:-_TAIL], data[-_TAIL:]
             if ready:
                 self._load.write(ready)
@@ -88,15 +132,11 @@ class LoadExport:
         self._complete = True
 
     def stage(self) -> None:
-        """Ends the archive and waits until the engine has loaded it. Raises EngineError, BuildFailed."""
-        if not self._asked or self.failure:
-            if self.failure:
-                raise self.failure
-            return
+        """As the export's."""
         if not self._complete or self._load is None:
             raise BuildFailed("the daemon sent no result for output docker")
         try:
-            self._tail = b"".join([self._tail, *(self._convert.end() if self._convert else ())])
+            self._tail = b"".join([self._tail, *(self.convert.end() if self.convert else ())])
             self._load.write(self._tail)
             self._step.moved("sending image", self._sent + len(self._tail), done=True)
             self._load.finish(self._step.message)
@@ -110,11 +150,8 @@ class LoadExport:
         self._load = None
         self._step.end()
 
-    def commit(self) -> None:
-        """Does nothing: the engine has the image."""
-
     def abort(self) -> None:
-        """Breaks off what is not loaded."""
+        """As the export's; may be called in any thread."""
         self._aborted.set()
         if load := self._load:
             load.abort()

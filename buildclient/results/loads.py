@@ -83,7 +83,7 @@ class Loads:
             name, begin = "docker", engine.load
         convert = None
         if output.type == "oci" and not info.takes_index and isinstance(dest, ToEngine):
-            convert = DockerArchive(dest.platform)
+            convert = functools.partial(DockerArchive, dest.platform)
         export = LoadExport(name, begin, _from_threads(self._sink), convert)
         self._exports.append(export)
         if nodes == 1 or output.type == "docker" or convert is not None:

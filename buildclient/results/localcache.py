@@ -68,6 +68,14 @@ class LocalCacheExport:
         """Returns the folder's store."""
         return {store_id(self._export.dest): self._writer.of_node(node)}
 
+    def final(self) -> str:
+        """Returns nothing: blobs wait until all are there."""
+        return ""
+
+    def restart(self, node: int) -> None:
+        """Forgets which blobs a node named."""
+        self._writer.restart(node)
+
     async def stage(self, results: Sequence[NodeResult]) -> None:
         """Finds each node's manifest. A node that found nothing to export names none, and so does one that was told to
         ignore errors.
@@ -94,6 +102,7 @@ class LocalCacheExport:
             os.close(lock)
 
     def _find(self, results: Sequence[NodeResult]) -> None:
+        self._writer.drop_lost()
         for number, result in enumerate(results):
             text = result.response.get("cache.manifest")
             manifest = root_of(self._writer.of_node(number), decoded_descriptor(text, encoded=False)) if text else None

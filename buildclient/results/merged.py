@@ -41,6 +41,17 @@ class MergedExport:
                 self._parts[node] = Spool(self._folder)
             return self._parts[node]
 
+    def final(self) -> str:
+        """Returns nothing: the parts are merged once all have come."""
+        return ""
+
+    def restart(self, node: int) -> None:
+        """Removes a node's part."""
+        with self._lock:
+            part = self._parts.pop(node, None)
+        if part:
+            part.discard()
+
     def stage(self) -> None:
         """Merges, in a thread that is not waited for once aborted: a pipe that nobody reads would hold it."""
         with self._lock:

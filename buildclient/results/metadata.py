@@ -38,7 +38,7 @@ def build_result(
     of the build, whose name is in the metadata.
 
     As in docker buildx, the metadata of a merged image that was pushed is its digest alone, and that of several nodes
-    without a merged image is the first node's.
+    without a merged image is the first node's. `buildclient.retries` lists the daemons that were lost, if any.
     """
     first = results[0]
     response = dict(first.response)
@@ -57,6 +57,8 @@ def build_result(
         metadata[_DESCRIPTOR] = {**(own if isinstance(own, dict) else {}), **image}
     if recorded and not merged_digest:
         metadata["buildx.build.ref"] = f"{builder}/{first.node}/{first.ref}"
+    if retries := [{"node": one.node, **retry._asdict()} for one in results for retry in one.retries]:
+        metadata["buildclient.retries"] = retries
     digest = response.get(_DIGEST, "")
     return BuildResult(digest, response.get(_CONFIG, digest), tuple(results), metadata)
 

@@ -44,14 +44,19 @@ class Mirror:
     """
 
     def __init__(self) -> None:
-        self._kept: set[bytes] = set()
+        self._kept: dict[int, set[bytes]] = {}
         self._stale: list[bytes] = []
 
-    def keep(self, path: bytes) -> None:
-        """Notes an entry of the result, and the folders above it."""
-        while path and path not in self._kept:
-            self._kept.add(path)
+    def keep(self, path: bytes, node: int = 0) -> None:
+        """Notes an entry of a node's result, and the folders above it."""
+        kept = self._kept.setdefault(node, set())
+        while path and path not in kept:
+            kept.add(path)
             path = path.rpartition(b"/")[0]
+
+    def restart(self, node: int) -> None:
+        """Forgets a node's result, which comes anew."""
+        self._kept.pop(node, None)
 
     def stage(self, folders: Folders) -> None:
         """Finds what does not belong to the result. Removes nothing.
@@ -59,6 +64,7 @@ class Mirror:
         Raises OSError with the whole path: EBUSY if a file system is mounted in what would have to go.
         """
         waiting = [b""]
+        kept = set[bytes]().union(*self._kept.values())
         while waiting:
             path = waiting.pop()
             with _about(folders, path):
@@ -67,7 +73,7 @@ class Mirror:
                     entries = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in listed]
             for name, is_folder in entries:
                 below = path + b"/" + name if path else name
-                if below not in self._kept:
+                if below not in kept:
                     self._stale.append(below)
                 elif is_folder:
                     waiting.append(below)

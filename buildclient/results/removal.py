@@ -9,7 +9,7 @@ from contextlib import closing
 
 from buildclient.base.folders import Folders, reopened
 
-__all__ = ["check_unmounted", "remove"]
+__all__ = ["check_unmounted", "remove", "remove_empty"]
 
 
 def remove(parent: int, name: bytes) -> None:
@@ -29,6 +29,20 @@ def remove(parent: int, name: bytes) -> None:
                 raise error from None
             for path in reversed(found):
                 _empty(folders, path)
+
+
+def remove_empty(folders: Folders, path: bytes) -> None:
+    """Removes a file, or a folder that is empty; what is missing or still in use stays. Raises OSError."""
+    above, _, name = path.rpartition(b"/")
+    try:
+        parent = folders.at(above)
+        try:
+            os.unlink(name, dir_fd=parent)
+        except (IsADirectoryError, PermissionError):
+            os.rmdir(name, dir_fd=parent)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 def check_unmounted(parent: int, name: bytes) -> None:

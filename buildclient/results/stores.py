@@ -45,6 +45,8 @@ class StoreWriter:
         self._opened = opened
         self._store: WritableStore | None = None
         self._nodes: dict[int, NodeStore] = {}
+        self._lost: set[Digest] = set()
+        """Blobs of solves that ended before their end."""
         self.published = False
 
     @property
@@ -62,6 +64,17 @@ class StoreWriter:
         if node not in self._nodes:
             self._nodes[node] = self.store.of_node()
         return self._nodes[node]
+
+    def restart(self, node: int) -> None:
+        """Forgets which blobs a node named: its solve is begun anew."""
+        if before := self._nodes.pop(node, None):
+            self._lost |= before.named
+
+    def drop_lost(self) -> None:
+        """Removes blobs that wait and that no solve named which came to its end. Raises OSError."""
+        for digest in self._lost.difference(*(node.named for node in self._nodes.values())):
+            self.store.drop(digest)
+        self._lost.clear()
 
     def close(self) -> None:
         """Removes what is not published; may be called twice, and in any thread."""

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from buildclient.base.errors import BuildFailed, Cancelled
 from buildclient.base.files import about
+from buildclient.results.turn import Turn
 
 __all__ = ["StreamExport"]
 
@@ -20,12 +21,23 @@ class StreamExport:
         self._type = type_
         self._path = path
         self._file: BinaryIO | None = None
-        self._asked = self._complete = self._aborted = False
+        self._asked = self._complete = self._aborted = self._begun = False
+        self.turn = 0
+        """The number of the solve whose archive is taken."""
 
-    def receiver(self, node: int) -> StreamExport:
-        """The stream itself."""
+    def receiver(self, node: int) -> Turn:
+        """The stream itself, for one solve."""
         self._asked = True
-        return self
+        return Turn(self)
+
+    def final(self) -> str:
+        """Returns why it is too late, once a byte is written."""
+        where = self._path or "standard output"
+        return f"part of output {self._type} has been written to {where}" if self._begun else ""
+
+    def restart(self, node: int) -> None:
+        """Takes nothing more of the solve that has ended."""
+        self.turn += 1
 
     def write(self, pieces: Sequence[bytes | memoryview]) -> None:
         """The next bytes. Raises OSError, and Cancelled after `abort`."""
@@ -34,6 +46,7 @@ class StreamExport:
             if self._file is None:
                 self._file = open(self._path, "wb") if self._path else sys.stdout.buffer  # noqa: SIM115
             for piece in pieces:
+                self._begun = True
                 if self._aborted:
                     self._close()
                     raise Cancelled("the export was aborted")

@@ -16,6 +16,7 @@ import secrets
 import stat as st
 from collections.abc import Callable, Iterator
 
+from buildclient.base.errors import Cancelled
 from buildclient.base.folders import DIRECTORY, Folders, PlannedFolder
 from buildclient.base.oserrors import reason
 from buildclient.results.removal import remove
@@ -50,11 +51,18 @@ class Tree:
         """Whether each stream must hold all platforms of its node."""
         self.complete = False
         """Whether a stream has ended."""
+        self.made: set[bytes] = set()
+        """Paths of entries that were not there before."""
+        self.ended = False
         self._planned = PlannedFolder(folder, 0o700)
 
     def open(self) -> _TreeWriter:
         """Returns a writer for one stream. Raises OSError if the folder cannot be made."""
         return _TreeWriter(self, self.folders())
+
+    def end(self) -> None:
+        """Takes nothing more: the solve has ended."""
+        self.ended = True
 
     def folders(self) -> Folders:
         """Returns the folder, made if it is missing; the caller closes it. Raises OSError."""
@@ -80,8 +88,10 @@ class _TreeWriter:
     def entry(self, stat: Stat) -> bool:
         """Makes one entry, or notes it for later; returns whether it needs its content."""
         self._position += 1
+        self._go_on()
         if self._tree.note:
             self._tree.note(stat)
+        self._remember(stat.path)
         kind = stat.mode & GO_TYPE
         if kind == GO_DIR:
             with self._placing(stat.path) as (parent, name):
@@ -101,6 +111,7 @@ class _TreeWriter:
     def data(self, file: int, data: bytes) -> None:
         """Writes content; empty data ends the file and renames it into place."""
         stat = self._wanted[file]
+        self._go_on()
         with self._placing(stat.path) as (parent, name):
             if file not in self._files:
                 self._files[file] = os.open(self._beside(file), _CREATE, 0o600, dir_fd=parent)
@@ -151,6 +162,18 @@ class _TreeWriter:
             with contextlib.suppress(OSError), _opened(self._folders, stat.path) as handle:
                 os.fchmod(handle, mode)
         self._folders.close()
+
+    def _go_on(self) -> None:
+        if self._tree.ended:
+            raise Cancelled("the daemon was lost")
+
+    def _remember(self, path: bytes) -> None:
+        """Notes whether the entry is new: what only a broken tree made has to go if the next one is without it."""
+        with self._placing(path) as (parent, name):
+            try:
+                os.stat(name, dir_fd=parent, follow_symlinks=False)
+            except FileNotFoundError:
+                self._tree.made.add(path)
 
     def _beside(self, file: int) -> str:
         return f".buildclient-{self._mark}-{file}"

@@ -6,14 +6,15 @@ too: a key only has to be the same in the next build.
 
 from __future__ import annotations
 
-import re
 from urllib.parse import quote_plus
+
+from buildclient.contract.patterns import pattern
 
 __all__ = ["shared_key_headers"]
 
 _SHARED_KEY = "x-docker-expose-session-sharedkey"
 # gRPC drops spaces at either end.
-_PLAIN = re.compile(r"(?! )[\x20-\x7e]*(?<! )")
+_PLAIN = pattern(r"(?! )[\x20-\x7e]*(?<! )")
 
 
 def shared_key_headers(key: str) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
@@ -23,6 +24,8 @@ import h2.exceptions
 import h2.settings
 
 from buildclient.session.call import Code, Handler, Status
+from buildclient.session.compression import ENCODING, Compression, Drain
+from buildclient.session.dataframes import Data, DataFrames, Window
 from buildclient.session.wire import GrpcReader, WireError, frame, frames, percent_encode
 
 __all__ = ["SessionServer"]
@@ -30,12 +33,17 @@ __all__ = ["SessionServer"]
 _LOG = logging.getLogger("buildclient.session")
 _WINDOW = 4 << 20
 """Bytes that the daemon may send on one stream, and on the connection, before they are read."""
+_DEFAULT_WINDOW = 65535
+"""Bytes of the connection's window before it is enlarged (RFC 9113, 6.9.2)."""
 _HEADERS_SIZE = 4 << 20
 """Bytes of one call's headers: each .dockerignore pattern is one, perhaps thousands (Go allows 16 MiB)."""
 _HIGH = 1 << 20
 """Bytes of one call's answers that may wait to be sent."""
 _PIECE = 128 << 10
 """Bytes passed to the transport at a time."""
+
+_COMPRESSED = frozenset(("/moby.filesync.v1.FileSync/DiffCopy",))
+"""Methods whose answers may be compressed: contexts. Blobs of the content store are compressed as they are."""
 
 _HEALTH = "/grpc.health.v1.Health/"
 """Called every five seconds, too often for the log."""
@@ -60,15 +68,25 @@ class _Call:
         self._reader = GrpcReader()
         self._messages: deque[bytes] = deque()
         self._unread = 0
+        self._plain = 0
+        self.window = Window(stream, _WINDOW)
         self._half_closed = False
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
         self.gone = False
+        self.compression = Compression(Drain(server.latency)) if _accepts(method, metadata) else None
+        self._turn = asyncio.Lock()
 
     def feed(self, data: bytes, flow: int) -> None:
         self._messages.extend(self._reader.feed(data))
         self._unread += flow
+        self._arrived.set()
+
+    def feed_plain(self, data: bytes) -> None:
+        """Takes the payload of a frame that h2 has not seen."""
+        self._messages.extend(self._reader.feed(data))
+        self._plain += len(data)
         self._arrived.set()
 
     def half_close(self) -> None:
@@ -99,11 +117,20 @@ class _Call:
         await self._put(frame(*parts))
 
     async def write_batch(self, messages: Iterable[bytes]) -> None:
-        await self._put(frames(list(messages)))
+        listed = list(messages)
+        packing = self.compression
+        if packing is None or not packing.pays:
+            await self._put(frames(listed))
+            return
+        async with self._turn:
+            data = await asyncio.to_thread(packing.frames, listed)
+        await self._put(data)
 
     def taken(self, size: int) -> None:
         """Drops `size` bytes that were sent."""
         del self.out[:size]
+        if self.compression is not None:
+            self.compression.drain.took(size, len(self.out))
         if len(self.out) < _HIGH:
             self._room.set()
 
@@ -111,6 +138,8 @@ class _Call:
         while not self._messages and not self._half_closed:
             if self.gone:
                 raise Status(Code.CANCELLED, "the daemon ended the call")
+            # The beginning of a message: held back, those of a few calls would use up the connection's window.
+            self.acknowledge()
             self._arrived.clear()
             await self._arrived.wait()
         if not self._messages and self._reader.partial:
@@ -127,6 +156,9 @@ class _Call:
         if self._unread:
             self._server.acknowledge(self.stream, self._unread)
             self._unread = 0
+        if self._plain:
+            self._server.acknowledge_plain(None if self.gone else self.window, self._plain)
+            self._plain = 0
 
     async def _put(self, data: bytes) -> None:
         if self.gone:
@@ -146,7 +178,17 @@ class SessionServer:
         self._methods = dict(methods)
         self._send = send
         self._wake = asyncio.Event()
+        self._began = time.monotonic()
+        self._latency: float | None = None
         self._calls: dict[int, _Call] = {}
+        self._frames = DataFrames()
+        self._window = Window(0, _WINDOW + _DEFAULT_WINDOW)
+        self._updates = b""
+        self._agreed = False
+        self.compressed = 0
+        """Bytes that calls which have ended sent compressed, before that."""
+        self.compressed_to = 0
+        """The same bytes as they were sent."""
         config = h2.config.H2Configuration(
             client_side=False, header_encoding="utf-8", validate_inbound_headers=False, validate_outbound_headers=False
         )
@@ -167,8 +209,32 @@ class SessionServer:
             self._h2.acknowledge_received_data(size, stream)
         self.wake()
 
+    def acknowledge_plain(self, window: Window | None, size: int) -> None:
+        """As `acknowledge`, of frames that h2 has not seen; without a stream's window for one that has ended."""
+        self._updates += (window.read(size) if window else b"") + self._window.read(size)
+        self.wake()
+
+    @property
+    def latency(self) -> float:
+        """Seconds from the session's beginning to the daemon's first word."""
+        return self._latency or 0.0
+
     def receive(self, data: bytes) -> None:
         """Takes bytes from the daemon. Raises WireError for invalid HTTP/2."""
+        if self._latency is None:
+            self._latency = time.monotonic() - self._began
+        for part in self._frames.feed(data):
+            if not isinstance(part, Data):
+                self._receive(part)
+            elif (call := self._calls.get(part.stream)) is None or call.gone or not self._agreed:
+                self._receive(part.frame)
+            elif self._window.took(len(part.payload)) and call.window.took(len(part.payload)):
+                call.feed_plain(part.payload)
+            else:
+                raise WireError("the session's stream is broken: the daemon sent more than it may")
+        self.wake()
+
+    def _receive(self, data: bytes) -> None:
         try:
             events = self._h2.receive_data(data)
         except h2.exceptions.ProtocolError as error:
@@ -177,7 +243,6 @@ class SessionServer:
             action = _ON.get(type(event))
             if action:
                 action(self, event)
-        self.wake()
 
     async def run(self) -> None:
         """Sends what is due until cancelled."""
@@ -212,7 +277,8 @@ class SessionServer:
             if budget <= 0:
                 self._wake.set()
                 break
-        return connection.data_to_send()
+        updates, self._updates = self._updates, b""
+        return connection.data_to_send() + updates
 
     def _push(self, call: _Call, budget: int) -> int:
         """Moves a call's bytes into frames, as far as the peer's windows and the budget allow."""
@@ -222,7 +288,7 @@ class SessionServer:
                 connection.send_headers(call.stream, [*_HEADERS, *call.trailers], end_stream=True)
                 self._drop(call)
                 return 0
-            connection.send_headers(call.stream, _HEADERS)
+            connection.send_headers(call.stream, _HEADERS if call.compression is None else _HEADERS_OF_COMPRESSED)
             call.headers_sent = True
         moved = 0
         if call.out:
@@ -243,6 +309,9 @@ class SessionServer:
     def _drop(self, call: _Call) -> None:
         call.gone = True
         call.acknowledge()
+        if call.compression is not None:
+            self.compressed += call.compression.plain
+            self.compressed_to += call.compression.sent
         self._calls.pop(call.stream, None)
 
     def _on_request(self, event: h2.events.RequestReceived) -> None:
@@ -274,6 +343,10 @@ class SessionServer:
         if call := self._calls.pop(event.stream_id or 0, None):
             call.end()
 
+    def _on_agreed(self, _: h2.events.Event) -> None:
+        """The daemon knows our windows."""
+        self._agreed = True
+
     def _on_window(self, _: h2.events.Event) -> None:
         self.wake()
 
@@ -301,12 +374,19 @@ async def _unimplemented(call: object) -> None:
     raise Status(Code.UNIMPLEMENTED, "this client does not serve that method")
 
 
+def _accepts(method: str, metadata: Mapping[str, tuple[str, ...]]) -> bool:
+    accepted = ",".join(metadata.get("grpc-accept-encoding", ())).replace(" ", "").split(",")
+    return method in _COMPRESSED and ENCODING in accepted
+
+
 _HEADERS = [(":status", "200"), ("content-type", "application/grpc")]
+_HEADERS_OF_COMPRESSED = [*_HEADERS, ("grpc-encoding", ENCODING)]
 _ON: dict[type[h2.events.Event], Callable[[SessionServer, h2.events.Event], None]] = {
     h2.events.RequestReceived: SessionServer._on_request,  # type: ignore[dict-item]
     h2.events.DataReceived: SessionServer._on_data,  # type: ignore[dict-item]
     h2.events.StreamEnded: SessionServer._on_end,  # type: ignore[dict-item]
     h2.events.StreamReset: SessionServer._on_reset,  # type: ignore[dict-item]
+    h2.events.SettingsAcknowledged: SessionServer._on_agreed,
     h2.events.WindowUpdated: SessionServer._on_window,
     h2.events.RemoteSettingsChanged: SessionServer._on_window,
 }

@@ -11,9 +11,19 @@ from urllib.parse import quote
 
 from buildclient.session.varint import VarintError, decode_varint, encode_varint
 
-__all__ = ["GrpcReader", "WireError", "bytes_message", "frame", "frames", "percent_encode", "read_bytes_message"]
+__all__ = [
+    "PREFIX",
+    "GrpcReader",
+    "WireError",
+    "bytes_message",
+    "frame",
+    "frames",
+    "percent_encode",
+    "read_bytes_message",
+]
 
-_PREFIX = struct.Struct(">BI")
+PREFIX = struct.Struct(">BI")
+"""gRPC's prefix of a message: whether it is compressed, its length in bytes."""
 _MAX_MESSAGE = 64 << 20
 """Maximum bytes of a message; no valid message of a session comes near it."""
 
@@ -24,12 +34,12 @@ class WireError(Exception):
 
 def frame(*parts: bytes | memoryview) -> bytes:
     """Returns one message with gRPC's prefix (uncompressed, length in bytes)."""
-    return b"".join((_PREFIX.pack(0, sum(map(len, parts))), *parts))
+    return b"".join((PREFIX.pack(0, sum(map(len, parts))), *parts))
 
 
 def frames(messages: list[bytes]) -> bytes:
     """Returns many messages, each with its prefix."""
-    pack = _PREFIX.pack
+    pack = PREFIX.pack
     return b"".join([part for message in messages for part in (pack(0, len(message)), message)])
 
 
@@ -45,7 +55,7 @@ class GrpcReader:
         buffer += data
         at = 0
         while len(buffer) - at >= 5:
-            compressed, length = _PREFIX.unpack_from(buffer, at)
+            compressed, length = PREFIX.unpack_from(buffer, at)
             if compressed:
                 raise WireError("the daemon sent a compressed message, which was not agreed on")
             if length > _MAX_MESSAGE:
