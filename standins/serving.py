@@ -57,7 +57,10 @@ def _wait_for_end_of(pid: int) -> None:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
         return
-    select.select([handle], [], [])
+    # Not select: it takes no descriptor above 1023.
+    waiting = select.poll()
+    waiting.register(handle, select.POLLIN)
+    waiting.poll()
 
 
 def _leave(on_end: Callable[[], None]) -> Any:

@@ -11,17 +11,32 @@ if sys.argv and os.path.basename(sys.argv[0]) == "builders":
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from buildkit_builders.args import BuilderArgs, NodeArgs
+    from buildkit_builders.args import (
+        BuilderArgs,
+        BuilderArgsDict,
+        DriverOptsArgs,
+        DriverOptsArgsDict,
+        NodeArgs,
+        NodeArgsDict,
+    )
     from buildkit_builders.builder import Builder
     from buildkit_builders.node import BuilderNode
 
-__all__ = ["Builder", "BuilderArgs", "BuilderNode", "NodeArgs"]
+__all__ = [
+    "Builder",
+    "BuilderArgs",
+    "BuilderArgsDict",
+    "BuilderNode",
+    "DriverOptsArgs",
+    "DriverOptsArgsDict",
+    "NodeArgs",
+    "NodeArgsDict",
+]
 
 _HOMES = {
     "Builder": "buildkit_builders.builder",
-    "BuilderArgs": "buildkit_builders.args",
     "BuilderNode": "buildkit_builders.node",
-    "NodeArgs": "buildkit_builders.args",
+    **{name: "buildkit_builders.args" for name in __all__ if "Args" in name},
 }
 
 

@@ -22,7 +22,7 @@ from pulumi.automation.errors import create_command_error
 
 from buildkit_builders import debug
 
-__all__ = ["Command", "interrupt_all", "interrupts", "start_none_after"]
+__all__ = ["Command", "Scope", "interrupt_all", "interrupts", "pause", "start_none_after"]
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,8 @@ class Command(auto.PulumiCommand):
         Raises CommandError if it fails, KeyboardInterrupt if it was interrupted.
         """
         known = getattr(_thread, "interrupts", _interrupts)
-        if known != _interrupts:
+        scope: Scope | None = getattr(_thread, "scope", None)
+        if known != _interrupts or (scope and scope.cancelled):
             raise KeyboardInterrupt
         environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
         if debug.enabled():
@@ -69,15 +70,21 @@ class Command(auto.PulumiCommand):
                 process_group=0,
             )
             _running.add(process)
+            if scope:
+                scope.running.add(process)
             # one that came since the question above may have found this process in no list
-            late = known != _interrupts
+            late = known != _interrupts or bool(scope and scope.cancelled)
             if late:
                 process.send_signal(signal.SIGINT)
             out, err = _Lines(process.stdout, on_output), _Lines(process.stderr, on_error)
             interrupted = _wait(process, held, out, err) or late
+            # what had ended well before it was told is done
+            interrupted = interrupted or bool(scope and scope.cancelled and process.returncode)
         finally:
             if process:
                 _running.discard(process)
+                if scope:
+                    scope.running.discard(process)
             held.release()
         status = f"status {process.returncode}" + (", interrupted" if interrupted else "")
         _log.debug("%s: %s in %.1f s", debug.named(args[:1]), status, time.monotonic() - began)
@@ -108,6 +115,44 @@ def interrupts() -> int:
 def start_none_after(known: int) -> None:
     """Have this thread start no Pulumi once there were more interrupts than the `known`: KeyboardInterrupt instead."""
     _thread.interrupts = known
+
+
+def pause(seconds: float) -> None:
+    """Wait. Raises KeyboardInterrupt if this thread's scope is interrupted."""
+    scope: Scope | None = getattr(_thread, "scope", None)
+    if scope is None:
+        time.sleep(seconds)
+        return
+    scope.pause(seconds)
+    if scope.cancelled:
+        raise KeyboardInterrupt
+
+
+class Scope:
+    """The Pulumi processes of some threads, to be interrupted together; after that they start no other."""
+
+    def __init__(self) -> None:
+        self.running: set[subprocess.Popen[str]] = set()
+        self._cancelled = threading.Event()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether `interrupt` was called."""
+        return self._cancelled.is_set()
+
+    def enter(self) -> None:
+        """Have this thread, to its end, start its Pulumi processes in this scope."""
+        _thread.scope = self
+
+    def interrupt(self) -> None:
+        """Have those that run end in order; called again, at once. Later ones raise KeyboardInterrupt."""
+        self._cancelled.set()
+        for process in tuple(self.running):
+            process.send_signal(signal.SIGINT)
+
+    def pause(self, seconds: float) -> None:
+        """Wait, until an interrupt at most."""
+        self._cancelled.wait(seconds)
 
 
 class _Held:

@@ -13,10 +13,12 @@ from typing import NamedTuple
 from buildclient.contract.cluster import Cluster, same_cluster
 from buildkit_builders.recorded import Recorded
 
-__all__ = ["MOVE", "Destination", "Target", "WrongCluster", "decide"]
+__all__ = ["MOVE", "UPSERT", "Destination", "Target", "WrongCluster", "decide"]
 
 MOVE = "BUILDKIT_BUILDERS_MOVE"
 """The variable that lets a builder go to another cluster than the one it is recorded in: `builders move` sets it."""
+UPSERT = "PULUMI_K8S_UPSERT_EXISTING_OBJECTS"
+"""A setting of the Kubernetes provider: objects that are there are taken, not refused (pulumi-kubernetes 4.29)."""
 
 
 class Target(NamedTuple):

@@ -9,7 +9,7 @@ import pulumi
 
 from buildkit_builders.options.problems import OptionErrors, Problem, Problems
 
-__all__ = ["ConfigError", "reported"]
+__all__ = ["ConfigError", "reported", "without_values"]
 
 
 class ConfigError(pulumi.RunError):
@@ -17,19 +17,32 @@ class ConfigError(pulumi.RunError):
 
     problems: tuple[Problem, ...]
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(
+        self, problems: tuple[Problem, ...], what: str = "in the builder's config; nothing was changed"
+    ) -> None:
+        """`what` follows the number of problems in the message's first line."""
         self.problems = problems
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        lines = [f"{count} in the builder's config; nothing was changed", *(f"  {problem}" for problem in problems)]
+        lines = [f"{count} {what}", *(f"  {problem}" for problem in problems)]
         super().__init__("\n".join(lines))
 
 
 @contextmanager
-def reported(place: str = "", whole: str = "builder") -> Iterator[Problems]:
-    """Collects problems below `place` (see Problems); raises ConfigError at the end if there are any."""
+def reported(place: str = "", whole: str = "builder", *, secret: bool = False) -> Iterator[Problems]:
+    """Collects problems below `place` (see Problems); raises ConfigError at the end if there are any.
+
+    With `secret` the messages do not repeat what was given as options.
+    """
     problems = Problems(place, whole)
     yield problems
     try:
         problems.raise_any()
     except OptionErrors as error:
-        raise ConfigError(error.problems) from None
+        hidden = tuple(map(without_values, error.problems)) if secret else error.problems
+        raise ConfigError(hidden) from None
+
+
+def without_values(problem: Problem) -> Problem:
+    """The problem; of an option without what was given."""
+    of_options = "driver-opts" in problem.option
+    return problem._replace(given="[secret]" if problem.given else "", hint="") if of_options else problem

@@ -21,7 +21,7 @@ from buildclient.kube.kubeconfig import Access, load_kubeconfig, parse_kubeconfi
 from buildkit_builders.destination import Target
 from buildkit_builders.options.problems import Problems, nearest
 
-__all__ = ["access_to", "find_cluster", "is_contents"]
+__all__ = ["access_to", "find_cluster", "is_contents", "kubeconfig_paths"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def find_cluster(kubeconfig: str, context: str, environ: Mapping[str, str], prob
         _log.debug("kubeconfig: the contents given")
         read = [_parse(kubeconfig, "the kubeconfig's contents", here)]
     else:
-        paths = [kubeconfig] if kubeconfig else _paths(environ)
+        paths = [kubeconfig] if kubeconfig else kubeconfig_paths(environ)
         for path in (Path(os.path.expanduser(one)) for one in paths):
             if _is_file(path):
                 _log.debug("kubeconfig: %s (%s)", path, "given" if kubeconfig else "where kubectl looks")
@@ -81,7 +81,7 @@ def access_to(kubeconfig: str, context: str, environ: Mapping[str, str]) -> Acce
         return None
 
 
-def _paths(environ: Mapping[str, str]) -> list[str]:
+def kubeconfig_paths(environ: Mapping[str, str]) -> list[str]:
     listed = [path for path in environ.get("KUBECONFIG", "").split(os.pathsep) if path]
     return listed or [str(Path(environ.get("HOME", "~")) / ".kube" / "config")]
 

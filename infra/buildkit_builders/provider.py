@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,13 +14,16 @@ import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
 from buildclient.contract.cluster import Cluster
+from buildclient.kube.api import KubeApi
 from buildclient.kube.identity import cluster_of, kube_system_uid
+from buildclient.kube.kubeconfig import Access
 from buildclient.net.proxy import redacted
 from buildkit_builders.destination import MOVE, Destination, Target, WrongCluster, decide
 from buildkit_builders.kubeconfig import access_to, find_cluster, is_contents
 from buildkit_builders.options.problems import Problems
-from buildkit_builders.recorded import Recorded, only_mocks, read_recorded
-from buildkit_builders.spec import ClusterSpec
+from buildkit_builders.recorded import Recorded, only_mocks, read_recorded, read_workloads
+from buildkit_builders.scaled import read_autoscaled
+from buildkit_builders.spec import ClusterSpec, NodeSpec
 
 __all__ = ["Way", "given_provider", "late_way_to", "way_to"]
 
@@ -83,9 +87,13 @@ class Way(NamedTuple):
 
         Not the SDK's own class: that copies the variable KUBECONFIG into the state, and a path of one machine is a
         change on every other. The plugin reads the variable itself. A changed ConfigMap is updated rather than
-        replaced, so that readers always find it.
+        replaced, so that readers always find it. What others set of the declared fields is overwritten (`kubectl scale`
+        makes `spec.replicas` its own, and an update would end there), where `autoscaled` can tell which are not to be.
         """
-        properties: dict[str, pulumi.Input[Any]] = {"enableConfigMapMutable": "true", **self.settings}
+        properties: dict[str, pulumi.Input[Any]] = {"enableConfigMapMutable": "true"}
+        if self.late is None:
+            properties["enablePatchForce"] = "true"
+        properties |= self.settings
         context = destination.context
         if self.late is not None:
             properties["kubeconfig"] = pulumi.Output.secret(self.late)
@@ -107,8 +115,34 @@ class Way(NamedTuple):
         options = pulumi.ResourceOptions(parent=parent, version=metadata.version("pulumi_kubernetes"))
         return pulumi.ProviderResource(_PACKAGE, f"{name}-kubernetes", properties, options)
 
+    def access(self) -> Access | None:
+        """All that is needed to ask the cluster something; None where nothing can be asked."""
+        if only_mocks() or self.late is not None:
+            return None
+        return access_to(self.kubeconfig, self.target.context, os.environ)
+
+    def autoscaled(self, nodes: Iterable[NodeSpec]) -> frozenset[str]:
+        """The nodes whose replicas an autoscaler sets, by the record of their workloads in the cluster. Blocks.
+
+        Empty where nothing can be asked of the cluster.
+        """
+        recorded = read_workloads()
+        keeping = (node for node in nodes if node.keeps_replicas)
+        asked = [one for one in keeping if (one.workload_kind, one.namespace, one.workload) in recorded]
+        access = self.access() if asked else None
+        if access is None:
+            return frozenset()
+        api = KubeApi(access, os.environ)
+
+        def is_autoscaled(node: NodeSpec) -> bool:
+            return read_autoscaled(api, node.workload_kind, node.namespace, node.workload)
+
+        with ThreadPoolExecutor(min(8, len(asked))) as pool:
+            found = zip(asked, pool.map(is_autoscaled, asked), strict=True)
+            return frozenset(node.name for node, autoscaled in found if autoscaled)
+
     def _uid(self) -> str:
-        access = None if only_mocks() else access_to(self.kubeconfig, self.target.context, os.environ)
+        access = self.access()
         return kube_system_uid(access, os.environ) if access else ""
 
     def _same_context(self, context: str) -> bool:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from buildclient.kube.api import KubeApi
 from buildclient.kube.reasons import read_reasons
-from buildkit_builders.kubeconfig import access_to
+from buildkit_builders.apis import api_by
+from buildkit_builders.recorded import WORKLOAD_TYPES, kind_of
 
 __all__ = ["Failed", "failed_workload", "reasons_of"]
-
-_KINDS = {"kubernetes:apps/v1:Deployment": "Deployment", "kubernetes:apps/v1:StatefulSet": "StatefulSet"}
 
 
 class Failed(NamedTuple):
@@ -26,11 +24,11 @@ class Failed(NamedTuple):
 def failed_workload(type_: str, inputs: Mapping[str, Any], provider: str) -> Failed | None:
     """The workload of a failed step; None for resources of other kinds."""
     metadata = inputs.get("metadata")
-    if type_ not in _KINDS or not isinstance(metadata, Mapping):
+    if type_ not in WORKLOAD_TYPES or not isinstance(metadata, Mapping):
         return None
     # A provider's reference is its URN and its id.
     return Failed(
-        _KINDS[type_], str(metadata.get("namespace")), str(metadata.get("name")), provider.rpartition("::")[0]
+        kind_of(type_), str(metadata.get("namespace")), str(metadata.get("name")), provider.rpartition("::")[0]
     )
 
 
@@ -38,14 +36,9 @@ def reasons_of(
     failed: Sequence[Failed], providers: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str]
 ) -> list[str]:
     """A line for each workload of which the cluster says something; `providers` are providers' inputs by URN."""
-    lines = []
+    api_of, lines = api_by(providers, environ), []
     for one in dict.fromkeys(failed):
-        inputs = providers.get(one.provider, {})
-        kubeconfig, context = inputs.get("kubeconfig") or "", inputs.get("context") or ""
-        if not (isinstance(kubeconfig, str) and isinstance(context, str)):
-            continue
-        access = access_to(kubeconfig, context, environ)
-        reasons = read_reasons(KubeApi(access, environ), one.namespace, one.kind, one.name) if access else ()
-        if reasons:
+        api = api_of(one.provider)
+        if api and (reasons := read_reasons(api, one.namespace, one.kind, one.name)):
             lines.append(f"{one.kind} {one.namespace}/{one.name}: {'; '.join(reasons)}")
     return lines

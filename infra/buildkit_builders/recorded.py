@@ -14,11 +14,14 @@ __all__ = [
     "BUILDER_TYPE",
     "NODE_TYPE",
     "PROVIDER_TYPE",
+    "WORKLOAD_TYPES",
     "Recorded",
     "Resource",
+    "kind_of",
     "only_mocks",
     "read_recorded",
     "read_short_names",
+    "read_workloads",
     "recorded_in",
     "short_names_in",
 ]
@@ -26,6 +29,11 @@ __all__ = [
 BUILDER_TYPE = "builder:index:Builder"
 NODE_TYPE = "builder:index:BuilderNode"
 PROVIDER_TYPE = "pulumi:providers:kubernetes"
+WORKLOAD_TYPES = ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet")
+_AUTOSCALER_TYPES = (
+    "kubernetes:autoscaling/v2:HorizontalPodAutoscaler",
+    "kubernetes:keda.sh/v1alpha1:ScaledObject",
+)
 _FUNCTION = "pulumi:pulumi:readStackResourceOutputs"
 """A function of Pulumi's engine: the outputs of all resources in a stack's last checkpoint, by URN."""
 
@@ -62,6 +70,31 @@ def read_short_names(name: str, nodes: Iterable[str]) -> frozenset[str]:
     """
     resources = _read()
     return frozenset(nodes) if resources is None else short_names_in(resources, name, nodes)
+
+
+def kind_of(type_: str) -> str:
+    """The kind of an object by its resource's type, such as `kubernetes:apps/v1:Deployment`."""
+    return type_.rpartition(":")[2]
+
+
+def read_workloads() -> frozenset[tuple[str, str, str]]:
+    """Kind, namespace and name of the workloads in the stack that runs; empty where the state cannot be read.
+
+    Without those that have an autoscaler of the stack's own: once no option asks for it, it goes.
+    """
+    found, autoscaled = set(), set()
+    for _, type_, outputs in _read() or ():
+        metadata, spec = outputs.get("metadata"), outputs.get("spec")
+        if not isinstance(metadata, Mapping):
+            continue
+        namespace = _text(metadata.get("namespace"))
+        if type_ in WORKLOAD_TYPES:
+            found.add((kind_of(type_), namespace, _text(metadata.get("name"))))
+        elif type_ in _AUTOSCALER_TYPES and isinstance(spec, Mapping):
+            target = spec.get("scaleTargetRef")
+            target = target if isinstance(target, Mapping) else {}
+            autoscaled.add((_text(target.get("kind")), namespace, _text(target.get("name"))))
+    return frozenset(found - autoscaled)
 
 
 def short_names_in(resources: Iterable[Resource], name: str, nodes: Iterable[str]) -> frozenset[str]:

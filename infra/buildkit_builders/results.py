@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,30 +13,32 @@ from pulumi import automation as auto
 from pulumi.automation import events as engine
 
 from buildclient.contract.output import BuilderOutput, OutputError
+from buildkit_builders.drift.compare import Field
+from buildkit_builders.drift.observed import Observed
+from buildkit_builders.locks import LockedError, StackError, locks_in
 from buildkit_builders.reasons import Failed, failed_workload
-from buildkit_builders.recorded import PROVIDER_TYPE
+from buildkit_builders.recorded import BUILDER_TYPE, NODE_TYPE, PROVIDER_TYPE
 
 __all__ = [
     "CLUSTER",
     "Drift",
     "Events",
+    "LockedError",
     "MissingStackError",
     "Preview",
     "StackError",
     "Step",
     "Update",
     "explain",
+    "plain",
     "read_builder",
+    "step_of",
 ]
 
 CLUSTER = "cluster: "
 """How the line begins in which a program says where a builder goes."""
 _QUIET = frozenset(["same", "read", "refresh"])
 _COLOUR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
-
-
-class StackError(Exception):
-    """A stack operation failed; the message says which and why, and may list several problems, a line each."""
 
 
 class MissingStackError(StackError):
@@ -69,6 +71,8 @@ class Preview(NamedTuple):
     """The preview as Pulumi prints it."""
     clusters: tuple[str, ...] = ()
     """The clusters that it concerns, as far as the stack's builders tell."""
+    warnings: tuple[str, ...] = ()
+    """What the stack's builders warn of, such as a namespace that would refuse the pods; a line each."""
 
     @property
     def changes(self) -> Mapping[str, int]:
@@ -101,13 +105,32 @@ class Update(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """Where the cluster differs from the state: an update step changed there, a delete step is gone there."""
+    """Where the cluster differs from the state."""
 
     stack: str
     steps: tuple[Step, ...]
+    """The resources that Pulumi finds changed (update) or gone (delete)."""
+    fields: tuple[Field, ...] = ()
+    """The fields that differ, among them those that somebody added by hand, which Pulumi does not see."""
+    others: tuple[Field, ...] = ()
+    """What is not drift: fields that another program set beside the stack's, and replicas that an autoscaler sets."""
 
     def __bool__(self) -> bool:
-        return bool(self.steps)
+        return bool(self.steps or self.fields)
+
+
+def step_of(metadata: engine.StepEventMetadata) -> Step | None:
+    """The change of a resource that an event tells of; None where nothing changes."""
+    operation = str(getattr(metadata.op, "value", metadata.op))
+    if operation in _QUIET or _is_default_provider(metadata):
+        return None
+    paths = sorted({*(metadata.detailed_diff or {}), *(metadata.diffs or [])} - {""})
+    return Step(operation, metadata.type, metadata.urn.rpartition("::")[2], tuple(paths))
+
+
+def plain(text: str) -> str:
+    """What the engine says, without its marks of colour."""
+    return _COLOUR.sub("", text).strip()
 
 
 def read_builder(stack: str, value: Any) -> BuilderOutput:
@@ -125,10 +148,13 @@ class Events:
         self._steps: dict[tuple[str, str], Step] = {}
         self._errors: list[str] = []
         self._clusters: dict[str, None] = {}
+        self._warnings: dict[str, None] = {}
         self.failed: list[Failed] = []
         """Workloads whose step failed."""
         self.providers: dict[str, Mapping[str, Any]] = {}
         """Inputs of Kubernetes providers, by URN; secrets are left out."""
+        self.observed = Observed()
+        """The Kubernetes objects."""
 
     def add(self, event: engine.EngineEvent) -> None:
         """Take one event."""
@@ -141,6 +167,10 @@ class Events:
                 self._errors.append(text if stack else f"{name}: {text}")
         if diagnostic and diagnostic.message.startswith(CLUSTER):
             self._clusters[_COLOUR.sub("", diagnostic.message).removeprefix(CLUSTER).strip()] = None
+        if diagnostic and diagnostic.severity == "warning" and _is_builders(diagnostic.urn or ""):
+            text = _COLOUR.sub("", diagnostic.message).removeprefix("warning: ").strip()
+            self._warnings[f"{_type_and_name(diagnostic.urn or '')[1]}: {text}"] = None
+        self.observed.add(event)
         for one in (event.resource_pre_event, event.res_outputs_event):
             if one and one.metadata:
                 self._step(one.metadata)
@@ -154,22 +184,37 @@ class Events:
             self.providers[metadata.urn] = dict(metadata.new.inputs or {})
 
     def _step(self, metadata: engine.StepEventMetadata) -> None:
-        operation = str(getattr(metadata.op, "value", metadata.op))
-        if operation in _QUIET or _is_default_provider(metadata):
+        step = step_of(metadata)
+        if step is None:
             return
         # a refresh tells what it found only once it has looked
-        paths = sorted({*(metadata.detailed_diff or {}), *(metadata.diffs or [])} - {""})
-        step = Step(operation, metadata.type, metadata.urn.rpartition("::")[2], tuple(paths))
-        known = self._steps.get((operation, metadata.urn))
-        self._steps[operation, metadata.urn] = known if known and known.paths and not paths else step
+        known = self._steps.get((step.operation, metadata.urn))
+        self._steps[step.operation, metadata.urn] = known if known and known.paths and not step.paths else step
 
     def clusters(self) -> tuple[str, ...]:
         """The clusters that the program's builders go to."""
         return tuple(self._clusters)
 
-    def steps(self) -> tuple[Step, ...]:
-        """The steps that change something, in the order in which they began."""
-        return tuple(self._steps.values())
+    def warnings(self) -> tuple[str, ...]:
+        """What the program's builders warn of."""
+        return tuple(self._warnings)
+
+    def steps(self, *, without: Collection[str] = ()) -> tuple[Step, ...]:
+        """The steps that change something, in the order in which they began; `without` are URNs to leave out."""
+        return tuple(step for (_, urn), step in self._steps.items() if urn not in without)
+
+    def step_keys(self) -> Collection[tuple[str, str]]:
+        """The operation and URN of each step."""
+        return self._steps.keys()
+
+    def steps_with(self, fields: Iterable[Field]) -> tuple[Step, ...]:
+        """The steps, and an update of each object with `fields` that has none."""
+        return _with_fields(self._steps, fields)
+
+    @staticmethod
+    def steps_of(fields: Iterable[Field]) -> tuple[Step, ...]:
+        """An update of each object with `fields`."""
+        return _with_fields({}, fields)
 
     def errors(self) -> list[str]:
         """What went wrong, each thing once, without the lines that only say that something did."""
@@ -177,9 +222,31 @@ class Events:
         return told or list(dict.fromkeys(self._errors))
 
 
+def _with_fields(known: Mapping[tuple[str, str], Step], fields: Iterable[Field]) -> tuple[Step, ...]:
+    steps = dict(known)
+    for field in fields:
+        urn = field.object.urn
+        key = next((one for one in steps if one[1] == urn), ("update", urn))
+        step = steps.setdefault(key, Step("update", *_type_and_name(urn), ()))
+        if field.path and field.path not in step.paths and step.operation == "update":
+            steps[key] = step._replace(paths=(*step.paths, field.path))
+    return tuple(steps.values())
+
+
 def _is_default_provider(metadata: engine.StepEventMetadata) -> bool:
     """Whether a step is of a provider that the engine makes for itself; Pulumi's own display leaves them out too."""
     return metadata.type.startswith("pulumi:providers:") and metadata.urn.rpartition("::")[2].startswith("default")
+
+
+def _is_builders(urn: str) -> bool:
+    """Whether a URN is a builder's or a node's own."""
+    return _type_and_name(urn)[0] in (BUILDER_TYPE, NODE_TYPE)
+
+
+def _type_and_name(urn: str) -> tuple[str, str]:
+    """Of a URN `urn:pulumi:stack::project::parent$type::name`; both are empty for a text that is none."""
+    before, _, name = urn.rpartition("::")
+    return before.rpartition("::")[2].rpartition("$")[2], name
 
 
 def _is_echo(text: str) -> bool:
@@ -187,13 +254,13 @@ def _is_echo(text: str) -> bool:
 
 
 @contextmanager
-def explain(what: str = "", events: Events | None = None) -> Iterator[None]:
-    """Turns what the Automation API raises into a StackError that begins with `what`."""
+def explain(what: str = "", events: Events | None = None, *, stack: str = "") -> Iterator[None]:
+    """Turns what the Automation API raises into a StackError that begins with `what`; `stack` is for advice."""
     head = f"{what}: " if what else ""
     try:
         yield
-    except auto.ConcurrentUpdateError:
-        raise StackError(f"{head}another update is under way; wait, or clear a stale lock: pulumi cancel") from None
+    except auto.ConcurrentUpdateError as error:
+        raise LockedError(what, stack, locks_in(str(error))) from None
     except auto.CommandError as error:
         if isinstance(error, auto.StackNotFoundError) and events is None:
             raise
@@ -210,7 +277,11 @@ def explain(what: str = "", events: Events | None = None) -> Iterator[None]:
 
 
 def _advice(told: str) -> str:
-    """What to do about the one error that every newcomer meets."""
+    """What to do about the errors that newcomers meet."""
+    if 'no matches for kind "Certificate"' in told:
+        return "\ninstall cert-manager, or give endpoint.secret instead of endpoint.issuer"
+    if "failed to read resource state due to unreachable cluster" in told:
+        return "\na look at what is recorded of it needs no cluster: builders preview --no-refresh"
     missing = re.search(r'namespaces "([^"]+)" not found', told)
     if not missing:
         return ""

@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from buildclient.contract.address import Tcp, host_port
 from buildclient.contract.output import BuilderOutput, Cluster, NodeOutput, Workload, config_map_name
 from buildclient.contract.platform import Platform, PlatformError, parse_platforms
-from buildkit_builders.args import BuilderArgs, NodeArgs
+from buildkit_builders.args import BuilderArgsDict, NodeArgsDict
+from buildkit_builders.clients import ClientSpec, check_clients
 from buildkit_builders.options.check import Options, build_options, check_together, read_given, read_values
 from buildkit_builders.options.claim import STORAGE
+from buildkit_builders.options.network import ISSUER, SECRET
 from buildkit_builders.options.problems import InvalidValue, Problems, nearest
 from buildkit_builders.options.table import TABLE
-from buildkit_builders.options.values import boolean, dns_label, dns_subdomain
+from buildkit_builders.options.values import dns_label, dns_subdomain, flag
 
 __all__ = [
     "BUILDER_KEYS",
@@ -28,8 +31,8 @@ __all__ = [
     "check_node",
 ]
 
-BUILDER_KEYS = tuple(BuilderArgs.__annotations__)
-NODE_KEYS = tuple(NodeArgs.__annotations__)
+BUILDER_KEYS = tuple(BuilderArgsDict.__annotations__)
+NODE_KEYS = tuple(NodeArgsDict.__annotations__)
 _OPTION_KEYS = tuple(key for key in NODE_KEYS if TABLE.row(key))
 """Options that have a key of their own beside `driver-opts`."""
 _COMMON_PLATFORMS = tuple(
@@ -59,6 +62,11 @@ class NodeSpec:
         return "StatefulSet" if self.options.is_persistent else "Deployment"
 
     @property
+    def keeps_replicas(self) -> bool:
+        """Whether the stack sets the number of pods; else an autoscaler does, or who stops and starts the node."""
+        return not (self.options.is_autoscaled or self.options.rests)
+
+    @property
     def workload(self) -> str:
         """The workload's name in Kubernetes: what `docker buildx create --node` would make of the node's name."""
         return self.name.replace("_", "-")
@@ -73,6 +81,16 @@ class NodeSpec:
         """The label by which the pods are found; the workload's name alone, since selectors can't change."""
         return {"app": self.workload}
 
+    @property
+    def endpoint(self) -> Tcp | None:
+        """Where clients with a certificate reach BuildKit over TCP; None without such a port."""
+        options = self.options
+        if not options.has_endpoint:
+            return None
+        text = options.endpoint_address or f"{self.workload}.{self.namespace}.svc"
+        host, port = host_port(text)
+        return Tcp(host, port or options.endpoint_port)
+
     def output(self) -> NodeOutput:
         """What a build client is told of the node."""
         return NodeOutput(
@@ -83,9 +101,12 @@ class NodeSpec:
             workload=Workload(self.workload_kind, self.workload),
             selector=self.selector,
             container=CONTAINER,
-            replicas=self.options.replicas,
+            **self.options.counts(),
+            max_parallel_builds=self.options.max_parallel_builds,
+            cache_fallback=self.options.cache_fallback,
             timeout_seconds=self.options.timeout,
             rootless=self.options.rootless,
+            endpoint=str(self.endpoint or ""),
         )
 
 
@@ -110,6 +131,8 @@ class BuilderSpec:
     create_namespace: bool
     client_service_account: str
     """The ServiceAccount that a CI job builds with, `name` or `namespace/name`; empty for none."""
+    clients: tuple[ClientSpec, ...] = ()
+    """Who may build besides."""
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -138,7 +161,7 @@ def check_cluster(raw: Mapping[str, Any], problems: Problems) -> ClusterSpec:
 
 
 def check_builder(raw: Mapping[str, Any], default_namespace: str, problems: Problems) -> BuilderSpec:
-    """Check a builder's config, in the spelling of `BuilderArgs`, but for its cluster (`check_cluster`).
+    """Check a builder's config, in the spelling of `BuilderArgsDict`, but for its cluster (`check_cluster`).
 
     `default_namespace` is that of the Kubernetes context. What is wrong is added to `problems`; the result is good
     only if nothing was.
@@ -159,13 +182,16 @@ def check_builder(raw: Mapping[str, Any], default_namespace: str, problems: Prob
         nodes=nodes,
         loadbalance=base.get("loadbalance", "sticky"),
         default_load=base.get("default-load", False) or any(node.options.default_load for node in nodes),
-        create_namespace=_flag(raw.get("createNamespace"), problems.at("createNamespace")),
+        create_namespace=flag(raw.get("createNamespace"), problems.at("createNamespace")),
         client_service_account=_service_account(raw.get("clientServiceAccount"), problems.at("clientServiceAccount")),
+        clients=check_clients(
+            raw.get("clients"), {node.name: node.namespace for node in nodes}, problems.at("clients")
+        ),
     )
 
 
 def check_node(name: str, raw: Mapping[str, Any], problems: Problems) -> NodeSpec:
-    """Check the config of a node without a builder, in the spelling of `NodeArgs`; its namespace is `default`.
+    """Check the config of a node without a builder, in the spelling of `NodeArgsDict`; its namespace is `default`.
 
     What is wrong is added to `problems`; the result is good only if nothing was.
     """
@@ -229,10 +255,13 @@ def _node(raw: Any, default_name: str, base: Mapping[str, Any], problems: Proble
         problems.at("name").add(name, f"the name by default is longer than {_LONGEST_NAME}; give one")
     values = {**base, **_options(raw, problems)}
     platforms = _platforms(raw.get("platforms"), problems.at("platforms"))
-    check_together(values, problems.at("driver-opts"))
+    if not problems.each_alone:
+        check_together(values, problems.at("driver-opts"))
     if values.get(STORAGE) and (len(name) > _LONGEST_SET_NAME or "." in name):
         allowed = f'with a persistent volume the name has at most {_LONGEST_SET_NAME} characters and no "."'
         problems.at("name").add(name, allowed)
+    elif "." in name and (values.get(SECRET) or values.get(ISSUER)):
+        problems.at("name").add(name, 'with an endpoint the name has no ".": the Service has it too')
     return _Draft(name, platforms, values)
 
 
@@ -274,16 +303,6 @@ def _fits(name: str) -> bool:
     try:
         return bool(dns_subdomain(name.replace("_", "-")))
     except InvalidValue:
-        return False
-
-
-def _flag(raw: Any, problems: Problems) -> bool:
-    if raw in (None, ""):
-        return False
-    try:
-        return boolean(raw)
-    except InvalidValue as error:
-        problems.refused(raw, error)
         return False
 
 

@@ -1,7 +1,6 @@
 """The language host's service: what the Pulumi CLI asks of a language to run a program of it.
 
-Left out, and answered as not implemented: policy packs and source components (RunPlugin), making SDKs and projects
-(GeneratePackage, GenerateProject, Pack, Link).
+Left out, and answered as not implemented: making SDKs and projects (GeneratePackage, GenerateProject, Pack, Link).
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import grpc
 
 from standins.language.environment import NoInterpreter, Program, interpreter, located
 from standins.language.packages import installed, plugin_needs, site_folders
+from standins.language.plugin import plugin
 from standins.language.runner import Orders, Runner, outcome
 from standins.protocol import language_pb2, language_pb2_grpc, plugin_pb2
 from standins.serving import announced, engine_address, serve
@@ -85,6 +85,16 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):  # type: ignore[misc]
         status = self._runner(python).run(_orders(request, program, self._engine))
         error, bail = outcome(status)
         return language_pb2.RunResponse(error=error, bail=bail)
+
+    def RunPlugin(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+        """Runs a plugin that is a Python program, such as a provider of components, until the engine ends the call."""
+        try:
+            python = interpreter(located(request.info))
+        except NoInterpreter as problem:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(problem))
+        with plugin(python, request, context.add_callback) as output:
+            for message in output:
+                yield language_pb2.RunPluginResponse(**message)
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
         """A version no real host has."""

@@ -10,18 +10,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from buildclient.base.visible import visible
+from buildclient.base.visible import one_line, visible
 from buildclient.shell.clickflags import FormatType, SpelledOption
-from buildkit_builders.cli.report import progress, report, write, write_stacks
+from buildkit_builders.cli.report import progress, report, write, write_drift, write_stacks
+from buildkit_builders.cli.waiting import lock_options
 
 if TYPE_CHECKING:
     from buildkit_builders.automation import Project, Stack
     from buildkit_builders.results import Step
 
-__all__ = ["COMMANDS", "debug_option"]
+__all__ = ["COMMANDS", "can_ask", "debug_option"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 COMMANDS: dict[str, click.Command] = {}
+_KEPT = (
+    "{}: its pods are kept as docker buildx made them by option pod-patch in the stack's config; without it the next "
+    "`builders up` replaces them, one at a time"
+)
 # One variable for a flag, whichever command has it: a job sets BUILDERS_STACK once.
 _SETTINGS = {"auto_envvar_prefix": "BUILDERS"}
 
@@ -78,12 +83,18 @@ def _common_options(function: _F) -> _F:
 
 
 _yes = _option("--yes", "-y", is_flag=True, help="Do not ask.")
+
+_refresh = _option(
+    "--refresh/--no-refresh",
+    default=True,
+    help="Look at the cluster first, or take for true what is recorded of it. Default: look.",
+)
 _create = _option("--create", is_flag=True, help="Make the stack if there is none of that name.")
 
 
 @_command
 @_stack_options
-@_option("--refresh", is_flag=True, help="Compare with the cluster as it is.")
+@_refresh
 @_option("--expect-no-changes", is_flag=True, help="End with status 1 if anything would change.")
 @_create
 def preview(project: str, stack: str | None, output: str, refresh: bool, expect_no_changes: bool, create: bool) -> int:
@@ -93,7 +104,8 @@ def preview(project: str, stack: str | None, output: str, refresh: bool, expect_
     Example: builders preview --stack dev
     """
     found = _stack_to_make(project, stack, create=create, ask=_terminal()).preview(refresh=refresh, on_output=progress)
-    report(output, stack=found.stack, steps=found.steps, verb="would")
+    report(output, stack=found.stack, steps=found.steps, verb="would", warnings=found.warnings)
+    _warn(found.warnings)
     if expect_no_changes and found.steps:
         raise click.ClickException(f"{len(found.steps)} resources of stack {found.stack} would change")
     return 0
@@ -101,10 +113,13 @@ def preview(project: str, stack: str | None, output: str, refresh: bool, expect_
 
 @_command
 @_stack_options
-@_option("--refresh", is_flag=True, help="Look at the cluster first.")
+@_refresh
 @_create
 @_yes
-def up(project: str, stack: str | None, output: str, refresh: bool, yes: bool, create: bool) -> int:
+@lock_options
+def up(
+    project: str, stack: str | None, output: str, refresh: bool, yes: bool, create: bool, lock_timeout: float
+) -> int:
     """Make the cluster as the stack says, with ready pods.
 
     Shows what would change and asks, unless --yes is given or nothing would. A stack whose config file is there is
@@ -113,15 +128,54 @@ def up(project: str, stack: str | None, output: str, refresh: bool, yes: bool, c
     \b
     Example: builders up --stack dev --yes
     """
-    _can_ask(yes)
+    can_ask(yes)
     chosen = _stack_to_make(project, stack, create=create, ask=not yes)
-    return _up(chosen, output, refresh=refresh, yes=yes, move=False)
+    return _up(chosen, output, refresh=refresh, yes=yes, move=False, lock_timeout=lock_timeout)
+
+
+@_command
+@_stack_options
+@_option("--from-buildx", metavar="NAME", required=True, help="The builder of docker buildx.")
+@_option(
+    "--keep-pods/--replace-pods",
+    default=True,
+    help="Leave the pods as docker buildx made them, or make them this project's. Default: leave them.",
+)
+@_yes
+@lock_options
+def import_(
+    project: str, stack: str | None, output: str, from_buildx: str, keep_pods: bool, yes: bool, lock_timeout: float
+) -> int:
+    """Take over a builder of docker buildx's Kubernetes driver.
+
+    Writes its settings into the stack's config and makes its objects the stack's. Its pods and their caches stay, and
+    docker buildx can still use it. Shows what would change and asks.
+
+    \b
+    Example: builders import --from-buildx kube --stack kube
+    """
+    from buildkit_builders.adoption import adoption, released
+
+    can_ask(yes)
+    opened = _project(project, adopting=True)
+    found = adoption(from_buildx, keep_pods=keep_pods, environ=os.environ)
+    with opened.adopted(stack or from_buildx, found.config) as chosen:
+        if not yes:
+            planned = chosen.preview(refresh=False, on_output=progress)
+            _warn(planned.warnings)
+            _ask(planned.steps, f"Take over builder {from_buildx} as stack {chosen.name}{_in(planned.clusters)}?")
+        with released(found):
+            status = _up(chosen, output, refresh=False, yes=True, move=False, lock_timeout=lock_timeout)
+    for line in (*found.notes, *map(_KEPT.format, found.kept)):
+        progress(line)
+    return status
 
 
 @_command
 @_stack_options
 @_yes
-def move(project: str, stack: str | None, output: str, yes: bool) -> int:
+@lock_options
+def move(project: str, stack: str | None, output: str, yes: bool, lock_timeout: float) -> int:
     """Move a stack's builder to the current cluster, and delete it in its old one.
 
     Both must be in the kubeconfig. Its cache does not come along. Shows what would change and asks.
@@ -129,16 +183,18 @@ def move(project: str, stack: str | None, output: str, yes: bool) -> int:
     \b
     Example: kubectl config use-context new && builders move --stack dev
     """
-    _can_ask(yes)
-    return _up(_stack(project, stack, create=False), output, refresh=False, yes=yes, move=True)
+    can_ask(yes)
+    chosen = _stack(project, stack, create=False)
+    return _up(chosen, output, refresh=False, yes=yes, move=True, lock_timeout=lock_timeout)
 
 
-def _up(chosen: Stack, output: str, *, refresh: bool, yes: bool, move: bool) -> int:
+def _up(chosen: Stack, output: str, *, refresh: bool, yes: bool, move: bool, lock_timeout: float) -> int:
     if not yes:
         planned = chosen.preview(refresh=refresh, move=move, on_output=progress)
+        _warn(planned.warnings)
         changes = f"{len(planned.steps)} changes to stack {chosen.name}{_in(planned.clusters)}"
         _ask(planned.steps, f"Make these {changes}?")
-    done = chosen.up(refresh=refresh, move=move, on_output=progress)
+    done = chosen.up(refresh=refresh, move=move, lock_timeout=lock_timeout, on_output=progress)
     outputs = {name: "[secret]" if name in done.secret else value for name, value in done.outputs.items()}
     report(output, done="update", stack=done.stack, steps=done.steps, seconds=done.seconds, outputs=outputs)
     return 0
@@ -147,7 +203,8 @@ def _up(chosen: Stack, output: str, *, refresh: bool, yes: bool, move: bool) -> 
 @_command
 @_stack_options
 @_yes
-def refresh(project: str, stack: str | None, output: str, yes: bool) -> int:
+@lock_options
+def refresh(project: str, stack: str | None, output: str, yes: bool, lock_timeout: float) -> int:
     """Record the current state of the cluster in the stack's state.
 
     Shows where they differ and asks, unless --yes is given or they do not. `up` then makes good what differs.
@@ -155,12 +212,12 @@ def refresh(project: str, stack: str | None, output: str, yes: bool) -> int:
     \b
     Example: builders refresh --stack dev
     """
-    _can_ask(yes)
+    can_ask(yes)
     chosen = _stack(project, stack, create=False)
     if not yes:
         found = chosen.drift(on_output=progress)
         _ask(found.steps, f"Take these {len(found.steps)} differences into the state of stack {chosen.name}?")
-    done = chosen.refresh(on_output=progress)
+    done = chosen.refresh(lock_timeout=lock_timeout, on_output=progress)
     report(output, done="refresh", stack=done.stack, steps=done.steps, seconds=done.seconds)
     return 0
 
@@ -168,15 +225,15 @@ def refresh(project: str, stack: str | None, output: str, yes: bool) -> int:
 @_command
 @_stack_options
 def drift(project: str, stack: str | None, output: str) -> int:
-    """Show where the cluster differs from the stack's state.
+    """Show where the cluster differs from the stack's state, a line a field: who changed it, and when.
 
-    Changes nothing. Status 0: nowhere; 3: somewhere; 1: an error.
+    Changes nothing; `up` makes it good. Status 0: nowhere; 3: somewhere; 1: an error.
 
     \b
     Example: builders drift --stack prod || echo "status $?"
     """
     found = _stack(project, stack, create=False).drift(on_output=progress)
-    report(output, stack=found.stack, steps=found.steps, verb="differs:", none="no drift")
+    write_drift(output, found)
     return 3 if found else 0
 
 
@@ -184,7 +241,8 @@ def drift(project: str, stack: str | None, output: str) -> int:
 @_stack_options
 @_option("--remove", is_flag=True, help="Remove the stack too; its config file stays.")
 @_yes
-def destroy(project: str, stack: str | None, output: str, remove: bool, yes: bool) -> int:
+@lock_options
+def destroy(project: str, stack: str | None, output: str, remove: bool, yes: bool, lock_timeout: float) -> int:
     """Delete all that the stack made.
 
     Shows what would go and asks, unless --yes is given or nothing would.
@@ -192,13 +250,13 @@ def destroy(project: str, stack: str | None, output: str, remove: bool, yes: boo
     \b
     Example: builders destroy --stack dev --yes
     """
-    _can_ask(yes)
+    can_ask(yes)
     chosen = _stack(project, stack, create=False)
     if not yes:
         planned = chosen.preview_destroy(on_output=progress)
         resources = f"{len(planned.steps)} resources of stack {chosen.name}{_in(planned.clusters)}"
         _ask(planned.steps, f"Delete these {resources}?")
-    done = chosen.destroy(remove=remove, on_output=progress)
+    done = chosen.destroy(remove=remove, lock_timeout=lock_timeout, on_output=progress)
     report(output, done="destroy", stack=done.stack, steps=done.steps, seconds=done.seconds)
     return 0
 
@@ -238,10 +296,14 @@ def completion(shell: str) -> int:
     return 0
 
 
-def _project(folder: str) -> Project:
+def _project(folder: str, *, adopting: bool = False) -> Project:
     from buildkit_builders.automation import Project
 
-    return Project(folder)
+    if not adopting:
+        return Project(folder)
+    from buildkit_builders.destination import UPSERT
+
+    return Project(folder, environment={UPSERT: "true"})
 
 
 def _stack(folder: str, name: str | None, *, create: bool | None = None) -> Stack:
@@ -273,10 +335,15 @@ def _terminal() -> bool:
     return not os.environ.get("CI") and bool(sys.stdin and sys.stdin.isatty())
 
 
-def _can_ask(yes: bool) -> None:
+def can_ask(yes: bool) -> None:
     """Refuses at once, not after a preview, if there is no terminal to ask at."""
     if not yes and not _terminal():
         raise click.UsageError("Missing option '--yes': there is no terminal to ask at.", click.get_current_context())
+
+
+def _warn(warnings: tuple[str, ...]) -> None:
+    for line in warnings:
+        progress(f"WARNING: {one_line(line)}")
 
 
 def _in(clusters: tuple[str, ...]) -> str:

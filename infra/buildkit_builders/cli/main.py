@@ -16,16 +16,25 @@ import click
 
 from buildclient.base.visible import visible
 from buildkit_builders import debug
+from buildkit_builders.cli import comment as _comment  # noqa: F401 (adds its command to claims)
+from buildkit_builders.cli.claims import claims
 from buildkit_builders.cli.commands import COMMANDS, debug_option
+from buildkit_builders.cli.serve import serve
 
 __all__ = ["main", "run"]
 
-_EXTRA = ("pulumi", "pulumi_kubernetes")
-"""What the extra `infra` brings; the client alone does not need it."""
+_EXTRAS = {
+    "pulumi": "infra",
+    "pulumi_kubernetes": "infra",
+    "jinja2": "infra,page",
+    "starlette": "infra,page",
+    "uvicorn": "infra,page",
+}
+"""By module, the extras that bring it; the client alone needs none."""
 
 
 @click.group(
-    commands=COMMANDS,
+    commands={**COMMANDS, "claims": claims, "serve": serve},
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 drift was found, 130 interrupted.",
 )
@@ -99,8 +108,8 @@ def _status(arguments: Sequence[str]) -> int:
             import traceback
 
             traceback.print_exc()
-        if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _EXTRA:
-            _say(f"ERROR: {error.name} is not installed: pip install 'buildkit-builders[infra]'")
+        if isinstance(error, ModuleNotFoundError) and (extras := _EXTRAS.get((error.name or "").partition(".")[0])):
+            _say(f"ERROR: {error.name} is not installed: pip install 'buildkit-builders[{extras}]'")
             return 1
         from buildkit_builders.results import StackError
 

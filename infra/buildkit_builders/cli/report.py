@@ -17,9 +17,13 @@ from buildclient.base.oserrors import reason
 from buildclient.base.visible import log_text, one_line
 
 if TYPE_CHECKING:
-    from buildkit_builders.results import Step
+    from buildkit_builders.drift.compare import Field
+    from buildkit_builders.results import Drift, Step
 
-__all__ = ["progress", "report", "write", "write_stacks"]
+__all__ = ["drift_lines", "field_line", "progress", "report", "write", "write_drift", "write_stacks"]
+
+_AROUND = 60
+"""Characters of a value that a line shows."""
 
 
 def progress(line: str) -> None:
@@ -66,6 +70,58 @@ def report(
             return
     if not steps:
         write(f"{stack}: {none}", done)
+
+
+def write_drift(output: str, found: Drift) -> None:
+    """The drift: JSON with everything, or a line a field, then the lines of what is beside it."""
+    if output == "json":
+        fields, others = ([field.to_json() for field in listed] for listed in (found.fields, found.others))
+        steps = [step._asdict() for step in found.steps]
+        write(json.dumps({"version": 1, "stack": found.stack, "steps": steps, "fields": fields, "others": others}))
+        return
+    lines = drift_lines(found) or [f"{found.stack}: no drift"]
+    lines += [f"not drift: {field_line(field)}" for field in found.others]
+    for line in lines:
+        if not write(one_line(line)):
+            return
+
+
+def drift_lines(found: Drift) -> list[str]:
+    """What differs: a line a field, then one of each resource that Pulumi finds and the fields do not show."""
+    named = {field.object.urn.rpartition("::")[2] for field in found.fields}
+    return [field_line(field) for field in found.fields] + [
+        f"differs: {step.operation} {step.name} ({step.type})" + (f"  [{', '.join(step.paths)}]" if step.paths else "")
+        for step in found.steps
+        if step.name not in named
+    ]
+
+
+def field_line(field: Field) -> str:
+    """A field in a line: object, path, ours -> there, who and since when."""
+    what = f"{field.object}"
+    if field.change == "deleted":
+        return f"{what}: deleted"
+    by = " ".join(filter(None, [field.manager, field.subresource]))
+    who = f"by {by}" if by else "by whom is not recorded"
+    when = f"since {field.since}" if field.since else "no time is recorded" if by else ""
+    origin = ", ".join(filter(None, [who, when]))
+    if field.change == "replaced":
+        return f"{what}: another object of this name ({origin})"
+    ours, there = _sides(field.ours, field.there)
+    return f"{what}: {field.path}: {ours} -> {there} ({origin})"
+
+
+def _sides(ours: Any, there: Any) -> tuple[str, str]:
+    """Both values, short, around the first character in which they differ."""
+    one, other = ("(none)" if value is None else json.dumps(value, ensure_ascii=False) for value in (ours, there))
+    same = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+    begin = max(0, same - _AROUND // 2) if max(len(one), len(other)) > _AROUND else 0
+    return _cut(one, begin), _cut(other, begin)
+
+
+def _cut(text: str, begin: int) -> str:
+    end = begin + _AROUND
+    return ("…" if begin else "") + text[begin:end] + ("…" if len(text) > end else "")
 
 
 def write_stacks(output: str, found: Mapping[str, Any], selected: str | None) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from buildkit_builders.manifests.child import Child
+from buildkit_builders.manifests.endpoint import endpoint_args
 from buildkit_builders.manifests.patch import merged
 from buildkit_builders.options import Options
 from buildkit_builders.options.buildkitd import ENTITLEMENT_FLAG, seconds_text
@@ -35,6 +36,7 @@ def buildkitd_args(options: Options) -> list[str]:
         # Rootless, runc cannot make a PID namespace with a /proc of its own (BuildKit, docs/rootless.md).
         *(["--oci-worker-no-process-sandbox"] if options.rootless else []),
         *([f"--config={_FOLDER}/{_FILE}"] if config else []),
+        *endpoint_args(options),
     ]
 
 

@@ -16,5 +16,9 @@ class Child(NamedTuple):
     manifest: Mapping[str, Any]
     ready_within: float | None = None
     """How long to wait until it is ready, in seconds; None for Pulumi's own ten minutes."""
+    updated_within: float = 0.0
+    """How long to wait for an update, in seconds, if that is longer."""
+    gone_within: float = 0.0
+    """How long its pods may take to stop, in seconds."""
     named_anew: bool = False
     """Whether its name follows from its contents: another is made before the old one is deleted."""

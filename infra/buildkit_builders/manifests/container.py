@@ -6,6 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 from buildkit_builders.manifests.buildkitd import buildkitd_args, config_mount
+from buildkit_builders.manifests.endpoint import endpoint_mount
 from buildkit_builders.options import Options
 from buildkit_builders.spec import CONTAINER
 
@@ -18,6 +19,9 @@ _STARTUP = {"periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 300}
 _READINESS = {"periodSeconds": 10, "timeoutSeconds": 20, "failureThreshold": 3}
 _LIVENESS = {"periodSeconds": 30, "timeoutSeconds": 60, "failureThreshold": 3}
 _PRIVILEGED = {"privileged": True}
+# Runs before BuildKit gets its signal: from then on it would take no further call, also from the clients of builds that
+# it finishes. A build that runs is a record that has STARTED. The last second is for what clients ask after a build.
+_WAIT = "while buildctl debug histories | grep -q ^STARTED; do sleep 1; done; sleep 1"
 # Rootless BuildKit needs system calls and mounts that the default profiles forbid (BuildKit, docs/rootless.md).
 _UNCONFINED = "Unconfined"
 
@@ -35,9 +39,12 @@ def buildkit_container(options: Options) -> dict[str, Any]:
         "volumeMounts": [
             {"name": state_volume(options), "mountPath": state_path(options)},
             *config_mount(options),
+            *endpoint_mount(options),
             *deepcopy(options.volumemounts),
         ],
     }
+    if options.wait_for_builds:
+        container["lifecycle"] = {"preStop": {"exec": {"command": ["sh", "-c", _WAIT]}}}
     if options.env:
         # The apiserver does not store an empty value; sent, it would be a change in each preview after a refresh.
         values = {name: {"value": value} if value else {} for name, value in sorted(options.env.items())}

@@ -6,6 +6,7 @@ from typing import Any
 
 from buildkit_builders.manifests.buildkitd import config_volume
 from buildkit_builders.manifests.container import buildkit_container, emulator_container, state_volume
+from buildkit_builders.manifests.endpoint import endpoint_volume
 from buildkit_builders.manifests.patch import merged
 from buildkit_builders.manifests.podspec import add_pod_options
 from buildkit_builders.options import Options
@@ -41,7 +42,7 @@ def pod_template(node: NodeSpec) -> dict[str, Any]:
         spec["serviceAccountName"] = spec["serviceAccount"] = options.serviceaccount
     if options.schedulername:
         spec["schedulerName"] = options.schedulername
-    if volume := config_volume(node):
+    if volume := [*config_volume(node), *endpoint_volume(node)]:
         spec["volumes"] = [*spec.get("volumes", []), *volume]
     add_pod_options(spec, options, node.selector)
     metadata: dict[str, Any] = {"labels": all_labels(node)}

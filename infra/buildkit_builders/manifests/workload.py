@@ -17,8 +17,11 @@ __all__ = ["deployment", "stateful_set"]
 
 def deployment(node: NodeSpec) -> dict[str, Any]:
     """The node's Deployment. docker buildx finds it by its name, and its pods by the label."""
-    # A rollout never leaves fewer ready pods than `replicas`.
-    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    # A rollout never leaves fewer ready pods than `replicas`. With a port of its Kubernetes node a pod is in the way of
+    # its successor, which has to wait.
+    surges = not (node.options.hostnetwork and node.options.has_endpoint)
+    bounds = {"maxSurge": int(surges), "maxUnavailable": int(not surges)}
+    strategy = {"type": "RollingUpdate", "rollingUpdate": bounds}
     return _workload(node, "Deployment", {"strategy": strategy})
 
 
@@ -61,7 +64,7 @@ def _workload(node: NodeSpec, kind: str, spec: dict[str, Any]) -> dict[str, Any]
         "kind": kind,
         "metadata": metadata,
         "spec": {
-            "replicas": node.options.replicas,
+            **({"replicas": node.options.replicas} if node.keeps_replicas else {}),
             # User labels are left out: spec.selector is immutable.
             "selector": {"matchLabels": node.selector},
             **spec,

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from buildkit_builders.options import values
+from buildkit_builders.options.kinds import BOOLEAN
 from buildkit_builders.options.problems import InvalidValue, Problems, nearest
 from buildkit_builders.options.quantity import BYTES, Quantity, read_quantity
 from buildkit_builders.options.row import Kind, OptionRow
@@ -19,8 +20,20 @@ from buildkit_builders.options.structure import ANY, plain, structure
 __all__ = ["BUILDKITD_ROWS", "ENTITLEMENT_FLAG", "BuildkitdOptions", "check_buildkitd"]
 
 ENTITLEMENT_FLAG = "--allow-insecure-entitlement"
-_OURS = ("addr", "config", "root", "rootless", "oci-worker-no-process-sandbox")
+_OURS = (
+    "addr",
+    "config",
+    "root",
+    "rootless",
+    "oci-worker-no-process-sandbox",
+    "tlscert",
+    "tlskey",
+    "tlscacert",
+    "tlsdir",
+)
 """Flags on which the pod's probes, volumes and options rest."""
+_PORT = "a port is for clients with a certificate alone: endpoint.secret or endpoint.issuer opens it"
+_HINTS = dict.fromkeys(("addr", "address", "tls", "tlscert", "tlskey", "tlscacert", "tlsdir"), _PORT)
 _LONGEST = 64 * 1024
 """Of a config, in characters; a ConfigMap has 1 MiB at most."""
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -86,7 +99,7 @@ def _flags(raw: object) -> tuple[str, ...]:
     for flag in raw:
         name = flag.lstrip("-").partition("=")[0]
         if flag.startswith("-") and name in _OURS:
-            raise InvalidValue("the pod sets this flag itself", given=flag)
+            raise InvalidValue("the pod sets this flag itself", _HINTS.get(name, ""), given=flag)
         if any(not char.isprintable() for char in flag):
             raise InvalidValue(allowed, given=flag)
     if raw and not raw[0].startswith("-"):
@@ -111,9 +124,9 @@ def _config(raw: object) -> dict[str, Any]:
             near = nearest(name, _TOP)
             hint = f'did you mean "{near}"?' if near else f"known: {', '.join(_TOP)}"
             raise InvalidValue("buildkitd.toml has no such setting", hint, given=name)
-    for path in (("root",), ("grpc", "address")):
+    for path in (("root",), ("grpc", "address"), ("grpc", "tls")):
         if _get(found, path) is not None:
-            raise InvalidValue("the pod sets this itself", given=".".join(path))
+            raise InvalidValue("the pod sets this itself", _HINTS.get(path[-1], ""), given=".".join(path))
     _no_nulls(found, "")
     return found
 
@@ -211,8 +224,7 @@ def _path(raw: object) -> str:
     return text
 
 
-_BOOLEAN = Kind("boolean", "boolean", values.boolean)
-_SPACE = Kind("bytes or percentage", "string", _space)
+_SPACE = Kind("bytes or percentage", "string", _space, "str | int")
 _LEVELS = ("trace", "debug", "info", "warn", "error")
 
 
@@ -223,27 +235,28 @@ def _row(name: str, kind: Kind, default: Any, example: str, about: str, default_
 
 BUILDKITD_ROWS = (
     _row(
-        "flags", Kind("flags", "array", _flags), (), "--debug --oci-worker-net=host",
+        "flags", Kind("flags", "array", _flags, "Texts"), (), "--debug --oci-worker-net=host",
         "Flags of buildkitd, as of docker buildx's `--buildkitd-flags`.",
         f"`{ENTITLEMENT_FLAG}=network.host`, unless entitlements are given",
     ),
     _row(
-        "config", Kind("mapping or TOML", "object", _config), _NONE, "worker.oci.snapshotter = 'native'",
+        "config", Kind("mapping or TOML", "object", _config, "Part"), _NONE, "worker.oci.snapshotter = 'native'",
         "The whole buildkitd.toml, or what the options below do not have; they override it one by one.", "none",
     ),
     OptionRow(
-        "buildkitd.registry.", Kind("mapping or JSON", "object", _registry), _NONE,
+        "buildkitd.registry.", Kind("mapping or JSON", "object", _registry, "RegistryArgs"), _NONE,
         'docker.io={"mirrors":["mirror.example"]}',
         "What BuildKit does with the registry of that host: `mirrors`, `http`, `insecure`, `ca`, `keypair`. In "
         "structured config also `buildkitd.registry`, a mapping by host.",
         check_key=_host,
     ),
-    _row("gc.enabled", _BOOLEAN, None, "false", "Whether BuildKit deletes old cache."),
+    _row("gc.enabled", BOOLEAN, None, "false", "Whether BuildKit deletes old cache."),
     _row("gc.reserved-space", _SPACE, "", "10G", "Cache that garbage collection never goes below."),
     _row("gc.max-used-space", _SPACE, "", "40G", "Cache above it is deleted."),
     _row("gc.min-free-space", _SPACE, "", "10%", "How much of the disk garbage collection tries to keep free."),
     _row(
-        "gc.policies", Kind("list or JSON", "array", _gc_policies), [], '[{"all":true,"maxUsedSpace":"40G"}]',
+        "gc.policies", Kind("list or JSON", "array", _gc_policies, "Parts"), [],
+        '[{"all":true,"maxUsedSpace":"40G"}]',
         "Rules of garbage collection, tried in order: `all`, `filters`, `keepDuration`, `reservedSpace`, "
         "`maxUsedSpace`, `minFreeSpace`.",
     ),
@@ -252,11 +265,12 @@ BUILDKITD_ROWS = (
         "How many steps each pod runs at the same time.", "no limit",
     ),
     _row(
-        "dns", Kind("mapping or JSON", "object", _DNS), _NONE, '{"nameservers":["10.0.0.10"]}',
+        "dns", Kind("mapping or JSON", "object", _DNS, "Part"), _NONE, '{"nameservers":["10.0.0.10"]}',
         "What builds resolve names with: `nameservers`, `options`, `searchDomains`.", "as the pod",
     ),
     _row(
-        "entitlements", Kind("list of entitlements", "array", _entitlements), None, "network.host,security.insecure",
+        "entitlements", Kind("list of entitlements", "array", _entitlements, "Texts"), None,
+        "network.host,security.insecure",
         "What builds may be allowed beyond the ordinary: `network.host`, `security.insecure`, `device`; or `none`.",
         "`network.host`",
     ),

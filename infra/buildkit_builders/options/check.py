@@ -6,12 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from buildkit_builders.options.autoscale import AutoscaleOptions, check_autoscale
 from buildkit_builders.options.buildkitd import BuildkitdOptions, check_buildkitd
 from buildkit_builders.options.claim import check_claim
+from buildkit_builders.options.disruption import DisruptionOptions, check_disruption
+from buildkit_builders.options.network import NetworkOptions, check_network
 from buildkit_builders.options.pairs import Toleration
 from buildkit_builders.options.podspec import DEFAULT_REQUESTS, PodOptions, check_pod
 from buildkit_builders.options.problems import InvalidValue, Problems, nearest
 from buildkit_builders.options.quantity import Quantity
+from buildkit_builders.options.rest import RestOptions, check_rest
+from buildkit_builders.options.sharing import SharingOptions
 from buildkit_builders.options.table import ROOTLESS_IMAGE, TABLE, OptionTable
 from buildkit_builders.options.text import read_text
 
@@ -36,7 +41,9 @@ _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
 
 @dataclass(frozen=True)
-class Options(PodOptions, BuildkitdOptions):
+class Options(
+    AutoscaleOptions, RestOptions, DisruptionOptions, PodOptions, NetworkOptions, BuildkitdOptions, SharingOptions
+):
     """The options of one node, every one with its value; names and units as in docs/options.md."""
 
     image: str
@@ -72,6 +79,18 @@ class Options(PodOptions, BuildkitdOptions):
     def is_persistent(self) -> bool:
         """Whether each pod keeps BuildKit's state on a persistent volume."""
         return self.persistent_volume_claim_requests_storage is not None
+
+    def counts(self) -> dict[str, Any]:
+        """How many pods there are and may be, as the builder output has it: arguments of NodeOutput."""
+        if not self.is_autoscaled:
+            return {"replicas": self.replicas, **({"min_replicas": 0} if self.rests else {})}
+        return {
+            "replicas": max(1, self.autoscale_min_replicas),
+            "min_replicas": 0 if self.rests else self.autoscale_min_replicas,
+            "max_replicas": self.autoscale_max_replicas,
+            # KEDA takes away pods that none of its triggers has asked for.
+            "cluster_starts": bool(self.autoscale_keda),
+        }
 
     def requests(self) -> dict[str, str]:
         """The requests by Kubernetes' resource name, in canonical form."""
@@ -152,6 +171,10 @@ def check_together(values: Mapping[str, Any], problems: Problems) -> None:
     """Check options against each other; what does not go together, as a request above its limit, becomes a problem."""
     check_pod(values, problems)
     check_claim(values, problems)
+    check_network(values, problems)
+    check_disruption(values, problems)
+    check_autoscale(values, problems)
+    check_rest(values, problems)
     check_buildkitd(values, problems)
     for resource in _RESOURCES:
         least, most = values.get(f"requests.{resource}"), values.get(f"limits.{resource}")

@@ -21,17 +21,6 @@ _ACCESS_MODES = ("ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany")
 _RETENTION = ("Retain", "Delete")
 
 
-def _in_any_case(*allowed: str) -> Any:
-    """A parser that takes one of `allowed` in any case and returns it as Kubernetes spells it."""
-    parse = values.choice(allowed)
-    spelled = {one.lower(): one for one in allowed}
-
-    def read(raw: object) -> str:
-        return parse(spelled.get(raw.strip().lower(), raw) if isinstance(raw, str) else raw)
-
-    return read
-
-
 def _class_name(raw: object) -> str:
     try:
         return values.dns_subdomain(raw)
@@ -39,10 +28,10 @@ def _class_name(raw: object) -> str:
         raise InvalidValue(error.allowed, error.hint or "kubectl get storageclass lists those there are") from None
 
 
-_SIZE = Kind("bytes", "string", quantity.more_than_none)
+_SIZE = Kind("bytes", "string", quantity.more_than_none, "str | int")
 _CLASS = Kind("name (DNS subdomain)", "string", _class_name)
-_MODE = Kind("access mode", "string", _in_any_case(*_ACCESS_MODES))
-_POLICY = Kind("Retain or Delete", "string", _in_any_case(*_RETENTION))
+_MODE = Kind("access mode", "string", values.Choice(_ACCESS_MODES, any_case=True))
+_POLICY = Kind("Retain or Delete", "string", values.Choice(_RETENTION, any_case=True))
 
 CLAIM_ROWS = (
     OptionRow(

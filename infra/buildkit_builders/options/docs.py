@@ -1,6 +1,6 @@
 """The reference of options, docs/options.md, made from the table.
 
-`python -m buildkit_builders.options.docs > docs/options.md`
+`make options` runs it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["render"]
 _HEAD = """\
 # Options of a builder node
 
-<!-- Made by `python -m buildkit_builders.options.docs` from its table of options; a test holds the two together. -->
+<!-- Made by `make options` from the table of options; a test holds the two together. -->
 
 They are the driver options of docker buildx's Kubernetes driver, with its names, and ours: those of
 `persistent-volume-claim` but for the size, and from `imagepullsecrets` on. Give them as a mapping, or as buildx's own
@@ -28,7 +28,8 @@ config:
       driver-opts: replicas=2,"nodeselector=kubernetes.io/arch=arm64",requests.cpu=2
 ```
 
-Options under `builder:driver-opts` are those of every node; a node's own override them one by one.
+Options under `builder:driver-opts` are those of every node; a node's own override them one by one. In a program they
+may be classes with fields in snake_case, and have Outputs of other resources among them: [pulumi.md](pulumi.md).
 
 | Option | Type | Default | Example | What it does |
 |---|---|---|---|---|
@@ -50,6 +51,7 @@ _TAIL = """
 - **mapping or JSON**, **list or JSON**: the part of a pod's manifest with Kubernetes' field names, in structured config
   as it stands in a manifest, as text its JSON: `'"dnsconfig={""nameservers"":[""10.0.0.10""]}"'`. A field that
   Kubernetes does not have is refused.
+- **percentage**: `80` or `80%`. **cron schedule**: five fields, or `@hourly` and the like; times are the cluster's.
 - **bytes or percentage**, and all else of `buildkitd.*`: [buildkitd.md](buildkitd.md).
 - **profile**: `Unconfined`, `RuntimeDefault` or `Localhost/NAME`.
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from buildkit_builders.options import podshapes, values
+from buildkit_builders.options.kinds import BOOLEAN, SUBDOMAIN
 from buildkit_builders.options.problems import InvalidValue, Problems
 from buildkit_builders.options.row import Kind, OptionRow
 from buildkit_builders.options.structure import plain
@@ -46,8 +47,9 @@ class PodOptions:
     seccomp: str
     apparmor: str
     serviceaccount_token: bool | None
-    termination_grace_period: int | None
+    termination_grace_period: int
     """Seconds."""
+    wait_for_builds: bool
     default_requests: bool
     pod_patch: Mapping[str, Any]
 
@@ -77,22 +79,13 @@ def _profile(raw: object) -> str:
     return text
 
 
-def _grace(raw: object) -> int:
-    seconds = values.duration(raw)
-    if not seconds.is_integer():
-        raise InvalidValue("give whole seconds, such as 30m or 90s")
-    return int(seconds)
-
-
-_NAME = Kind("name (DNS subdomain)", "string", values.dns_subdomain)
-_BOOLEAN = Kind("boolean", "boolean", values.boolean)
 _PROFILE_KIND = Kind("profile", "string", _profile)
 _BY_DEFAULT = "Kubernetes' own"
 
 POD_ROWS = (
     OptionRow(
         "env.",
-        Kind("text", "string", _value),
+        Kind("text", "string", _value, "Scalar"),
         _NONE,
         example="HTTP_PROXY=http://proxy.example:3128",
         about="Variables of BuildKit's environment, among them the proxies through which it pulls and pushes: "
@@ -101,14 +94,14 @@ POD_ROWS = (
     ),
     OptionRow(
         "imagepullsecrets",
-        Kind("list of names", "array", podshapes.read_names),
+        Kind("list of names", "array", podshapes.read_names, "Texts"),
         (),
         example="registry-login,mirror-login",
         about="Secrets with the credentials to pull the pods' images, not those of builds.",
     ),
     OptionRow(
         "affinity",
-        Kind("mapping or JSON", "object", podshapes.read_affinity),
+        Kind("mapping or JSON", "object", podshapes.read_affinity, "Affinity"),
         _NONE,
         example='{"nodeAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[{"weight":1,"preference":'
         '{"matchExpressions":[{"key":"disk","operator":"In","values":["ssd"]}]}}]}}',
@@ -116,7 +109,7 @@ POD_ROWS = (
     ),
     OptionRow(
         "topologyspreadconstraints",
-        Kind("list or JSON", "array", podshapes.read_spread),
+        Kind("list or JSON", "array", podshapes.read_spread, "SpreadConstraints"),
         [],
         example='[{"topologyKey":"topology.kubernetes.io/zone"}]',
         about="How the pods spread over zones or nodes. By default `maxSkew` is 1, `whenUnsatisfiable` is "
@@ -124,7 +117,7 @@ POD_ROWS = (
     ),
     OptionRow(
         "priorityclass",
-        _NAME,
+        SUBDOMAIN,
         "",
         default_text="the cluster's default class",
         example="builds",
@@ -133,7 +126,7 @@ POD_ROWS = (
     ),
     OptionRow(
         "runtimeclass",
-        _NAME,
+        SUBDOMAIN,
         "",
         default_text="the cluster's default runtime",
         example="kata",
@@ -142,7 +135,7 @@ POD_ROWS = (
     ),
     OptionRow(
         "hostnetwork",
-        _BOOLEAN,
+        BOOLEAN,
         False,
         default_text="`false`",
         example="true",
@@ -150,7 +143,7 @@ POD_ROWS = (
     ),
     OptionRow(
         "hostusers",
-        _BOOLEAN,
+        BOOLEAN,
         None,
         default_text=_BY_DEFAULT,
         example="false",
@@ -159,7 +152,7 @@ POD_ROWS = (
     ),
     OptionRow(
         "hostaliases",
-        Kind("name=address pairs", "object", podshapes.read_host_aliases),
+        Kind("name=address pairs", "object", podshapes.read_host_aliases, "HostAliases"),
         _NONE,
         example="registry.example=10.0.0.5",
         about="Lines of the pods' `/etc/hosts`, for BuildKit's own pulls and pushes. Kubernetes' list of `ip` and "
@@ -176,42 +169,42 @@ POD_ROWS = (
     ),
     OptionRow(
         "dnsconfig",
-        Kind("mapping or JSON", "object", podshapes.read_dns_config),
+        Kind("mapping or JSON", "object", podshapes.read_dns_config, "DnsConfig"),
         _NONE,
         example='{"nameservers":["10.0.0.10"]}',
         about="Name servers, search domains and options of the pods.",
     ),
     OptionRow(
         "volumes",
-        Kind("list or JSON", "array", podshapes.read_volumes),
+        Kind("list or JSON", "array", podshapes.read_volumes, "Volumes"),
         [],
         example='[{"name":"certs","secret":{"secretName":"registry-ca"}}]',
         about="More volumes of the pods, each a name and one source.",
     ),
     OptionRow(
         "volumemounts",
-        Kind("list or JSON", "array", podshapes.read_mounts),
+        Kind("list or JSON", "array", podshapes.read_mounts, "VolumeMounts"),
         [],
         example='[{"name":"certs","mountPath":"/etc/certs","readOnly":true}]',
         about="Where BuildKit's container has those volumes.",
     ),
     OptionRow(
         "sidecars",
-        Kind("list or JSON", "array", podshapes.read_containers),
+        Kind("list or JSON", "array", podshapes.read_containers, "Containers"),
         [],
         example='[{"name":"metrics","image":"registry.example/metrics:v1"}]',
         about="Containers that run beside BuildKit's.",
     ),
     OptionRow(
         "initcontainers",
-        Kind("list or JSON", "array", podshapes.read_init_containers),
+        Kind("list or JSON", "array", podshapes.read_init_containers, "Containers"),
         [],
         example='[{"name":"prepare","image":"busybox","command":["true"]}]',
         about="Containers that run before BuildKit's, after the emulators; with `restartPolicy: Always` also beside.",
     ),
     OptionRow(
         "securitycontext",
-        Kind("mapping or JSON", "object", podshapes.read_security_context),
+        Kind("mapping or JSON", "object", podshapes.read_security_context, "SecurityContext"),
         _NONE,
         example='{"fsGroup":1000}',
         about="The security context of the pod; BuildKit's container keeps its own.",
@@ -236,7 +229,7 @@ POD_ROWS = (
     ),
     OptionRow(
         "serviceaccount.token",
-        _BOOLEAN,
+        BOOLEAN,
         None,
         default_text="as the ServiceAccount says",
         example="false",
@@ -245,16 +238,27 @@ POD_ROWS = (
     ),
     OptionRow(
         "termination-grace-period",
-        Kind("duration", "string", _grace),
-        None,
-        default_text="Kubernetes' 30 s",
-        example="30m",
-        about="How long a pod that is to stop may finish its builds, in whole seconds.",
+        Kind("duration", "string", values.whole_seconds),
+        600,
+        default_text="`10m`",
+        example="1h",
+        about="How long a pod that is to stop may finish its builds, in whole seconds. It goes as soon as they have "
+        "ended ([reliability.md](reliability.md)).",
+        empty_is_unset=True,
+    ),
+    OptionRow(
+        "wait-for-builds",
+        BOOLEAN,
+        True,
+        default_text="`true`",
+        example="false",
+        about="Whether a pod that is to stop serves its clients until the last of its builds has ended (a `preStop` "
+        "hook). Without it BuildKit takes no further call of the builds that it finishes.",
         empty_is_unset=True,
     ),
     OptionRow(
         "default-requests",
-        _BOOLEAN,
+        BOOLEAN,
         False,
         default_text="`false`",
         example="true",
@@ -264,7 +268,7 @@ POD_ROWS = (
     ),
     OptionRow(
         "pod-patch",
-        Kind("mapping or JSON", "object", podshapes.read_patch),
+        Kind("mapping or JSON", "object", podshapes.read_patch, "Part"),
         _NONE,
         example='{"spec":{"enableServiceLinks":false}}',
         about="A merge patch of the pod template, for what has no option: [below](#pod-patch).",

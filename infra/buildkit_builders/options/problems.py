@@ -61,21 +61,33 @@ class Problems:
     """
 
     def __init__(self, place: str = "", whole: str = "builder") -> None:
-        """`place` precedes every place, `builder:` in stack config; if it is empty, `whole` names the thing itself."""
+        """`place` precedes every place: `builder:` in stack config, `payments/main: ` of a claim.
+
+        If it is empty, `whole` names the thing itself.
+        """
         self._place = place
         self._whole = whole
         self.found: list[Problem] = []
+        self.each_alone = False
+        """Whether values are looked at each alone: samples stand among them, which need not go together."""
 
     @property
     def place(self) -> str:
         """Where this view stands, such as `nodes[1].driver-opts`."""
-        return self._place.rstrip(":") or self._whole
+        return self._place.rstrip(": ") or self._whole
 
     def at(self, key: str) -> Problems:
         """The view of what stands under `key`, or an index such as `[0]`, of this place."""
-        joint = "" if not self._place or self._place.endswith(":") or key.startswith("[") else "."
+        joint = "" if not self._place or self._place.endswith((":", ": ")) or key.startswith("[") else "."
         view = Problems(f"{self._place}{joint}{key}", self._whole)
         view.found = self.found
+        view.each_alone = self.each_alone
+        return view
+
+    def fresh(self, *, each_alone: bool = False) -> Problems:
+        """A view of the same place that collects for itself."""
+        view = Problems(self._place, self._whole)
+        view.each_alone = each_alone
         return view
 
     def add(self, given: object, allowed: str, hint: str = "") -> None:
@@ -85,6 +97,10 @@ class Problems:
     def refused(self, given: object, error: InvalidValue) -> None:
         """Note what a value's parser refused."""
         self.add(given if error.given is None else error.given, error.allowed, error.hint)
+
+    def note(self, problem: Problem) -> None:
+        """Note a problem of another place here."""
+        self._note(problem.given, problem.allowed, problem.hint)
 
     def unknown(self, name: str, known: Sequence[str], what: str, hint: str = "") -> None:
         """Note a name that is not among the `known` ones, with the nearest of them."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 from buildkit_builders.options.problems import InvalidValue
@@ -49,6 +50,7 @@ CPU = Measure("CPU units", Fraction(1, 1000), "100m or 2")
 BYTES = Measure("bytes", Fraction(1), "500Mi or 4G")
 
 
+@lru_cache(maxsize=1024)
 def parse_quantity(text: str) -> Quantity:
     """Read Kubernetes' quantity grammar. Raises ValueError for any other text and for what int64 cannot hold."""
     match = _TEXT.match(text) if len(text) <= 64 else None

@@ -18,6 +18,8 @@ class Kind(NamedTuple):
     """The natural type in structured config; a text is always taken too."""
     read: Callable[[object], Any]
     """Returns the value; raises InvalidValue."""
+    python: str = ""
+    """The value's type in typed args, of names in `buildkit_builders.argtypes`; by default what the JSON type says."""
 
 
 class OptionRow(NamedTuple):

@@ -9,11 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from buildclient.contract.output import LOADBALANCE
 from buildkit_builders.options import pairs, quantity, values
+from buildkit_builders.options.autoscale import AUTOSCALE_ROWS
 from buildkit_builders.options.buildkitd import BUILDKITD_ROWS
 from buildkit_builders.options.claim import CLAIM_ROWS
+from buildkit_builders.options.disruption import DISRUPTION_ROWS
+from buildkit_builders.options.kinds import BOOLEAN, SUBDOMAIN
+from buildkit_builders.options.network import NETWORK_ROWS
 from buildkit_builders.options.podspec import POD_ROWS
+from buildkit_builders.options.rest import REST_ROWS
 from buildkit_builders.options.row import Kind, OptionRow, OptionTable
+from buildkit_builders.options.sharing import SHARING_ROWS
 
 __all__ = ["IMAGE", "ROOTLESS_IMAGE", "TABLE", "Kind", "OptionRow", "OptionTable"]
 
@@ -35,19 +42,17 @@ def _bytes(raw: object) -> quantity.Quantity:
 
 IMAGE_KIND = Kind("image reference", "string", values.image)
 LABEL_KIND = Kind("name (DNS label)", "string", values.dns_label)
-SUBDOMAIN_KIND = Kind("name (DNS subdomain)", "string", values.dns_subdomain)
 WORD_KIND = Kind("name", "string", values.word)
-BOOLEAN_KIND = Kind("boolean", "boolean", values.boolean)
 REPLICAS_KIND = Kind("whole number", "integer", values.integer(0, 2**31 - 1))
-CPU_KIND = Kind("CPU units", "string", _cpu)
-BYTES_KIND = Kind("bytes", "string", _bytes)
-MEMORY_VOLUME_KIND = Kind("bytes", "string", quantity.more_than_none)
+CPU_KIND = Kind("CPU units", "string", _cpu, "str | int | float")
+BYTES_KIND = Kind("bytes", "string", _bytes, "str | int")
+MEMORY_VOLUME_KIND = Kind("bytes", "string", quantity.more_than_none, "str | int")
 DURATION_KIND = Kind("duration", "string", values.duration)
-SELECTOR_KIND = Kind("key=value pairs", "object", pairs.read_labels())
-LABELS_KIND = Kind("key=value pairs", "object", pairs.read_labels(reserved=(APP_LABEL,)))
-ANNOTATIONS_KIND = Kind("key=value pairs", "object", pairs.read_annotations(RESERVED_ANNOTATIONS))
-TOLERATIONS_KIND = Kind("tolerations", "array", pairs.read_tolerations)
-LOADBALANCE_KIND = Kind("sticky or random", "string", values.choice(("sticky", "random")))
+SELECTOR_KIND = Kind("key=value pairs", "object", pairs.read_labels(), "Pairs")
+LABELS_KIND = Kind("key=value pairs", "object", pairs.read_labels(reserved=(APP_LABEL,)), "Pairs")
+ANNOTATIONS_KIND = Kind("key=value pairs", "object", pairs.read_annotations(RESERVED_ANNOTATIONS), "Pairs")
+TOLERATIONS_KIND = Kind("tolerations", "array", pairs.read_tolerations, "Tolerations")
+LOADBALANCE_KIND = Kind("sticky, random or least-loaded", "string", values.choice(LOADBALANCE))
 
 TABLE = OptionTable(
     (
@@ -70,7 +75,7 @@ TABLE = OptionTable(
         ),
         OptionRow(
             "default-load",
-            BOOLEAN_KIND,
+            BOOLEAN,
             False,
             default_text="`false`",
             example="true",
@@ -172,7 +177,7 @@ TABLE = OptionTable(
         ),
         OptionRow(
             "serviceaccount",
-            SUBDOMAIN_KIND,
+            SUBDOMAIN,
             "",
             default_text="the namespace's `default`",
             example="buildkit",
@@ -198,7 +203,7 @@ TABLE = OptionTable(
         ),
         OptionRow(
             "rootless",
-            BOOLEAN_KIND,
+            BOOLEAN,
             False,
             default_text="`false`",
             example="true",
@@ -210,11 +215,13 @@ TABLE = OptionTable(
             "sticky",
             default_text="`sticky`",
             example="random",
-            about="How a build's pod is chosen: `sticky`, always the same for the same project, or `random`.",
+            about="How a build's pod is chosen: `sticky`, always the same for the same project, `random`, or "
+            "`least-loaded` ([choosing-pods.md](choosing-pods.md)).",
         ),
+        *SHARING_ROWS,
         OptionRow(
             "qemu.install",
-            BOOLEAN_KIND,
+            BOOLEAN,
             False,
             default_text="`false`",
             example="true",
@@ -229,7 +236,11 @@ TABLE = OptionTable(
             about="The image that installs the emulators.",
             empty_is_unset=True,
         ),
+        *DISRUPTION_ROWS,
+        *AUTOSCALE_ROWS,
+        *REST_ROWS,
         *POD_ROWS,
+        *NETWORK_ROWS,
         *BUILDKITD_ROWS,
     )
 )

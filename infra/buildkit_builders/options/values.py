@@ -1,7 +1,8 @@
 """Parsers of single values: whole numbers, booleans, durations, names, image references, choices.
 
 Each takes what was given, a text or whatever is natural in structured config, and returns the value or raises
-InvalidValue. Texts follow Go's strconv and time packages, because buildx's users write what those accept.
+InvalidValue; `flag` is for keys that are no options. Texts follow Go's strconv and time packages, because buildx's
+users write what those accept.
 """
 
 from __future__ import annotations
@@ -11,17 +12,20 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from buildclient.contract.output import LONGEST_TIMEOUT
-from buildkit_builders.options.problems import InvalidValue, nearest
+from buildkit_builders.options.problems import InvalidValue, Problems, nearest
 
 __all__ = [
+    "Choice",
     "boolean",
     "choice",
     "dns_label",
     "dns_subdomain",
     "duration",
+    "flag",
     "image",
     "integer",
     "text_of",
+    "whole_seconds",
     "word",
 ]
 
@@ -87,6 +91,17 @@ def boolean(raw: object) -> bool:
     raise InvalidValue("give true or false", f'did you mean "{meant}"?' if meant else "")
 
 
+def flag(raw: object, problems: Problems) -> bool:
+    """The boolean of a key that may be left out, which is False; what is none is added to `problems`."""
+    if raw in (None, ""):
+        return False
+    try:
+        return boolean(raw)
+    except InvalidValue as error:
+        problems.refused(raw, error)
+        return False
+
+
 def duration(raw: object) -> float:
     """A time longer than zero, in seconds, from text as Go's ParseDuration takes it: 90s, 2m30s, 1.5h, 500ms."""
     allowed = "give a time with its unit (ns, us, ms, s, m, h), such as 120s or 2m30s"
@@ -104,6 +119,14 @@ def duration(raw: object) -> float:
     if seconds > LONGEST_TIMEOUT:
         raise InvalidValue("that is more than a year; give a time such as 120s")
     return float(seconds)
+
+
+def whole_seconds(raw: object) -> int:
+    """A time of whole seconds, longer than zero, in seconds; texts as `duration` takes them."""
+    seconds = duration(raw)
+    if not seconds.is_integer():
+        raise InvalidValue("give whole seconds, such as 30m or 90s")
+    return int(seconds)
 
 
 def dns_label(raw: object) -> str:
@@ -148,16 +171,27 @@ def image(raw: object) -> str:
     return text
 
 
-def choice(allowed: Sequence[str]) -> Callable[[object], str]:
+class Choice:
+    """A parser that takes one of `allowed`, written so, or in any case; it returns the value as in `allowed`."""
+
+    def __init__(self, allowed: Sequence[str], *, any_case: bool = False) -> None:
+        self.allowed = tuple(allowed)
+        self._spelled = {one.lower() if any_case else one: one for one in allowed}
+        self._any_case = any_case
+
+    def __call__(self, raw: object) -> str:
+        """The value. Raises InvalidValue."""
+        text = raw.strip() if isinstance(raw, str) else ""
+        found = self._spelled.get(text.lower() if self._any_case else text)
+        if found is not None:
+            return found
+        near = nearest(text, self.allowed) if text else None
+        raise InvalidValue(f"give {' or '.join(self.allowed)}", f'did you mean "{near}"?' if near else "")
+
+
+def choice(allowed: Sequence[str]) -> Choice:
     """A parser that takes one of `allowed`, written so."""
-
-    def parse(raw: object) -> str:
-        if isinstance(raw, str) and raw.strip() in allowed:
-            return raw.strip()
-        near = nearest(raw, allowed) if isinstance(raw, str) else None
-        raise InvalidValue(f"give {' or '.join(allowed)}", f'did you mean "{near}"?' if near else "")
-
-    return parse
+    return Choice(allowed)
 
 
 def _lower_hint(text: str, grammar: re.Pattern[str]) -> str:
