@@ -16,12 +16,14 @@ import sys
 import time
 from pathlib import Path
 
-__all__ = ["BootstrapError", "ensure", "main", "missing"]
+__all__ = ["APART", "BootstrapError", "ensure", "main", "missing"]
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 _MARK = VENV / ".installed"
-_KEYED_BY = ("requirements.lock", "pyproject.toml")
+APART = ROOT / "requirements-apart.lock"
+"""What is installed without its dependencies."""
+_KEYED_BY = ("requirements.lock", APART.name, "pyproject.toml")
 _PACKAGES = ("infra/buildkit_builders", "buildclient")
 """What is byte-compiled."""
 _TIMEOUT = 1200
@@ -55,6 +57,7 @@ def ensure() -> bool:
         _checked([sys.executable, "-m", "venv", str(VENV)], "making the virtual environment")
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     _checked([*pip, "--requirement", str(ROOT / "requirements.lock")], "installing what the project builds on")
+    _checked([*pip, "--no-deps", "--requirement", str(APART)], "installing what the policies are tested with")
     # The lock file names every version; the project itself is linked, so that edits count at once.
     # It names the build backend too, which pip would else download once more.
     link = ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]

@@ -9,10 +9,11 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 __all__ = ["DemoError", "Shell", "Step", "fail", "run_steps"]
 
@@ -34,10 +35,10 @@ class Step(NamedTuple):
 
 
 class Shell:
-    """Runs commands in the clone with the demo's environment."""
+    """Runs commands in the clone, or in another folder, with the demo's environment."""
 
-    def __init__(self, environment: dict[str, str] | None = None) -> None:
-        self.environment = dict(environment or os.environ)
+    def __init__(self, environment: dict[str, str] | None = None, folder: Path = ROOT) -> None:
+        self.environment, self.folder = dict(environment or os.environ), folder
 
     def run(self, *command: str, timeout: float, show: bool = True) -> None:
         """Runs a command with its output on the terminal. Raises DemoError when it fails or takes `timeout` s.
@@ -46,35 +47,52 @@ class Shell:
         Pulumi from writing down what it has made and from giving up its lock.
         """
         if show:
-            _print(f"  $ {shlex.join(_short(command))}")
+            self._show(command)
+        if status := self._status(command, timeout):
+            raise DemoError(f"{shlex.join(_short(command))} ended with status {status}; its own message is above")
+
+    def refused(self, *command: str, timeout: float, saying: str) -> None:
+        """Runs a command that is to fail and to say something. Raises DemoError where it does not."""
+        self._show(command)
+        said: list[str] = []
+        status = self._status(command, timeout, said)
+        if not status or saying not in "".join(said):
+            raise DemoError(f"{shlex.join(_short(command))} ended with status {status}, and should have said: {saying}")
+
+    def _show(self, command: Sequence[str]) -> None:
+        _print(f"  $ {shlex.join(_short(command))}")
+
+    def _status(self, command: Sequence[str], timeout: float, said: list[str] | None = None) -> int:
+        """A command's status; `said` gets what it writes, which is printed as it comes."""
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
             # Held back until the child is waited for: in between, an interrupt would leave it running.
             signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
             child = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=self.folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 process_group=0,
                 preexec_fn=functools.partial(_hear_interrupts, mask),
+                stdout=None if said is None else subprocess.PIPE,
+                stderr=None if said is None else subprocess.STDOUT,
             )
-            status = _awaited(child, timeout, mask)
+            with _passed_on(child.stdout, said):
+                return _awaited(child, timeout, mask)
         except subprocess.TimeoutExpired:
             raise DemoError(f"{shlex.join(_short(command))} did not end within {timeout:.0f} s") from None
         except OSError as error:
             raise DemoError(f"cannot run {command[0]}: {error.strerror}") from None
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if status:
-            raise DemoError(f"{shlex.join(_short(command))} ended with status {status}; its own message is above")
 
     def read(self, *command: str, timeout: float = 60) -> str:
         """A command's standard output. Raises DemoError with its last error line when it fails."""
         try:
             done = subprocess.run(
                 command,
-                cwd=ROOT,
+                cwd=self.folder,
                 env=self.environment,
                 timeout=timeout,
                 check=False,
@@ -90,6 +108,26 @@ class Shell:
             lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"status {done.returncode}"]
             raise DemoError(f"{shlex.join(_short(command))} failed: {lines[-1].strip()}")
         return done.stdout
+
+
+@contextlib.contextmanager
+def _passed_on(output: IO[bytes] | None, said: list[str] | None) -> Iterator[None]:
+    """Prints what a command writes, line by line, and keeps it in `said`; all of it, when the context is left."""
+    if output is None or said is None:
+        yield
+        return
+
+    def copy() -> None:
+        for line in output:
+            said.append(line.decode(errors="replace"))
+            print(said[-1], end="", flush=True)
+
+    thread = threading.Thread(target=copy, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(5)  # what the command itself has left running may hold the pipe
 
 
 def _hear_interrupts(mask: Iterable[int]) -> None:

@@ -32,7 +32,8 @@ __all__ = [
 
 ALL = tuple(tool.name for tool in TOOLS)
 """Every tool's name."""
-FOR_CLUSTER = tuple(name for name in ALL if name not in ("buildx", "docker", "podman"))
+_ON_DEMAND = ("actionlint", "buildx", "docker", "podman", "pulumi-sdk", "pulumi-yaml")
+FOR_CLUSTER = tuple(name for name in ALL if name not in _ON_DEMAND)
 """What a cluster and work with it need; the rest is had when asked for."""
 
 _known: dict[str, dict[str, Path]] = {}

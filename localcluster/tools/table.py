@@ -78,6 +78,7 @@ def _module(name: str) -> Path:
 
 
 _BUILDKIT, _PULUMI, _BUILDX, _LOCAL_PATH = "v0.34.2", "v3.259.0", "v0.38.2", "v0.0.30"
+_PULUMI_YAML, _ACTIONLINT = "v1.25.0", "v1.7.12"
 _DAEMONS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet")
 
 TOOLS: tuple[Tool, ...] = (
@@ -121,6 +122,29 @@ TOOLS: tuple[Tool, ...] = (
         ),
     ),
     Tool(
+        "pulumi-yaml",
+        (Program("pulumi-language-yaml"),),
+        GoModule(
+            _module("pulumi-yaml"),
+            _PULUMI_YAML,
+            ("github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml",),
+            f"-X github.com/pulumi/pulumi-yaml/pkg/version.Version={_PULUMI_YAML}",
+            minutes=2,
+        ),
+    ),
+    Tool(
+        "pulumi-sdk",
+        (Program("pulumi-sdk-nodejs", ()),),
+        GoModule(
+            _module("pulumi-sdk"),
+            _PULUMI,
+            (".",),
+            "",
+            rename={"pulumi-sdk": "pulumi-sdk-nodejs"},
+            minutes=1,
+        ),
+    ),
+    Tool(
         "buildx",
         (Program("docker-buildx", ("version",), least=(0, 30)),),
         GoModule(
@@ -130,6 +154,17 @@ TOOLS: tuple[Tool, ...] = (
             f"-X github.com/docker/buildx/version.Version={_BUILDX}",
             rename={"buildx": "docker-buildx"},
             minutes=2,
+        ),
+    ),
+    Tool(
+        "actionlint",
+        (Program("actionlint", ("-version",), least=(1, 7)),),
+        GoModule(
+            _module("actionlint"),
+            _ACTIONLINT,
+            ("github.com/rhysd/actionlint/cmd/actionlint",),
+            f"-X github.com/rhysd/actionlint.version={_ACTIONLINT}",
+            minutes=0.5,
         ),
     ),
     Tool(
