@@ -12,6 +12,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -92,6 +93,11 @@ def dockerd(folder: Path, net: str) -> Iterator[Engine]:
 @contextlib.contextmanager
 def podman(folder: Path, net: str) -> Iterator[Engine]:
     """Podman's service, which answers the Docker Engine API."""
+    with tempfile.TemporaryDirectory(prefix="podman-") as run:  # Podman takes 50 characters at most.
+        yield from _podman(folder, Path(run), net)
+
+
+def _podman(folder: Path, run: Path, net: str) -> Iterator[Engine]:
     program, engine = tools.ensure("podman"), Engine(folder / "podman.sock")
     (folder / ".config/containers").mkdir(parents=True)
     (folder / ".config/containers/policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
@@ -100,7 +106,7 @@ def podman(folder: Path, net: str) -> Iterator[Engine]:
     )
     environment = {"CONTAINERS_CONF": str(folder / "containers.conf"), "TMPDIR": str(folder)}
     command = [
-        "--root", folder / "data", "--runroot", folder / "run", "--tmpdir", folder / "tmp", "--storage-driver", "vfs",
+        "--root", folder / "data", "--runroot", run, "--tmpdir", folder / "tmp", "--storage-driver", "vfs",
         "system", "service", "--time", "0", engine.host,
     ]  # fmt: skip
     with _running(folder, net, program, command, lambda: _answers(engine.socket), environment):

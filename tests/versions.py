@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from localcluster.bootstrap import APART
+
 ROOT = Path(__file__).resolve().parent.parent
 _BOUND = re.compile(r"([A-Za-z0-9._-]+)>=([0-9.]+)")
 _FAST = ("-m", "pytest", "-q", "-n", "2", "-m", "not cluster and not slow", "tests")
@@ -57,6 +59,7 @@ def main() -> int:
     for command, timeout in (
         # Every version in one resolution, so that pip refuses bounds that do not go together.
         ([*pip, "--requirement", str(chosen)], _INSTALL_TIMEOUT),
+        ([*pip, "--no-deps", "--requirement", str(APART)], _INSTALL_TIMEOUT),
         ([*pip, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)], _INSTALL_TIMEOUT),
         ([python, *_FAST], _TEST_TIMEOUT),
     ):

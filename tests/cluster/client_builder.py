@@ -45,9 +45,12 @@ class HandMadeBuilder:
         self.registry = environment["REGISTRY"]
         self.base = environment["BASE_IMAGE"]
 
-    def deploy(self) -> None:
-        """Creates the objects and waits until both nodes are ready."""
-        self.apply([*(self._deployment(a) for a in ARCHITECTURES), self._config_map()])
+    def deploy(self, **replicas: int) -> None:
+        """Creates the objects and waits until both nodes are ready, with one pod or as many as are given."""
+        made = [self._deployment(architecture) for architecture in ARCHITECTURES]
+        for one, architecture in zip(made, ARCHITECTURES, strict=True):
+            one["spec"]["replicas"] = replicas.get(architecture, 1)
+        self.apply([*made, self._config_map()])
         for architecture in ARCHITECTURES:
             self.kubectl("rollout", "status", f"deployment/builder-{architecture}", "--timeout=120s", timeout=130)
 

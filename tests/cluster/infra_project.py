@@ -87,3 +87,12 @@ class PulumiProject:
             cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60, check=True,
         )  # fmt: skip
         return json.loads(done.stdout)
+
+
+def is_stored(wanted: Any, live: Any) -> bool:
+    """Whether the apiserver has stored every field as it was sent; it adds others."""
+    if isinstance(wanted, dict):
+        return isinstance(live, dict) and all(key in live and is_stored(one, live[key]) for key, one in wanted.items())
+    if isinstance(wanted, list):
+        return len(wanted) == len(live) and all(map(is_stored, wanted, live))
+    return bool(wanted == live)

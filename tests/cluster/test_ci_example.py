@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import threading
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ import pytest
 import yaml
 
 from tests.cluster.infra_project import PulumiProject
+from tests.cluster.processes import watched
 from tests.conftest import ROOT
 
 BIN = ROOT / ".venv" / "bin"
@@ -157,27 +156,6 @@ class Runner:
         return Step(status, log, {name: value for name, _, value in outputs}, summary, lines)
 
 
-@contextlib.contextmanager
-def watched() -> Iterator[set[str]]:
-    """Collects the command lines of this machine's processes."""
-    found: set[str] = set()
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.02):
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                with contextlib.suppress(OSError):
-                    found.add(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield found
-    finally:
-        done.set()
-        thread.join()
-
-
 @pytest.fixture
 def runner(cluster: dict[str, str], tmp_path: Path) -> Runner:
     """A runner with an empty checkout."""
@@ -282,7 +260,7 @@ def test_the_gitlab_template_builds_the_example(
 ) -> None:
     """Its script with the example's variables; the digest is left for later jobs."""
     template = yaml.safe_load((ROOT / "ci" / "gitlab.yml").read_text())[".buildclient"]
-    job = yaml.safe_load((ROOT / "examples" / "ci" / "gitlab-ci.yml").read_text())["image"]
+    job = yaml.safe_load((ROOT / "examples" / "ci" / "gitlab-ci.yml").read_text())["app-image"]
     repository = f"ci/{uuid.uuid4().hex[:8]}"
     given = {
         "CI_REGISTRY": cluster["REGISTRY"],

@@ -17,10 +17,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
+from bench.link import link
 from buildclient import Builder, BuildResult, SecretEnv, build_request, of_build
 from buildclient.kube.tunnel import ExecEndpoint
 from buildclient.progress.terminal import Display, open_display, shown
@@ -28,6 +30,7 @@ from localcluster.tools import ensure
 from tests.cluster.client_builder import BIN, HandMadeBuilder
 from tests.cluster.ssh_agent import agent, probe
 from tests.conftest import ROOT, kubectl
+from tests.load import busy
 
 pytestmark = pytest.mark.cluster
 HELLO = "FROM BASE\nRUN uname -m > /arch && cat /arch\n"
@@ -180,46 +183,6 @@ def test_the_output_is_found_in_the_cluster(builder: HandMadeBuilder) -> None:
     assert "cannot read ConfigMap" in done.last
 
 
-RIGHTS = {
-    "configmaps": {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"], "resourceNames": ["kube-builder"]},
-    "pods": {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]},
-    "pods/exec": {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]},
-}
-
-
-@pytest.mark.parametrize("missing", ["", "configmaps", "pods", "pods/exec"])
-def test_a_job_needs_few_rights_and_is_told_which_is_missing(builder: HandMadeBuilder, missing: str) -> None:
-    """With the documented rights a build works; without one of them the message names it."""
-    account = f"ci-{missing.replace('/', '-') or 'all'}"
-    rules = [rule for name, rule in RIGHTS.items() if name != missing]
-    meta = {"name": account, "namespace": builder.namespace}
-    subject = {"kind": "ServiceAccount", "name": account, "namespace": builder.namespace}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account}
-    rbac = "rbac.authorization.k8s.io/v1"
-    builder.apply(
-        [
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
-            {"apiVersion": rbac, "kind": "Role", "metadata": meta, "rules": rules},
-            {"apiVersion": rbac, "kind": "RoleBinding", "metadata": meta, "roleRef": role, "subjects": [subject]},
-        ]
-    )
-    config = yaml.safe_load(Path(builder.environment["KUBECONFIG"]).read_text())
-    config["users"][0]["user"] = {"token": builder.kubectl("create", "token", account).strip()}
-    path = builder.folder / f"{account}.yaml"
-    path.write_text(yaml.safe_dump(config))
-    context = builder.context("rights", "FROM scratch\nCOPY . /\n")
-    done = builder.run(
-        "build", "--from-cluster", f"{builder.namespace}/kube", context, KUBECONFIG=str(path), BUILDCLIENT_BUILDER=""
-    )
-    if not missing:
-        assert done.status == 0, done.err
-        return
-    assert done.status == 2
-    assert "forbidden (RBAC)" in done.last
-    assert f'resource "{missing}"' in done.last
-    assert "Traceback" not in done.err
-
-
 def test_the_log_tells_the_story_of_a_build_without_its_secrets(builder: HandMadeBuilder) -> None:
     """From the kubeconfig to the tagged index, in order; neither a build argument nor the kubeconfig's key is in it."""
     name = f"{builder.registry}/client/{uuid.uuid4().hex[:8]}:1"
@@ -279,7 +242,7 @@ def test_an_interrupted_build_ends_at_once_and_on_the_daemon_too(builder: HandMa
     process.send_signal(signal.SIGINT)
     rest = process.stderr.read()
     assert process.wait(10) == 130, rest
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < busy(5)
     assert rest.strip().splitlines()[-1].endswith("Canceled: context canceled")
     pod = builder.pods()[0]
     for _ in range(40):
@@ -318,16 +281,16 @@ def test_an_interrupted_build_leaves_neither_tag_nor_file(builder: HandMadeBuild
     process.send_signal(signal.SIGTERM)
     rest = process.stderr.read()
     assert process.wait(10) == 130, rest
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < busy(5)
     assert tags(builder, repository) == []
     assert list(folder.iterdir()) == []
     assert list(temporary.iterdir()) == []
 
 
-def test_a_pod_that_dies_ends_the_build_with_a_reason(builder: HandMadeBuilder) -> None:
-    """A killed pod is an error that names it, not a hang."""
+def test_a_build_whose_pod_dies_goes_on_in_the_next(builder: HandMadeBuilder) -> None:
+    """The pod that takes its place is waited for; the progress names the one that was lost."""
     mark = f"{uuid.uuid4().int % 10**6 + 3000}"
-    context = builder.context("killed", f"FROM BASE\nRUN echo {mark}; sleep {mark}\n")
+    context = builder.context("killed", f"FROM BASE\nRUN echo {mark}; sleep 4\n")
     process = subprocess.Popen(
         [str(BIN / "buildclient"), "build", context], env=builder.environment, stderr=subprocess.PIPE, text=True
     )
@@ -337,9 +300,10 @@ def test_a_pod_that_dies_ends_the_build_with_a_reason(builder: HandMadeBuilder) 
             break
     pod = builder.pods()[0]
     builder.kubectl("delete", pod, "--grace-period=0", "--force")
-    rest = process.communicate(timeout=60)[1]
-    assert process.returncode in (1, 125), rest
-    assert pod.removeprefix("pod/") in rest.strip().splitlines()[-1] or "failed to solve" in rest
+    rest = process.communicate(timeout=100)[1]
+    assert process.returncode == 0, rest
+    assert "try 2 of 3" in rest
+    assert f"pod {pod.removeprefix('pod/')} " in rest
     builder.kubectl("rollout", "status", "deployment/builder-amd64", "--timeout=120s", timeout=130)
 
 
@@ -579,7 +543,7 @@ def test_a_timeout_ends_builds_on_the_pods(builder: HandMadeBuilder) -> None:
     began = time.monotonic()
     with pytest.raises(TimeoutError):
         asyncio.run(built())
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < busy(15)
     assert any(mark in name for name in steps)
     for _ in range(50):
         pods = [
@@ -611,3 +575,27 @@ def test_questions_about_a_dockerfile_through_one_connection(builder: HandMadeBu
     assert outline.name == "two"
     assert sorted((one.name, one.value) for one in outline.args) == [("A", "1"), ("B", "")]
     assert [(one.name, one.default, one.base) for one in targets][1:] == [("two", True, "one")]
+
+
+def test_a_context_is_compressed_on_a_slow_link(builder: HandMadeBuilder) -> None:
+    """Over a link of 2 MB/s text takes a fraction of its bytes, and arrives as it was; the summary says so."""
+    config = yaml.safe_load(Path(builder.environment["KUBECONFIG"]).read_text())
+    server = urlsplit(config["clusters"][0]["cluster"]["server"])
+    text = "".join(f"line {number} of a text that is long\n" for number in range(150_000))
+    context = builder.context("text", "FROM scratch\nCOPY text noise /\n", text=text)
+    noise = os.urandom(500_000)
+    Path(context, "noise").write_bytes(noise)
+    with link(server.hostname or "", server.port or 443, rtt=0.03, rate=2e6) as port:
+        config["clusters"][0]["cluster"].update(
+            {"server": f"https://127.0.0.1:{port}", "tls-server-name": server.hostname}
+        )
+        far = builder.folder / "far.yaml"
+        far.write_text(yaml.safe_dump(config))
+        done = builder.run("build", "--platform", "linux/amd64", context, KUBECONFIG=str(far))
+    assert done.status == 0, done.err
+    assert re.search(r"moved, [\d.]+MB in [\d.]+[kM]B$", done.err, re.MULTILINE), done.err
+    done = builder.run("build", "--platform", "linux/amd64", "-o", "out", context)
+    assert done.status == 0, done.err
+    assert "moved, " not in done.err, "nothing was sent again"
+    assert (builder.folder / "out/text").read_text() == text
+    assert (builder.folder / "out/noise").read_bytes() == noise

@@ -36,11 +36,12 @@ def _urns(project: PulumiProject) -> list[str]:
 
 def test_every_object_can_be_replaced(project: PulumiProject, namespace: str) -> None:
     """`up --replace` deletes an object before it makes the next of that name."""
-    project.configure(namespace=namespace, clientServiceAccount="ci", **{"driver-opts": "replicas=0"})
+    options = "replicas=0,network-policy=true,endpoint.secret=tls"
+    project.configure(namespace=namespace, clientServiceAccount="ci", **{"driver-opts": options})
     project.up()
     urns = [urn for urn in _urns(project) if "kubernetes:" in urn.split("::")[2].rpartition("$")[2]]
     urns = [urn for urn in urns if "pulumi:providers" not in urn]
-    assert len(urns) == 5
+    assert len(urns) == 8
     project.up(*(f"--replace={urn}" for urn in urns))
     done = project.pulumi("preview", "--refresh", "--expect-no-changes")
     assert done.status == 0, done.output
@@ -79,12 +80,12 @@ def test_an_output_where_a_name_is_needed_is_told_in_one_line(project: PulumiPro
     _program(
         project,
         """
-        Builder("kube", {"nodes": [{"driver-opts": {"replicas": pulumi.Output.from_input(2)}}]})
+        Builder("kube", {"nodes": [{"driver-opts": {"rootless": pulumi.Output.from_input(True)}}]})
         """,
     )
     done = project.pulumi("preview")
     assert done.status != 0
-    assert "nodes[0].driver-opts.replicas: give a plain value, not an Output" in done.output
+    assert "nodes[0].driver-opts.rootless: give a plain value, not an Output" in done.output
     assert "Traceback" not in done.output
 
 

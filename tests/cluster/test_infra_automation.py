@@ -113,7 +113,7 @@ def test_a_stack_from_a_function_goes_through_its_life(
     stack = project.stack("one", create=True)
     assert stack.drift().steps == ()
     preview = stack.preview()
-    assert preview.changes["create"] == 6
+    assert preview.changes["create"] == 7
     assert "kube-kube0-deployment" in {step.name for step in preview.steps}
     with pytest.raises(StackError, match="bring it up first"):
         stack.builder()
@@ -133,7 +133,7 @@ def test_a_stack_from_a_function_goes_through_its_life(
     assert not stack.drift()
     stack.up()
     assert {step.name for step in stack.preview_destroy().steps} >= {"kube-kube0-deployment", "kube-output"}
-    assert stack.destroy().changes["delete"] == 6
+    assert stack.destroy().changes["delete"] == 7
     assert stack.outputs() == {}
 
 
@@ -168,7 +168,7 @@ def test_one_stack_that_fails_hides_no_other(inline: tuple[Project, dict[str, An
     stacks = [project.stack(name, create=True) for name in ("one", "two")]
     fate = {"one": lambda stack: stack.preview().changes["create"], "two": Stack.builder}
     found = each(stacks, lambda stack: fate[stack.name](stack))
-    assert found["one"] == 6
+    assert found["one"] == 7
     assert isinstance(found["two"], StackError)
 
 

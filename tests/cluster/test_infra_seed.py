@@ -266,7 +266,7 @@ def test_a_second_architecture_is_appended_natively(project: PulumiProject, name
     (first,) = _pods(project, namespace)
     project.configure(name="kube", nodes=nodes)
     preview = project.pulumi("preview")
-    assert "2 to create" in preview.output, preview.output
+    assert "3 to create" in preview.output, preview.output
     project.up()
     assert first["metadata"]["name"] in {pod["metadata"]["name"] for pod in _pods(project, namespace)}
     listed = _client(project, "ls").output.splitlines()

@@ -12,7 +12,7 @@ import yaml
 
 from tests.cluster.infra_project import ROOT, PulumiProject
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.alone]
 
 
 def test_up_takes_at_most_a_quarter_of_docker_buildx(cluster: dict[str, str], tmp_path: Path, namespace: str) -> None:

@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
-import socket
 import subprocess
-import threading
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-import yaml
 
+from bench.relay import relayed_kubeconfig
 from tests.cluster.client_builder import BIN, HandMadeBuilder
 from tests.conftest import kubectl
 
@@ -64,47 +60,13 @@ def stopped(builder: HandMadeBuilder, architecture: str) -> Iterator[str]:
         os.kill(process, signal.SIGCONT)
 
 
-class Relay:
-    """Passes on to the API server what it gets, until it is told to lose everything and say nothing."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self.lost = threading.Event()
-        self._target = (host, port)
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = self._server.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        """Takes no more connections."""
-        self._server.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self._server.accept()
-                far = socket.create_connection(self._target, 10)
-                threading.Thread(target=self._pass, args=(near, far), daemon=True).start()
-
-    def _pass(self, near: socket.socket, far: socket.socket) -> None:
-        with near, far, contextlib.suppress(OSError):
-            other = {near: far, far: near}
-            while not self.lost.is_set():
-                for ready in select.select([near, far], [], [], 0.1)[0]:
-                    data = ready.recv(1 << 16)
-                    if not data:
-                        return
-                    other[ready].sendall(data)
-            # Open, and silent: a host that is gone says nothing.
-            time.sleep(90)
-
-
 class Build:
     """`buildclient build` of one sleeping step; to be ended by `close`."""
 
     def __init__(self, builder: HandMadeBuilder, architecture: str, seconds: int, **environment: str) -> None:
         context = builder.context(f"sleep-{uuid.uuid4().hex[:8]}", _SLEEP.replace("SECONDS", str(seconds)))
         self._err = Path(context, "err")
-        command = [str(BIN / "buildclient"), "build", "--no-cache", "--progress=plain"]
+        command = [str(BIN / "buildclient"), "build", "--no-cache", "--progress=plain", "--retries=0"]
         with self._err.open("w") as file:
             self._process = subprocess.Popen(
                 [*command, "--platform", f"linux/{architecture}", context],
@@ -171,14 +133,8 @@ def test_a_daemon_that_is_stopped_before_the_build_ends_it(
 
 def test_a_tunnel_that_loses_everything_ends_the_build(builder: HandMadeBuilder, builds: contextlib.ExitStack) -> None:
     """Half-open: both ends believe in it, and nothing comes through."""
-    config = yaml.safe_load(Path(builder.environment["KUBECONFIG"]).read_text())
-    cluster = config["clusters"][0]["cluster"]
-    server = urlsplit(cluster["server"])
-    relay = Relay(server.hostname or "", server.port or 443)
-    builds.callback(relay.close)
-    cluster.update({"server": f"https://127.0.0.1:{relay.port}", "tls-server-name": server.hostname})
     kubeconfig = builder.folder / "relay.yaml"
-    kubeconfig.write_text(yaml.safe_dump(config))
+    relay = builds.enter_context(relayed_kubeconfig(builder.environment, kubeconfig))
     build = Build(builder, "amd64", 300, KUBECONFIG=str(kubeconfig))
     builds.callback(build.close)
     build.await_step()

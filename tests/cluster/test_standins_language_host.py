@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.load import busy
+
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 
 STANDINS = Path(__file__).resolve().parents[2] / "standins" / "bin"
@@ -207,13 +209,13 @@ def test_interrupt_ends_the_program_quietly(program: Program) -> None:
         output, _ = running.communicate(timeout=60)
     finally:
         running.kill()
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < busy(8)
     assert running.returncode != 0
     assert "error: update canceled" in output
     assert "Traceback" not in output
     # The host is given a moment to end.
     while _alive(int(mark.read_text())):
-        assert time.monotonic() - begun < 20
+        assert time.monotonic() - begun < busy(20)
         time.sleep(0.05)
 
 
@@ -230,7 +232,7 @@ def test_what_a_program_leaves_running_does_not_hold_it_up(program: Program) -> 
     program.write("import subprocess\nprint('to output')\nsubprocess.Popen(['sleep', '30'])\n")
     begun = time.monotonic()
     done = program.run("preview")
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < busy(20)
     assert done.returncode == 0
     assert "to output" in done.stdout
 
@@ -244,11 +246,12 @@ def test_missing_program_is_one_message(program: Program) -> None:
     assert "Traceback" not in done.stdout
 
 
+@pytest.mark.alone
 def test_an_empty_update_is_quick(program: Program) -> None:
     """Preview and update of an empty program take under six seconds: plugins start fast and leave when told."""
     begun = time.monotonic()
     assert program.run("up", "--yes").returncode == 0
-    assert time.monotonic() - begun < 6
+    assert time.monotonic() - begun < busy(6)
 
 
 def test_the_stand_in_says_what_it_is_once(program: Program) -> None:

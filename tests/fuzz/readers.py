@@ -44,8 +44,11 @@ from buildclient.inputs.giturl import has_query, is_remote
 from buildclient.inputs.globs import PatternError
 from buildclient.inputs.ignore import ROOT, Filter
 from buildclient.inputs.layouts import parse_layout
+from buildclient.keep.wire import read_request
 from buildclient.kube import channels, frames
 from buildclient.kube.kubeconfig import load_kubeconfig
+from buildclient.kube.lastpods import read_last_pods
+from buildclient.kube.lease import read_lease
 from buildclient.kube.pod import read_pod
 from buildclient.proto import content_pb2
 from buildclient.proto import control_pb2 as pb
@@ -71,9 +74,12 @@ from buildclient.session import diffcopy, wire
 from buildclient.session.call import Status
 from buildclient.session.writable import WritableStore
 from tests.fuzz.harness import Reader, Report, run
+from tests.fuzz.readers_claims import CLAIMS
+from tests.fuzz.readers_page import PAGE
 from tests.fuzz.readers_progress import PROGRESS
 from tests.fuzz.readers_results import RESULTS
 from tests.fuzz.readers_secrets import SECRETS
+from tests.fuzz.readers_stacks import STACKS
 from tests.unit.content_daemon import ContentDaemon
 
 _DATA = Path(__file__).parents[1] / "unit"
@@ -349,6 +355,7 @@ _BUILDER = {
     "default-load": False,
     "createNamespace": True,
     "clientServiceAccount": "ci/x",
+    "clients": ["team/ci", {"subject": "group:team", "nodes": ["a"], "events": True, "scale": "true"}],
 }
 _MANIFEST = {
     "mediaType": "application/vnd.oci.image.manifest.v1+json",
@@ -357,6 +364,10 @@ _MANIFEST = {
     "platform": {"os": "linux", "architecture": "amd64", "os.features": ["a"]},
     "annotations": {"a": "b"},
     "urls": ["u"],
+}
+_LEASE = {
+    "metadata": {"name": "a", "resourceVersion": "12", "annotations": {"buildkit-builders/number": "7"}},
+    "spec": {"holderIdentity": "me", "renewTime": "2026-01-02T03:04:05.678901Z"},
 }
 _POD = {
     "metadata": {"name": "a", "namespace": "n"},
@@ -812,6 +823,30 @@ _ALL = (
         (b"\0\0\0\0", b"\x0a"),
         (wire.WireError,),
     ),
+    Reader(
+        "keeper",
+        read_request,
+        (
+            b'{"get":"/api/v1/namespaces/n/pods","query":{"labelSelector":"a=b"}}',
+            b'{"tunnel":"p-0","namespace":"n","container":"c"}',
+            b'{"end":true}',
+        ),
+        (b"get", b"tunnel", b"..", b"/"),
+        (ValueError,),
+        json=True,
+    ),
+    Reader(
+        "last-pods",
+        read_last_pods,
+        (
+            b'{"version":1,"builds":{"0a":[{"namespace":"n","selector":{"app":"x"},"container":"c","pod":"p-0"}]}}',
+            b'{"version":1,"builds":{}}',
+        ),
+        (b"version", b"builds", b"selector", b"[]"),
+        (ValueError,),
+        json=True,
+    ),
+    Reader("lease", _value(lambda value: read_lease(value) if isinstance(value, dict) else None), _json(_LEASE), ()),
     Reader("pod", _value(lambda value: read_pod(value) if isinstance(value, dict) else None), _json(_POD), ()),
     Reader(
         "pulumi-state",
@@ -827,9 +862,12 @@ _ALL = (
         (b"name: p\nbackend:\n  url: file://~\n", *_json({"name": "p", "backend": {"url": "file://~"}})),
         _words("name: backend: url file:// ~"),
     ),
+    *PAGE,
     *PROGRESS,
     *RESULTS,
     *SECRETS,
+    *STACKS,
+    *CLAIMS,
 )
 READERS: dict[str, Reader] = {reader.name: reader for reader in _ALL}
 

@@ -43,8 +43,8 @@ def pod(driver_opts: Any) -> dict[str, Any]:
 
 
 def workload(node: NodeSpec) -> Any:
-    """The node's only object."""
-    (child,) = manifests.node_objects(node)
+    """The node's last object, which has its pods."""
+    child = manifests.node_objects(node)[-1]
     return child.manifest
 
 
@@ -179,7 +179,7 @@ def test_clients_may_build_and_nothing_else() -> None:
     ]  # fmt: skip
     rules = {rule["resources"][0]: rule for rule in found[1]["rules"]}
     assert rules["configmaps"]["resourceNames"] == [config_map_name("kube")]
-    assert rules["pods"]["verbs"] == ["get", "list", "watch"]
+    assert rules["pods"]["verbs"] == ["list", "watch"]
     assert rules["pods/exec"]["verbs"] == ["get", "create"]
     assert "configmaps" not in {rule["resources"][0] for rule in found[3]["rules"]}
 
@@ -189,6 +189,38 @@ def test_a_service_account_that_is_there_is_only_bound() -> None:
     found = [child.manifest for child in manifests.client_access(spec(clientServiceAccount="jobs/ci"))]
     assert [o["kind"] for o in found] == ["Role", "RoleBinding"]
     assert found[1]["subjects"] == [{"kind": "ServiceAccount", "name": "ci", "namespace": "jobs"}]
+
+
+def test_each_right_is_bound_to_those_who_asked_for_it() -> None:
+    """A client for one node has no rights on others; events and scale have Roles of their own, by workload's name."""
+    own = {"subject": "a/ci", "nodes": "far", "scale": True}
+    found = manifests.client_access(
+        spec(
+            clientServiceAccount="ci",
+            clients=["group:all", own, {"subject": "buildkit/ci", "events": "true"}],
+            nodes=[{"name": "near"}, {"name": "far", "namespace": "other"}],
+        )
+    )
+    bound = {
+        (one.manifest["metadata"]["namespace"], one.manifest["metadata"]["name"]): {
+            subject["name"] + subject.get("namespace", "") for subject in one.manifest["subjects"]
+        }
+        for one in found
+        if one.manifest["kind"] == "RoleBinding"
+    }
+    assert bound == {
+        ("buildkit", "kube-client"): {"cibuildkit", "all"},
+        ("buildkit", "kube-client-output"): {"cia"},
+        ("buildkit", "kube-client-events"): {"cibuildkit"},
+        ("other", "kube-client"): {"cibuildkit", "all", "cia"},
+        ("other", "kube-client-events"): {"cibuildkit"},
+        ("other", "kube-client-scale"): {"cia"},
+    }
+    (scale,) = [one.manifest["rules"] for one in found if one.role == "client-scale-role-other"]
+    assert scale == [
+        {"apiGroups": ["apps"], "resources": ["deployments/scale"], "resourceNames": ["far"], "verbs": ["get", "patch"]}
+    ]
+    assert len({one.role for one in found}) == len(found)
 
 
 def test_the_kind_of_workload_is_the_specs() -> None:
@@ -229,6 +261,75 @@ def test_the_stack_makes_namespaces_only_if_asked_to() -> None:
         ("namespace", "buildkit"),
         ("namespace-other", "other"),
     ]
+
+
+def test_a_namespace_lets_in_what_its_nodes_need() -> None:
+    """The level of the most open node; none where no node is."""
+    confined = {"rootless": True, "seccomp": "RuntimeDefault", "apparmor": "RuntimeDefault"}
+    nodes = [
+        {"name": "a", "namespace": "open", "driver-opts": confined},
+        {"name": "b", "namespace": "open"},
+        {"name": "c", "namespace": "closed", "driver-opts": confined},
+    ]
+    made = manifests.namespaces(spec(nodes=nodes, createNamespace=True))
+    levels = {child.manifest["metadata"]["name"]: child.manifest["metadata"].get("labels") for child in made}
+    enforce = "pod-security.kubernetes.io/enforce"
+    assert levels == {"buildkit": None, "open": {enforce: "privileged"}, "closed": {enforce: "baseline"}}
+
+
+def test_a_network_policy_lets_nothing_in_and_everything_out() -> None:
+    """It holds for the node's own pods, whatever else is in the namespace."""
+    (node,) = spec(**{"driver-opts": "network-policy=true"}).nodes
+    (policy,) = [child.manifest for child in manifests.node_objects(node) if child.role == "networkpolicy"]
+    assert policy["spec"] == {
+        "podSelector": {"matchLabels": {"app": "kube0"}},
+        "policyTypes": ["Ingress", "Egress"],
+        "egress": [{}],
+    }
+
+
+def test_an_endpoint_always_asks_for_a_certificate() -> None:
+    """BuildKit keeps its socket, and its port knows whose certificates to accept; the Service leads to that port."""
+    for more, socket in (("", "/run/buildkit"), (",rootless=true", "/run/user/1000/buildkit")):
+        (node,) = spec(**{"driver-opts": f"endpoint.secret=tls,endpoint.client-ca=ci,endpoint.port=8372{more}"}).nodes
+        found = pod(f"endpoint.secret=tls,endpoint.client-ca=ci,endpoint.port=8372{more}")["spec"]
+        flags = [word for word in found["containers"][0]["args"] if word.startswith(("--addr", "--tls"))]
+        assert flags == [
+            f"--addr=unix://{socket}/buildkitd.sock", "--addr=tcp://0.0.0.0:8372",
+            "--tlscert=/etc/buildkit-endpoint/tls.crt", "--tlskey=/etc/buildkit-endpoint/tls.key",
+            "--tlscacert=/etc/buildkit-endpoint/client-ca.crt",
+        ]  # fmt: skip
+        (volume,) = [one for one in found["volumes"] if one["name"] == "buildkitd-endpoint"]
+        assert [source["secret"]["name"] for source in volume["projected"]["sources"]] == ["tls", "ci"]
+        (service,) = [child.manifest for child in manifests.node_objects(node) if child.role == "service"]
+        assert service["spec"]["ports"] == [{"name": "buildkit", "port": 8372, "protocol": "TCP"}]
+        assert service["spec"]["selector"] == node.selector
+        assert node.output().endpoint == "tcp://kube0.buildkit.svc:8372"
+
+
+@pytest.mark.parametrize(
+    ("address", "endpoint", "names"),
+    [
+        ("builds.example", "tcp://builds.example:1234", {"dnsNames": ["builds.example"]}),
+        ("10.0.0.7:99", "tcp://10.0.0.7:99", {"ipAddresses": ["10.0.0.7"]}),
+        ("fd00::7", "tcp://[fd00::7]:1234", {"ipAddresses": ["fd00::7"]}),
+        ("[fd00::7]:99", "tcp://[fd00::7]:99", {"ipAddresses": ["fd00::7"]}),
+    ],
+)
+def test_a_certificate_has_the_names_by_which_clients_come(address: str, endpoint: str, names: dict[str, Any]) -> None:
+    """The Service's, and the address that clients are told; the pod has the Secret that cert-manager writes."""
+    opts = {"endpoint.issuer": "ClusterIssuer/internal", "endpoint.address": address}
+    (node,) = spec(**{"driver-opts": opts}).nodes
+    (made,) = [child.manifest for child in manifests.node_objects(node) if child.role == "certificate"]
+    own = ["kube0", *(f"kube0.buildkit{end}" for end in ("", ".svc", ".svc.cluster.local"))]
+    assert made["spec"]["dnsNames"] == own + names.get("dnsNames", [])
+    assert made["spec"].get("ipAddresses") == names.get("ipAddresses")
+    assert made["spec"]["issuerRef"] == {"group": "cert-manager.io", "kind": "ClusterIssuer", "name": "internal"}
+    volumes = workload(node)["spec"]["template"]["spec"]["volumes"]
+    (volume,) = [one for one in volumes if one["name"] == "buildkitd-endpoint"]
+    sources = volume["projected"]["sources"]
+    assert {source["secret"]["name"] for source in sources} == {made["spec"]["secretName"]} == {"kube0-endpoint"}
+    assert node.output().endpoint == endpoint
 
 
 _opts = st.fixed_dictionaries(

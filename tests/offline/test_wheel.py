@@ -74,8 +74,8 @@ def outside(command: list[str], folder: Path) -> subprocess.CompletedProcess[str
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
 
 
-def test_the_wheel_has_two_packages_their_types_and_the_license(wheel: Path) -> None:
-    """No other top-level module, `py.typed` in both, and the LICENSE file beside the metadata."""
+def test_the_wheel_has_two_packages_their_types_their_page_and_the_license(wheel: Path) -> None:
+    """No other top-level module, `py.typed` in both, the page's files, and the LICENSE file beside the metadata."""
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in names} == {
         "buildclient",
@@ -83,6 +83,8 @@ def test_the_wheel_has_two_packages_their_types_and_the_license(wheel: Path) -> 
         "buildkit_builders-0.1.0.dist-info",
     }
     assert {"buildclient/py.typed", "buildkit_builders/py.typed"} <= set(names)
+    page = {"templates/index.html", "assets/page.css", "assets/page.js"}
+    assert {f"buildkit_builders/page/{name}" for name in page} <= set(names)
     kept = zipfile.ZipFile(wheel).read("buildkit_builders-0.1.0.dist-info/licenses/LICENSE")
     assert kept == (ROOT / "LICENSE").read_bytes()
     metadata = zipfile.ZipFile(wheel).read("buildkit_builders-0.1.0.dist-info/METADATA").decode()

@@ -43,12 +43,18 @@ class Recorder(pulumi.runtime.Mocks):
     """Gives back what it is given, as an engine without any plugin might."""
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
-        """The inputs as outputs, and an id of the name."""
-        return f"{args.name}-id", dict(args.inputs)
+        """The inputs as outputs, and an id of the name; an object without a name gets its resource's."""
+        given = dict(args.inputs)
+        if args.typ.startswith("kubernetes:"):
+            given["metadata"] = {"name": args.name, **given.get("metadata", {})}
+        return f"{args.name}-id", given
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
         """No function is called by the components."""
         raise AssertionError(f"called {args.token}")
+
+
+_loops: list[asyncio.AbstractEventLoop] = []
 
 
 def run(
@@ -61,7 +67,12 @@ def run(
     registered: list[Registered] = [] if seen is None else seen
     lock = threading.Lock()
     # Pulumi takes the thread's loop, which whatever ran in this thread before may have taken away.
-    asyncio.set_event_loop(asyncio.new_event_loop())
+    _loops.append(asyncio.new_event_loop())
+    asyncio.set_event_loop(_loops[-1])
+    # What a program returned may be awaited on its loop until the next one runs; each holds three files.
+    for loop in _loops[:-1]:
+        loop.close()
+    del _loops[:-1]
     mocks.set_mocks(Recorder(), project="builder", stack="test", preview=preview)
     from pulumi.runtime import settings
 

@@ -12,6 +12,7 @@ import pulumi
 import pytest
 import yaml
 from buildkit_builders import Builder, BuilderNode, manifests
+from buildkit_builders.config import has_secret_options
 from buildkit_builders.errors import ConfigError
 from buildkit_builders.spec import NodeSpec
 from pulumi.runtime.config import set_all_config
@@ -54,6 +55,8 @@ def test_types_names_and_parents_are_those_of_the_state(preview: bool) -> None:
         ("kubernetes:apps/v1:Deployment", "kube-builder-amd64-deployment", "kube-builder-amd64"),
         ("kubernetes:apps/v1:Deployment", "kube-builder-arm64-deployment", "kube-builder-arm64"),
         ("kubernetes:core/v1:ConfigMap", "kube-output", "kube"),
+        ("kubernetes:policy/v1:PodDisruptionBudget", "kube-builder-amd64-disruption-budget", "kube-builder-amd64"),
+        ("kubernetes:policy/v1:PodDisruptionBudget", "kube-builder-arm64-disruption-budget", "kube-builder-arm64"),
         ("kubernetes:core/v1:ServiceAccount", "kube-client-serviceaccount", "kube"),
         ("kubernetes:rbac.authorization.k8s.io/v1:Role", "kube-client-role", "kube"),
         ("kubernetes:rbac.authorization.k8s.io/v1:RoleBinding", "kube-client-rolebinding", "kube"),
@@ -64,7 +67,7 @@ def test_every_object_goes_through_the_builders_provider() -> None:
     """No object falls back to Pulumi's default provider, whatever its parent."""
     registered, _ = run(builder(nodes=NATIVE, createNamespace=True))
     objects = [one for one in registered if one.type.startswith("kubernetes:")]
-    assert len(objects) == 4
+    assert len(objects) == 6
     assert all("::kube-kubernetes::" in one.provider for one in objects)
 
 
@@ -76,6 +79,36 @@ def test_the_provider_keeps_a_kubeconfig_secret_and_the_cluster_fixed() -> None:
     assert inputs["kubeconfig"]["value"] == KUBECONFIG, "wrapped as a secret"
     named, _ = run(builder(context="team"))
     assert by_name(named)["kube-kubernetes"].inputs["clusterIdentifier"] == "team"
+
+
+def test_options_that_hold_secrets_are_secrets_in_the_state() -> None:
+    """Of a stack whose config keeps options secret: pod template, annotations, BuildKit's configuration; no more."""
+
+    def program(secret: bool | None) -> Callable[[], Builder]:
+        def run_it() -> Builder:
+            set_all_config({"builder:driver-opts": "{}"}, ["builder:driver-opts"] if secret else [])
+            options: Any = {"env": {"TOKEN": "x"}, "annotations": "a=b", "buildkitd.log-level": "debug"}
+            args: Any = {"kubeconfig": KUBECONFIG, "driver-opts": options}
+            return Builder("kube", args, secret=has_secret_options())
+
+        return run_it
+
+    hidden, plain = (by_name(run(program(secret))[0]) for secret in (True, False))
+    deployment = hidden["kube-kube0-deployment"].inputs
+    assert deployment["spec"]["template"]["value"] == plain["kube-kube0-deployment"].inputs["spec"]["template"]
+    assert deployment["metadata"]["annotations"]["value"] == {"a": "b"}
+    assert deployment["spec"]["replicas"] == 1
+    assert hidden["kube-kube0-buildkitd-config"].inputs["data"]["value"].keys() == {"buildkitd.toml"}
+    assert hidden["kube-output"].inputs == plain["kube-output"].inputs
+
+
+def test_a_message_does_not_repeat_what_is_secret() -> None:
+    """Of a value that is refused the option's name is told, and what is allowed."""
+    args: Any = {"kubeconfig": KUBECONFIG, "driver-opts": {"env.TOKEN": ["hunter2"], "requests.cpu": "hunter2"}}
+    with pytest.raises(ConfigError) as caught:
+        run(lambda: Builder("kube", args, where="builder:", secret=True))
+    assert "builder:driver-opts.env.TOKEN: [secret] is refused: give a string" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_the_variable_kubeconfig_stays_out_of_the_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -283,51 +316,6 @@ def test_a_kubeconfig_that_is_an_output_is_what_the_provider_gets() -> None:
     assert BuilderOutput.loads(names["kube-output"].inputs["data"][CONFIG_MAP_KEY]).cluster == Cluster("team")
 
 
-LATE: list[tuple[str, Callable[[Any], Any]]] = [
-    ("builder:namespace", lambda late: {"namespace": late}),
-    ("builder:createNamespace", lambda late: {"createNamespace": late}),
-    ("builder:driver-opts", lambda late: {"driver-opts": late}),
-    ("builder:driver-opts[1]", lambda late: {"driver-opts": ["replicas=2", late]}),
-    ("builder:driver-opts.replicas", lambda late: {"driver-opts": {"replicas": late}}),
-    ("builder:driver-opts.labels.team", lambda late: {"driver-opts": {"labels": {"team": late}}}),
-    ("builder:nodes", lambda late: {"nodes": late}),
-    ("builder:nodes[0]", lambda late: {"nodes": [late]}),
-    ("builder:nodes[1].name", lambda late: {"nodes": [{}, {"name": late}]}),
-    ("builder:nodes[0].platforms[0]", lambda late: {"nodes": [{"platforms": [late]}]}),
-    (
-        "builder:nodes[0].driver-opts.tolerations[0].value",
-        lambda late: {"nodes": [{"driver-opts": {"tolerations": [{"key": "a", "value": late}]}}]},
-    ),
-]
-
-
-@pytest.mark.parametrize(("place", "args"), LATE, ids=[place for place, _ in LATE])
-def test_an_output_where_a_plain_value_is_needed_is_one_line(place: str, args: Callable[[Any], Any]) -> None:
-    """The line says where it stands, why a plain value is needed, and what to do; at any depth."""
-    with pytest.raises(ConfigError) as caught:
-        run(
-            lambda: Builder("kube", {"kubeconfig": KUBECONFIG, **args(pulumi.Output.from_input("2"))}, where="builder:")
-        )
-    (problem,) = caught.value.problems
-    assert str(problem).startswith(f"{place}: give a plain value, not an Output: names")
-    assert "config.require instead of require_secret" in problem.hint
-
-
-def test_an_output_in_a_node_alone_is_one_line() -> None:
-    """BuilderNode refuses as Builder does; a resource in the place of its name, too."""
-    args: Any = {"namespace": pulumi.Output.from_input("x"), "driver-opts": {"replicas": pulumi.Output.from_input(1)}}
-    with pytest.raises(ConfigError) as caught:
-        run(lambda: BuilderNode("solo", args))
-    assert [problem.option for problem in caught.value.problems] == ["namespace", "driver-opts.replicas"]
-
-    def program() -> None:
-        other: Any = {"namespace": BuilderNode("other", {})}
-        BuilderNode("solo", other)
-
-    with pytest.raises(ConfigError, match="namespace: give a plain value"):
-        run(program)
-
-
 def test_what_is_replaced_is_deleted_first_unless_it_moves() -> None:
     """Names are fixed, so a successor finds its place taken; a namespace would take its contents along."""
     first: dict[str, bool] = {}
@@ -348,7 +336,7 @@ def test_what_is_replaced_is_deleted_first_unless_it_moves() -> None:
 
     run(program)
     assert {name for name, is_first in first.items() if is_first} == {
-        "kube-kube0-deployment", "kube-output",
+        "kube-kube0-deployment", "kube-kube0-disruption-budget", "kube-output",
         "kube-client-serviceaccount", "kube-client-role", "kube-client-rolebinding",
     }  # fmt: skip
     assert first["moved-deployment"] is False

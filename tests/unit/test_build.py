@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from buildclient.base.errors import BuildFailed, UnreachableError, UsageError
+from buildclient.base.errors import BuildFailed, DaemonLost, UnreachableError, UsageError
 from buildclient.build import build
 from buildclient.contract.output import BuilderOutput, NodeOutput
 from buildclient.contract.platform import Platform, parse_platform
 from buildclient.daemon.gateway import GatewayWork
 from buildclient.daemon.provenance import Provenance
 from buildclient.daemon.worker import Worker
+from buildclient.nodes.retries import Retries
 from buildclient.progress.events import Event, EventSink, Vertex
 from buildclient.request.destinations import ToFile, ToFolder
 from buildclient.request.flagtext import parse_tags
@@ -74,7 +75,13 @@ class FakeNode:
     def __init__(self, world: World, node: NodeOutput) -> None:
         self.world, self.node, self.pod = world, node, ""
 
-    async def open(self, key: str, deadline: float) -> FakeControl:
+    async def admit(self, control: Any, ref: str) -> bool:
+        return True
+
+    async def leave(self) -> None:
+        return None
+
+    async def open(self, key: str, deadline: float, avoid: Sequence[str] = (), *, full: bool = False) -> FakeControl:
         self.world.keys.append(key)
         if self.node.name in self.world.unreachable:
             raise UnreachableError(f"no way to {self.node.name}")
@@ -106,13 +113,19 @@ class FakeStep:
 
     def __init__(self, world: World, name: str = "") -> None:
         self.world, self.name = world, f" {name}" if name else ""
-        self.failing = ""
+        self.failing = self.finality = ""
 
     def services(self, node: int) -> Sequence[Service]:
         return ({f"/results{self.name}/{node}": _serve},)
 
     def stores(self, node: int) -> Mapping[str, Store]:
         return {}
+
+    def final(self) -> str:
+        return self.finality
+
+    def restart(self, node: int) -> None:
+        self.world.log.append(f"restart{self.name} {node}")
 
     async def stage(self, results: Sequence[NodeResult]) -> None:
         await self._do("stage")
@@ -183,7 +196,10 @@ class World:
         deadline = asyncio.get_running_loop().time() + 5
         fields["tags"] = parse_tags(fields.get("tags", ()))
         request = BuildRequest(**fields)
-        return await build(self.output, request, self, self.events.append, deadline, push_retry_delays=(0.0, 0.0))
+        delays, rules = (0.0, 0.0), Retries(first_pause=0.01, reach=0.5)
+        return await build(
+            self.output, request, self, self.events.append, deadline, push_retry_delays=delays, rules=rules
+        )
 
 
 async def test_one_node_pushes_its_tags_itself() -> None:
@@ -321,6 +337,19 @@ async def test_the_metadata_says_what_the_build_came_from(
         result = await world.build(tags=("r/a:1",), platforms=platforms, outputs=outputs, metadata_provenance=mode)
         assert sorted(world.records) == (asked if mode else [])
         assert ("buildx.build.provenance" in result.metadata) is bool(mode and asked)
+
+
+async def test_a_daemon_that_goes_after_the_solve_costs_the_provenance_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The build succeeds, and a line says what is missing."""
+
+    async def gone(self: FakeControl, ref: str, deadline: float) -> Mapping[str, Provenance]:
+        raise UnreachableError("cannot reach BuildKit in pod a")
+
+    monkeypatch.setattr(FakeControl, "provenance", gone)
+    world = World(a=(AMD,))
+    result = await world.build(tags=("r/a:1",), platforms=(AMD,), outputs=PUSH, metadata_provenance="min")
+    assert "buildx.build.provenance" not in result.metadata
+    assert any("the metadata has no provenance: cannot reach" in getattr(one, "name", "") for one in world.events)
 
 
 async def test_a_failed_merge_is_a_failed_step() -> None:
@@ -484,3 +513,47 @@ async def test_nodes_of_several_versions_push_one_kind_of_image() -> None:
     own = Output("image", {"push": "true", "oci-artifact": "true", "oci-mediatypes": "true"})
     await world.build(platforms=(AMD, ARM), outputs=(own,), tags=parse_tags(["r/a:1"]))
     assert world.solves["a"].exporters[0].attrs["oci-artifact"] == "true"
+
+
+LOST = DaemonLost("lost the connection to pod a: EOF")
+
+
+async def test_only_the_part_whose_daemon_was_lost_is_built_again() -> None:
+    """The other node goes on; the result of the first try is forgotten, and the tag is put once."""
+    world = World(a=(AMD,), b=(ARM,))
+    done = {"containerimage.digest": "sha256:a"}
+    world.answers["a"] = [LOST, done]
+    result = await world.build(tags=("r/app:1",), platforms=(AMD, ARM), outputs=PUSH)
+    assert result.digest == "sha256:merged"
+    assert [line for line in world.log if line.startswith(("restart", "merge", "cancelled"))] == [
+        "restart 0",
+        "merge sha256:a sha256:b",
+    ]
+    assert [[retry.error for retry in node.retries] for node in result.nodes] == [[LOST.message], []]
+    assert any(isinstance(event, Vertex) and event.name == "[internal] a: try 2 of 3" for event in world.events)
+
+
+@pytest.mark.parametrize(
+    ("retries", "final", "tries", "said"),
+    [(2, "", 3, "given up after 3 tries"), (0, "", 1, "EOF$"), (2, "it is out", 1, "not taken up again: it is out")],
+)
+async def test_tries_end(retries: int, final: str, tries: int, said: str) -> None:
+    """After as many as asked for, and at once where part of the result cannot be taken back."""
+    world = World(a=(AMD,))
+    world.steps[0].finality = final
+    world.answers["a"] = answers = [LOST] * 5
+    lost = DaemonLost(LOST.message)
+    answers[:] = [DaemonLost(lost.message) for _ in range(5)]
+    with pytest.raises(DaemonLost, match=said):
+        await world.build(outputs=PUSH, tags=("r/app:1",), retries=retries)
+    assert 5 - len(answers) == tries
+    assert "commit" not in world.log
+
+
+async def test_what_the_daemon_says_of_the_build_is_its_result() -> None:
+    """A failed step is never built again."""
+    world = World(a=(AMD,))
+    world.answers["a"] = answers = [BuildFailed("exit code: 1")] * 2
+    with pytest.raises(BuildFailed, match="exit code: 1"):
+        await world.build()
+    assert len(answers) == 1

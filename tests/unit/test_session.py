@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,8 @@ class _Daemon(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     async def _status(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
         vertex = control_pb2.Vertex(digest="sha256:same", name="[1/1] RUN make")
-        vertex.started.GetCurrentTime()
-        vertex.completed.GetCurrentTime()
+        vertex.started.seconds = int(time.time())
+        vertex.completed.seconds = int(time.time())
         yield control_pb2.StatusResponse(vertexes=[vertex]).SerializeToString()
 
 

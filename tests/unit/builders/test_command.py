@@ -14,8 +14,7 @@ from typing import Any
 
 import click
 import pytest
-from buildkit_builders import automation
-from buildkit_builders.automation import each
+from buildkit_builders.automation import each, many
 from buildkit_builders.cli.main import main
 from buildkit_builders.command import Command, interrupt_all
 from pulumi import automation as auto
@@ -160,7 +159,7 @@ def test_an_interrupted_worker_starts_no_other_pulumi(
         except BaseException as error:
             ends.append(type(error))
 
-    monkeypatch.setattr(automation, "interrupt_all", interrupt)
+    monkeypatch.setattr(many, "interrupt_all", interrupt)
     stacks: Any = [SimpleNamespace(name="one")]
     with pytest.raises(KeyboardInterrupt):
         each(stacks, act)

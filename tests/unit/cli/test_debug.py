@@ -123,8 +123,13 @@ def ordered(lines: list[str], *parts: str) -> None:
 def test_the_log_tells_how_a_pod_was_looked_for(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """Each decision and request on the way stands in a line, with its reason or status, then how it ended."""
     assert status_of(place.line("-D")) == 2
+    lines = logged(capsys.readouterr().err)
+    # The connection for the exec is made while the pods are listed.
     ordered(
-        logged(capsys.readouterr().err),
+        lines, f"kube: context here ({place.server}): the", f"kube: connect to {place.server}", "cli: exit status 2"
+    )
+    ordered(
+        lines,
         f"discovery: builder output from --builder-file {place.folder}/builder.json",
         f"kube: kubeconfig {place.folder}/config (KUBECONFIG)",
         f"kube: kubeconfig {place.folder}/missing does not exist",
@@ -133,7 +138,6 @@ def test_the_log_tells_how_a_pod_was_looked_for(place: Place, capsys: pytest.Cap
         "kube: pods with app=builder in space: builder-0 ready",
         "nodes: builder: pod builder-0 of 1 ready: highest sticky score",
         "kube: exec into pod builder-0 container buildkitd (namespace space",
-        f"kube: connect to {place.server}",
         "cli: exit status 2",
     )
 

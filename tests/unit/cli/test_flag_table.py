@@ -58,7 +58,18 @@ def test_no_other_flag_is_docker_buildx_s() -> None:
     long = {name for name in ours if name.startswith("--")}
     assert set(EVERY) - long == {"--help"}
     assert long - set(EVERY) == {
-        *("--addr", "--builder-file", "--context", "--from-cluster", "--project", "--routing-key", "--stack"),
+        *(
+            "--addr",
+            "--builder-file",
+            "--context",
+            "--from-cluster",
+            "--keep",
+            "--project",
+            "--retries",
+            "--routing-key",
+            "--stack",
+            "--timeout",
+        ),
         "--traceback",
     }
     assert {held.short for held in EVERY.values() if held.short} - ours == {"-h"}

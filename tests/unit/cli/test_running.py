@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.load import busy
+
 
 def builder(address: str) -> str:
     """A builder output with one node there."""
@@ -88,7 +90,7 @@ def test_a_command_that_waits_for_its_input_can_be_interrupted(
     process.send_signal(number)
     _, said = process.communicate(timeout=10)
     assert process.returncode == 130, said
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < busy(3)
     assert said.splitlines()[-1].startswith("ERROR: ")
     assert "Traceback" not in said
     assert os.listdir(tmp_path / "tmp") == []
@@ -122,7 +124,7 @@ def test_a_command_that_waits_for_a_named_pipe_can_be_interrupted(
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=10)
     assert process.returncode == 130, said
-    assert time.monotonic() - begun < seconds
+    assert time.monotonic() - begun < busy(seconds)
     assert said.splitlines()[-1].startswith("ERROR: failed to build: ")
 
 
@@ -150,7 +152,7 @@ def test_a_thread_that_cannot_be_ended_is_not_waited_for() -> None:
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=10)[0] == "stopped\n"
     assert process.returncode == 130
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < busy(3)
 
 
 def test_a_builder_that_is_not_there_is_said_though_the_context_still_comes(

@@ -160,6 +160,8 @@ def test_foreign_values_are_not_believed(change: dict[str, Any], words: str) -> 
         ({"timeoutSeconds": 10**400}, "not a very large number"),
         ({"address": "tcp://host:²"}, "address 'tcp://host:²': '²' is no port"),
         ({"address": "tcp://host:99999"}, "'99999' is no port"),
+        ({"endpoint": "unix:///a"}, "endpoint must begin with tcp://, not 'unix:///a'"),
+        ({"endpoint": "tcp://h"}, "tcp:// wants HOST:PORT"),
         ({"address": "unix://"}, "unix:// wants the path of a socket"),
         ({"address": "kube-pod://p?pod=q"}, "kube-pod:// takes namespace, context and container, not 'pod'"),
         ({"address": "tcp://h:1", "tls": {"ca": "a\0b"}}, "tls.ca must have no control characters"),

@@ -24,6 +24,7 @@ from buildclient.daemon.provenance import Provenance
 from buildclient.proto import control_pb2, history_pb2
 from buildclient.request.solve import SolveRequest
 from buildclient.session.wire import bytes_message, read_bytes_message
+from tests.load import busy
 
 _SLSA = "https://slsa.dev/provenance/v1"
 Session = Callable[[], Awaitable[None]]
@@ -191,7 +192,7 @@ async def test_a_daemon_that_falls_silent_is_given_up(tmp_path: Path) -> None:
             UnreachableError, match=r"unix:.*: the daemon does not answer: nothing came from it for 0 s"
         ):
             await solve(control)
-        assert time.monotonic() - begun < 4
+        assert time.monotonic() - begun < busy(4)
 
 
 async def test_a_step_that_prints_nothing_goes_on(tmp_path: Path) -> None:
@@ -213,7 +214,7 @@ async def test_a_daemon_that_stops_in_mid_step_is_given_up(tmp_path: Path) -> No
     async with connected(daemon, tmp_path, idle=0.6) as control:
         with pytest.raises(UnreachableError, match="the daemon does not answer"):
             await solve(control)
-        assert 1 < time.monotonic() - begun < 5
+        assert 1 < time.monotonic() - begun < busy(5)
 
 
 @pytest.mark.parametrize("call", ["workers", "provenance"])
@@ -229,7 +230,7 @@ async def test_every_call_that_is_not_answered_ends(
         deadline = asyncio.get_running_loop().time() + patience
         with pytest.raises(UnreachableError, match=f"unix:.*{said}"):
             await (control.workers(deadline) if call == "workers" else control.provenance("ref", deadline))
-        assert time.monotonic() - begun < 4
+        assert time.monotonic() - begun < busy(4)
 
 
 def _attested(digest: str, size: int) -> history_pb2.BuildResultInfo:

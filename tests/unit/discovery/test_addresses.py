@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from buildclient import Builder, Where
 from buildclient.base.errors import UsageError
+from buildclient.contract.output import NodeOutput
 from buildclient.contract.platform import parse_platform
 from buildclient.discovery.addresses import output_of_addresses
 
@@ -45,6 +48,29 @@ def test_the_files_of_a_folder_are_taken_as_buildctl_does(tmp_path: Path) -> Non
     assert node.tls == {"ca": f"{tmp_path}/ca.crt", "cert": f"{tmp_path}/cert.pem"}
     with pytest.raises(UsageError, match="there is no ca"):
         output_of_addresses([f"tcp://h:1,tlsdir={tmp_path}/none"])
+
+
+def test_a_certificate_leads_to_the_endpoints(tmp_path: Path) -> None:
+    """Nodes with an endpoint are reached there, others as before; a folder without a key is refused."""
+    node: dict[str, Any] = {"name": "a", "workload": {"kind": "Deployment", "name": "a"}, "selector": {"app": "a"}}
+    nodes = [{**node, "endpoint": "tcp://a.n.svc:1234"}, {**node, "name": "b"}]
+    text = json.dumps({"version": 1, "name": "kube", "namespace": "n", "nodes": nodes})
+
+    def found(**environ: str) -> tuple[NodeOutput, ...]:
+        return asyncio.run(Builder(environ={"BUILDCLIENT_BUILDER": text, **environ}).output_async()).nodes
+
+    first, second = found()
+    assert (first.address, first.endpoint, second.endpoint) == ("", "tcp://a.n.svc:1234", "")
+    for name in ("ca.pem", "cert.pem"):
+        (tmp_path / name).touch()
+    with pytest.raises(UsageError, match=r"BUILDCLIENT_TLSDIR: there is no key.pem or tls.key in "):
+        found(BUILDCLIENT_TLSDIR=str(tmp_path))
+    (tmp_path / "key.pem").touch()
+    first, second = found(BUILDCLIENT_TLSDIR=str(tmp_path))
+    assert (first.address, first.workload) == ("tcp://a.n.svc:1234", None)
+    assert first.tls == {what: f"{tmp_path}/{what}.pem" for what in ("ca", "cert", "key")}
+    assert second.workload is not None
+    assert second.address == ""
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,13 @@ def info(*, index: bool = False) -> bytes:
 
 
 def head(sock: socket.socket) -> bytes:
-    """Reads a request's head."""
+    """Reads a request's head. Raises OSError if it breaks off."""
     data = b""
     while not data.endswith(b"\r\n\r\n"):
-        data += sock.recv(1)
+        piece = sock.recv(1)
+        if not piece:
+            raise ConnectionResetError("the client closed its connection")
+        data += piece
     return data
 
 

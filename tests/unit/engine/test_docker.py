@@ -20,6 +20,7 @@ from buildclient.engine.address import Tls, parse_address
 from buildclient.engine.docker import DockerEngine, DockerLoad, Timeouts
 from buildclient.engine.errors import EngineError
 from buildclient.engine.messages import LoadMessage
+from tests.load import busy
 from tests.registries import certificate_files
 from tests.unit.engine.fake import OK, body, engine, head, info
 
@@ -147,7 +148,7 @@ def test_an_engine_that_fails_is_told_in_one_line(
     with engine(tmp_path / "s", serve) as address, pytest.raises(EngineError, match=why) as caught:
         _load(address, bytes(20 << 20))
     assert "\n" not in str(caught.value)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < busy(8)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +198,7 @@ def test_an_engine_that_loads_for_long_is_left_at_an_abort(tmp_path: Path) -> No
         began = time.monotonic()
         with pytest.raises(EngineError, match="ended without a word"):
             load.finish(lambda message: None)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < busy(5)
 
 
 def test_tls_is_verified_unless_it_is_switched_off(tmp_path: Path) -> None:
@@ -227,8 +228,6 @@ def test_an_encrypted_client_key_is_said(tmp_path: Path) -> None:
         tls = Tls(ca=str(certificate), cert=str(certificate), key=str(key))
         with pytest.raises(EngineError, match="is encrypted"):
             _engine(address, tls).info()
-        # Serves the one connection that the fake waits for.
-        socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))).close()
 
 
 def test_a_load_works_with_a_high_descriptor(tmp_path: Path) -> None:

@@ -240,6 +240,7 @@ async def test_the_folder_of_a_dockerfile_from_standard_input_is_not_swapped(gro
         (folder,) = temporary.iterdir()
         os.rename(folder, ground.root / "aside")
         folder.symlink_to(ground.outside)
-        got = await _ask(prepared, {"dir-name": ("dockerfile",)}, lambda: None)
+        headers: Headers = {"dir-name": ("dockerfile",), "followpaths": ("Dockerfile",)}
+        got = await _ask(prepared, headers, lambda: None)
     assert got == ([b"Dockerfile"], b"FROM x\n", "")
     folder.unlink()

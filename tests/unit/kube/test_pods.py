@@ -35,6 +35,8 @@ def pod(name: str, *, ready: bool = True, version: str = "1", **status: Any) -> 
 class _Api(http.server.BaseHTTPRequestHandler):
     lists: ClassVar[list[Any]] = []
     events: ClassVar[list[Any]] = []
+    patches: ClassVar[list[Any]] = []
+    patch_answers: ClassVar[list[int]] = []
     watches = 0
 
     def do_GET(self) -> None:
@@ -55,6 +57,16 @@ class _Api(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def do_PATCH(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.patches.append((self.path, body))
+        status = self.patch_answers.pop(0)
+        data = b'{"message": "the object has been modified"}'
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
     def log_message(self, *_: object) -> None:
         return
 
@@ -62,7 +74,7 @@ class _Api(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def api() -> Iterator[tuple[type[_Api], KubernetesPods]]:
     """An API whose lists and events a test sets, and the pods read from it."""
-    kind = type("Api", (_Api,), {"lists": [], "events": [], "watches": 0})
+    kind = type("Api", (_Api,), {"lists": [], "events": [], "patches": [], "patch_answers": [], "watches": 0})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -196,3 +208,49 @@ async def test_events_that_are_none_end_the_watch_in_a_line(api: tuple[type[_Api
     handler.events = [[]]
     with pytest.raises(UnreachableError, match="a broken answer"):
         await pods.wait_ready("space", {"app": "b"}, 1, soon())
+
+
+def scale(replicas: int, version: str) -> dict[str, Any]:
+    """A subresource `scale` as the API gives it."""
+    return {"metadata": {"resourceVersion": version}, "spec": {"replicas": replicas}}
+
+
+async def test_a_start_is_of_the_scale_that_was_read(api: tuple[type[_Api], KubernetesPods]) -> None:
+    """A patch names the version; where that has changed, the scale is read again, and the number may be another's."""
+    kind, pods = api
+    kind.lists[:] = [scale(0, "7"), scale(0, "8")]
+    kind.patch_answers[:] = [409, 200]
+    assert await pods.scale("space", "StatefulSet", "a b", 3, only_from=0) == 0
+    path = "/apis/apps/v1/namespaces/space/statefulsets/a%20b/scale?fieldManager=buildclient"
+    assert kind.patches == [
+        (path, {"spec": {"replicas": 3}, "metadata": {"resourceVersion": version}}) for version in ("7", "8")
+    ]
+    kind.patches.clear()
+    kind.lists[:] = [scale(0, "7"), scale(2, "8")]
+    kind.patch_answers[:] = [409]
+    assert await pods.scale("space", "Deployment", "b", 3, only_from=0) == 2
+    assert len(kind.patches) == 1
+
+
+async def test_a_scale_that_never_stays_is_given_up(api: tuple[type[_Api], KubernetesPods]) -> None:
+    """The conflict is told once a handful of patches have been refused."""
+    kind, pods = api
+    kind.lists[:] = [scale(0, "7")]
+    kind.patch_answers[:] = [409] * 20
+    with pytest.raises(UnreachableError, match=r"cannot scale deployment space/b .*has been modified"):
+        await pods.scale("space", "Deployment", "b", 3, only_from=0)
+    assert len(kind.patches) == 8
+
+
+@pytest.mark.parametrize(
+    ("condition", "since"),
+    [
+        ({"status": "True", "lastTransitionTime": "2026-01-01T00:00:10Z"}, 1767225610.0),
+        ({"status": "False", "lastTransitionTime": "2026-01-01T00:00:10Z"}, 0.0),
+        ({"status": "True", "lastTransitionTime": "yesterday"}, 0.0),
+        ({"status": "True"}, 0.0),
+    ],
+)
+def test_a_pod_knows_since_when_it_is_ready(condition: dict[str, Any], since: float) -> None:
+    """The condition's last change, in seconds."""
+    assert read_pod({"status": {"conditions": [{"type": "Ready", **condition}]}}).ready_since == since

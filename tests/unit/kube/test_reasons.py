@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from buildclient.kube.api import ApiError, KubeApi
-from buildclient.kube.reasons import read_reasons
+from buildclient.kube.reasons import read_pulls, read_reasons
 
 COMBINED = "(combined from similar events): "
 
@@ -56,3 +56,17 @@ def test_what_may_not_be_read_is_left_out() -> None:
     """A CI job may see pods and nothing else."""
     assert reasons() == ()
     assert reasons(pods={"items": [{"status": {"phase": "Failed", "reason": "Evicted"}}]}) == ("Evicted",)
+
+
+def test_an_image_that_is_pulled_is_told_until_it_is_there() -> None:
+    """The latest event of each pod that is asked for; nothing where events may not be read."""
+    events = [
+        event("n-1", "Pulling", 'Pulling image "a"', "2026-01-01T00:00:00Z"),
+        event("n-1", "Scheduled", "assigned", "2026-01-01T00:00:09Z"),
+        event("n-2", "Pulled", 'Successfully pulled image "a"', "2026-01-01T00:00:05Z"),
+        event("n-2", "Pulling", 'Pulling image "a"', "2026-01-01T00:00:00Z"),
+        event("other", "Pulling", 'Pulling image "b"', "2026-01-01T00:00:00Z"),
+    ]
+    api = cast(KubeApi, _Api(events={"items": [*events, 1, {"involvedObject": []}]}))
+    assert read_pulls(api, "ns", ["n-1", "n-2"]) == {"n-1": 'Pulling image "a"'}
+    assert read_pulls(cast(KubeApi, _Api()), "ns", ["n-1"]) == {}

@@ -20,7 +20,7 @@ from buildclient.base.errors import UnreachableError
 from buildclient.kube.api import KubeApi
 from buildclient.kube.kubeconfig import Access
 from buildclient.kube.pods import KubernetesPods
-from buildclient.kube.tunnel import ExecEndpoint
+from buildclient.kube.tunnel import ExecEndpoint, SpareConnection
 
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 FAILED = json.dumps({"status": "Failure", "message": "command terminated with exit code 1"}).encode()
@@ -279,3 +279,65 @@ def api() -> Iterator[tuple[type[_Api], KubernetesPods]]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+async def _counted(endpoint_of: Callable[[KubeApi, SpareConnection], ExecEndpoint], *, wait: float) -> tuple[int, bool]:
+    """Connects with a spare connection after a while; how many connections the server had, and whether it answered."""
+    async with serve(daemon, "127.0.0.1", 0, subprotocols=["v5.channel.k8s.io"]) as server:  # type: ignore[list-item]
+        port = next(iter(server.sockets)).getsockname()[1]
+        opened = 0
+
+        async def relayed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal opened
+            opened += 1
+            if opened == 1 and wait:
+                writer.close()
+                return
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+
+            async def copy(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+                while data := await source.read(1 << 16):
+                    to.write(data)
+                to.close()
+
+            await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer), return_exceptions=True)
+
+        async with await asyncio.start_server(relayed, "127.0.0.1", 0) as relay:
+            api = KubeApi(Access(f"http://127.0.0.1:{relay.sockets[0].getsockname()[1]}", "test", token="t"), {})
+            spare = SpareConnection(api)
+            await asyncio.sleep(wait)
+            connection = await endpoint_of(api, spare).connect(soon())
+            answered = (await connection.read())[:5] == SETTINGS[:5]
+            await connection.close()
+            await spare.close()
+            return opened, answered
+
+
+async def test_a_spare_connection_serves_the_first_attempt() -> None:
+    """No other is opened; one that has ended meanwhile is replaced."""
+
+    def endpoint_of(api: KubeApi, spare: SpareConnection) -> ExecEndpoint:
+        return ExecEndpoint(api, "space", "pod-0", "buildkitd", spare)
+
+    assert await _counted(endpoint_of, wait=0) == (1, True)
+    assert await _counted(endpoint_of, wait=0.1) == (2, True)
+
+
+async def test_a_spare_connection_that_is_not_used_is_closed() -> None:
+    """Also while it is being opened."""
+    ended = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        ended.set()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listener:
+        api = KubeApi(Access(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", "test"), {})
+        spare = SpareConnection(api)
+        await asyncio.sleep(0.05)
+        await spare.close()
+        await asyncio.wait_for(ended.wait(), 5)
+        assert await spare.take() is None
+        await SpareConnection(api).close()
+    assert await SpareConnection(KubeApi(Access("http://127.0.0.1:1", "test"), {})).take() is None

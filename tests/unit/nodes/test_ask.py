@@ -25,13 +25,14 @@ class _Node:
 
     def __init__(self, name: str, *pods: Pod, error: str = "", address: str = "") -> None:
         self.node = NodeOutput(name, "ns", address=address)
-        self.pods, self.error = pods, error
+        self.listed, self.error = pods, error
+        self.pods = self
         self.closed: list[str] = []
 
-    async def list_pods(self) -> Sequence[Pod]:
+    async def list(self) -> Sequence[Pod]:
         if self.error:
             raise UnreachableError(self.error)
-        return self.pods
+        return self.listed
 
     async def connect_to(self, pod: Pod, deadline: float) -> Any:
         if pod.name == "gone":

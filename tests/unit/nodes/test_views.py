@@ -10,6 +10,7 @@ from buildclient.contract.output import BuilderOutput
 from buildclient.contract.platform import parse_platform
 from buildclient.daemon.worker import Worker
 from buildclient.kube.pod import Pod
+from buildclient.kube.reasons import STOPPED
 from buildclient.nodes.views import BuilderView, NodeView, PodView, inspect_lines, ls_lines, status_of, to_json
 
 OUTPUT = BuilderOutput.loads(
@@ -47,6 +48,7 @@ WORKER = Worker(
 )
 READY = PodView(Pod("amd-1", "buildkit", True, False, kubernetes_node="n1"), (WORKER,))
 PENDING = PodView(Pod("amd-2", "buildkit", False, False, "Pending", reason="0/2 nodes are available"))
+GOING = PodView(Pod("amd-3", "buildkit", False, True, "Failed", reason="Error: exit code 1"))
 VIEW = BuilderView(OUTPUT, "c", (NodeView(OUTPUT.nodes[0], (READY, PENDING)),))
 
 
@@ -91,11 +93,25 @@ def test_json_is_for_programs() -> None:
     ("view", "status"),
     [
         (NodeView(OUTPUT.nodes[0]), "inactive"),
+        (NodeView(OUTPUT.nodes[0]._replace(min_replicas=0), (), STOPPED), "at rest"),
+        (NodeView(OUTPUT.nodes[0]._replace(min_replicas=0), (), "quota exceeded"), "error"),
         (NodeView(OUTPUT.nodes[0], (), "no way"), "error"),
         (NodeView(OUTPUT.nodes[0], (PENDING,)), "starting"),
+        (NodeView(OUTPUT.nodes[0], (GOING,)), "inactive"),
+        (NodeView(OUTPUT.nodes[0]._replace(min_replicas=0), (GOING,)), "at rest"),
         (NodeView(OUTPUT.nodes[0], (READY, PENDING)), "running"),
     ],
 )
 def test_a_node_s_status_follows_its_pods(view: NodeView, status: str) -> None:
     """One word for each."""
     assert status_of(view) == status
+
+
+@pytest.mark.parametrize("last", [(), (GOING,)])
+def test_a_node_at_rest_is_no_problem(last: tuple[PodView, ...]) -> None:
+    """It has no line below the table, nor have its last pods; the bounds of its pods are shown."""
+    node = OUTPUT.nodes[0]._replace(min_replicas=0, max_replicas=4)
+    view = BuilderView(OUTPUT._replace(nodes=(node,)), nodes=(NodeView(node, last, STOPPED),))
+    lines = ls_lines([view])
+    assert "at rest" in lines[-1]
+    assert lines[-1].endswith("0/0-4 ready")

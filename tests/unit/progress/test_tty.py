@@ -281,17 +281,21 @@ display.end(False)
 def _written(leader: int) -> str:
     """What a process that does nothing more has written to its terminal."""
     found = b""
-    while select.select([leader], [], [], 0.2)[0]:
+    waiting = select.poll()  # `select` takes no descriptor above 1023, and other tests may hold many.
+    waiting.register(leader, select.POLLIN)
+    while waiting.poll(200):
         found += os.read(leader, 1 << 16)
     return found.decode()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("name", "goes_on"), [("SIGTSTP", True), ("SIGQUIT", False)])
 def test_the_cursor_is_back_while_the_process_is_stopped_or_killed(name: str, goes_on: bool) -> None:
     """A shell that takes over after Ctrl-Z or Ctrl-backslash has a cursor; a process that goes on draws anew."""
     leader, follower = os.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    process = subprocess.Popen([sys.executable, "-c", _STOPPED, name], stderr=follower, start_new_session=False)
+    # In a group of its own: in one that no shell looks after, a stop from the terminal has no effect.
+    process = subprocess.Popen([sys.executable, "-c", _STOPPED, name], stderr=follower, process_group=0)
     try:
         _, status = os.waitpid(process.pid, os.WUNTRACED)
         text = _written(leader)

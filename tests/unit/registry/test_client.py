@@ -21,6 +21,7 @@ from buildclient.registry.credentials import Credentials
 from buildclient.registry.http import plain_http
 from buildclient.registry.publish import publish_index
 from buildclient.registry.token import fetch_token
+from tests.load import busy
 from tests.proxies import IN_URL, LOGIN, Proxy, in_thread
 from tests.registries import (
     PASSWORD,
@@ -224,7 +225,7 @@ async def test_what_is_not_there_is_not_waited_for_for_ever() -> None:
             with pytest.raises(ClientError, match="404"):
                 await registry.get_manifest(f"{host}/a", "1", fresh=fresh)
             assert sum(one.path != "/v2/" for one in seen) == asked
-            assert time.monotonic() - begun < longest
+            assert time.monotonic() - begun < busy(longest)
 
 
 async def test_a_broken_registry_is_given_up() -> None:
@@ -264,7 +265,7 @@ def test_a_registry_that_hangs_does_not_hold_an_interrupted_command() -> None:
     with web_server(answer, []) as host:
         started = time.monotonic()
         asyncio.run(ask(host))
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < busy(3)
         release.set()
 
 

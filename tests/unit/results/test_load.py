@@ -71,11 +71,12 @@ def test_an_abort_breaks_it_off() -> None:
     """What still comes is refused, and the step is shown as cancelled."""
     load = FakeLoad()
     export, events = _export(load)
-    export.receiver(0).write([b"x" * 9000])
+    receiver = export.receiver(0)
+    receiver.write([b"x" * 9000])
     export.abort()
     assert load.aborted
     with pytest.raises((Cancelled, OSError)):
-        export.write([b"x"])
+        receiver.write([b"x"])
     assert export.failure is None
     last = [event for event in events if isinstance(event, Vertex)][-1]
     assert last.error == "context canceled"
@@ -94,8 +95,9 @@ def test_the_engine_s_reason_is_kept(refuses: bool, fails: bool) -> None:
 
 
 def _all_of(export: LoadExport) -> None:
-    export.receiver(0).write([b"x" * 9000])
-    export.finish()
+    receiver = export.receiver(0)
+    receiver.write([b"x" * 9000])
+    receiver.finish()
     export.stage()
 
 

@@ -15,7 +15,7 @@ import pytest
 from buildclient.session.call import Call, Code, Service, Status
 from buildclient.session.health import health
 from buildclient.session.server import SessionServer
-from buildclient.session.wire import GrpcReader, frame
+from buildclient.session.wire import GrpcReader, WireError, frame
 
 HEALTH = "/grpc.health.v1.Health/Check"
 
@@ -30,6 +30,8 @@ class Daemon:
         self.server = SessionServer(handlers, self._take)
         self.messages: dict[int, list[bytes]] = {}
         self.trailers: dict[int, dict[str, str]] = {}
+        self.raw = False
+        """Whether messages are kept as they come, in pieces and with their heads."""
         self.pieces: list[int] = []
         self.order: list[int] = []
         self.gate = asyncio.Event()
@@ -43,8 +45,8 @@ class Daemon:
         for event in self.h2.receive_data(data):
             if isinstance(event, h2.events.DataReceived):
                 self.order.append(event.stream_id)
-                found = self._readers[event.stream_id].feed(event.data)
-                self.messages[event.stream_id] += list(found)
+                feed = self._readers[event.stream_id].feed
+                self.messages[event.stream_id] += [event.data] if self.raw else list(feed(event.data))
                 self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             elif isinstance(event, h2.events.TrailersReceived | h2.events.ResponseReceived):
                 self.trailers.setdefault(event.stream_id, {}).update(dict(event.headers))
@@ -243,6 +245,35 @@ async def test_the_daemon_may_send_more_than_the_default_window() -> None:
     assert sum(map(len, got)) == sent - 5 * len(got)
 
 
+async def test_messages_that_have_come_in_part_use_up_no_window() -> None:
+    """The beginnings of blobs that come side by side are more than the connection's window, and yet they end."""
+    lengths = []
+
+    async def serve(call: Call) -> None:
+        lengths.append(len(await call.read() or b""))
+
+    message, half = frame(bytes(1 << 20)), 1 << 19
+    async with daemon(handler(serve)) as one:
+        streams = [one.call("/t.T/M", half_close=False) for _ in range(20)]
+        for part in (message[:half], message[half:]):
+            for stream in streams:
+                left = memoryview(part)
+                async with asyncio.timeout(5):
+                    while left:
+                        size = min(one.h2.local_flow_control_window(stream), one.h2.max_outbound_frame_size, len(left))
+                        if size:
+                            one.h2.send_data(stream, bytes(left[:size]))
+                            one.flush()
+                            left = left[size:]
+                        await asyncio.sleep(0)
+        for stream in streams:
+            one.h2.end_stream(stream)
+        one.flush()
+        for stream in streams:
+            await one.ended(stream)
+    assert lengths == [1 << 20] * 20
+
+
 async def test_a_stream_cut_inside_a_message_is_an_error() -> None:
     """A half-close in the middle of a message is INTERNAL, never a clean end."""
 
@@ -325,3 +356,91 @@ async def test_what_ended_calls_left_unread_uses_up_no_window(reset: bool) -> No
                 await one.ended(stream)
         # Four megabytes at first, and more than that was sent.
         assert (await one.ended(one.call(HEALTH, b"")))["grpc-status"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("method", "accepts", "packed"),
+    [
+        ("/moby.filesync.v1.FileSync/DiffCopy", "identity, gzip", True),
+        ("/moby.filesync.v1.FileSync/DiffCopy", "identity", False),
+        ("/moby.secrets.v1.Secrets/GetSecret", "gzip", False),
+    ],
+)
+async def test_a_context_is_compressed_for_a_daemon_far_away(
+    method: str, accepts: str, packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what a context sends, and only to a daemon that accepts it."""
+    monkeypatch.setattr(SessionServer, "latency", 0.03)
+    text = b"a line of text\n" * 1000
+
+    async def lines(call: Call) -> None:
+        await call.write_batch([text])
+
+    async with daemon({method: lines}) as far:
+        far.raw = True
+        stream = far.call(method, grpc_accept_encoding=accepts)
+        headers = await far.ended(stream)
+    assert headers.get("grpc-encoding") == ("gzip" if method.endswith("DiffCopy") and packed else None)
+    data = b"".join(far.messages[stream])
+    assert (data[0], len(data) < len(text) / 2) == (packed, packed)
+    assert (far.server.compressed == len(text)) is packed
+
+
+async def _begun(handler: Callable[[Call], Awaitable[None]]) -> tuple[Daemon, asyncio.Task[None]]:
+    """A daemon that has a call open and knows the windows; what runs the server."""
+    daemon = Daemon({"/x/Y": handler})
+    task = asyncio.create_task(daemon.server.run())
+    daemon.call("/x/Y", half_close=False)
+    await asyncio.sleep(0.05)
+    return daemon, task
+
+
+def _data(size: int) -> bytes:
+    """A DATA frame of stream 1."""
+    return size.to_bytes(3, "big") + b"\0\0" + (1).to_bytes(4, "big") + bytes(size)
+
+
+async def test_a_large_result_keeps_both_windows_open() -> None:
+    """Several times what the windows hold, as frames that h2 does not see; its own count of them stays right."""
+    got = 0
+
+    async def handler(call: Call) -> None:
+        nonlocal got
+        while messages := await call.read_batch():
+            got += sum(map(len, messages))
+
+    daemon, task = await _begun(handler)
+    sent, message = 0, frame(bytes(60_000))
+    while sent < 20 << 20:
+        at = 0
+        while at < len(message):
+            room = min(daemon.h2.local_flow_control_window(1), 16384, len(message) - at)
+            if room:
+                daemon.h2.send_data(1, message[at : at + room])
+                at += room
+            daemon.flush()
+            await asyncio.sleep(0)
+        sent += 60_000
+    daemon.h2.end_stream(1)
+    daemon.flush()
+    assert (await daemon.ended(1))["grpc-status"] == "0"
+    assert got == sent
+    task.cancel()
+
+
+async def test_a_daemon_that_sends_more_than_it_may_is_refused() -> None:
+    """The window bounds what a session holds in memory."""
+
+    async def handler(call: Call) -> None:
+        await asyncio.sleep(60)
+
+    daemon, task = await _begun(handler)
+
+    def flood() -> None:
+        for _ in range(300):
+            daemon.server.receive(_data(16384))
+
+    with pytest.raises(WireError, match="more than it may"):
+        flood()
+    task.cancel()
+    await daemon.server.close()

@@ -12,9 +12,11 @@ from typing import Any, TextIO
 import pytest
 from buildkit_builders import automation, debug
 from buildkit_builders.cli.main import run
+from buildkit_builders.drift.compare import Field, Object
 from buildkit_builders.results import Drift, MissingStackError, Preview, StackError, Step, Update
 
 STEP = Step("update", "kubernetes:apps/v1:Deployment", "kube-kube0-deployment", ("spec.replicas",))
+SCALED = Field(Object("urn", "Deployment", "buildkit", "a"), "changed", "spec.replicas", 1, 3, "kubectl", "scale")
 BUILDER = {
     "name": "kube",
     "namespace": "buildkit",
@@ -27,8 +29,11 @@ class FakeStack:
 
     steps: tuple[Step, ...] = (STEP,)
     drifted: tuple[Step, ...] = ()
+    fields: tuple[Field, ...] = ()
+    others: tuple[Field, ...] = ()
     error: str = ""
     outputs_of: dict[str, Any] = {}  # noqa: RUF012 - replaced whole, never changed
+    options_of_up: dict[str, Any] = {}  # noqa: RUF012 - what `up` was last called with
 
     def __init__(self, name: str, done: list[str]) -> None:
         self.name, self.done = name, done
@@ -42,8 +47,9 @@ class FakeStack:
         """What a destroy would delete."""
         return Preview(self.name, self._do("preview_destroy"), "")
 
-    def up(self, **_: Any) -> Update:
+    def up(self, **options: Any) -> Update:
         """An update with one secret output."""
+        self.options_of_up.update(options)
         outputs = {"builder": BUILDER, "token": "s3cret"}
         return Update(self.name, self._do("up"), outputs, 1.5, frozenset(["token"]))
 
@@ -58,7 +64,7 @@ class FakeStack:
     def drift(self, **_: Any) -> Drift:
         """The drift that this stack has."""
         self._do("drift")
-        return Drift(self.name, self.drifted)
+        return Drift(self.name, self.drifted, self.fields, self.others)
 
     def outputs(self) -> dict[str, Any]:
         """The outputs by stack name; a StackError where there is a text instead."""
@@ -374,8 +380,52 @@ def test_drift_ends_with_three_states(builders: Builders, monkeypatch: pytest.Mo
     status, out, _ = builders("drift")
     assert status == 3
     assert out == "differs: update kube-kube0-deployment (kubernetes:apps/v1:Deployment)  [spec.replicas]\n"
+    monkeypatch.setattr(FakeStack, "drifted", ())
+    monkeypatch.setattr(FakeStack, "fields", (SCALED,))
+    assert builders("drift")[0] == 3
     monkeypatch.setattr(FakeStack, "error", "drift of stack dev: no cluster")
     assert builders("drift") == (1, "", "ERROR: drift of stack dev: no cluster\n")
+
+
+def test_drift_is_a_line_a_field(builders: Builders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Object, path, both values, who and since when, as far as that is recorded; long values around what differs."""
+    object_, longer = SCALED.object, "x" * 50 + "{}" + "y" * 200
+    since = "2026-11-25T10:00:00Z"
+    fields = (
+        SCALED,
+        Field(object_, "removed", "metadata.labels.team", "a", None),
+        Field(
+            object_,
+            "changed",
+            "data.toml",
+            longer.format("1"),
+            longer.format("2"),
+            "kubectl-edit",
+            "",
+            "2026-11-25T10:00:00Z",
+        ),
+        Field(object_, "deleted", "", None, None),
+        Field(object_, "replaced", "", "1", "2", "kubectl-create", "", since),
+    )
+    beside = Field(object_, "added", "metadata.annotations.hash", None, "1", "reloader", "", since)
+    monkeypatch.setattr(FakeStack, "fields", fields)
+    monkeypatch.setattr(FakeStack, "others", (beside,))
+    x, y = "x" * 29, "y" * 30
+    assert builders("drift")[1].splitlines() == [
+        "Deployment buildkit/a: spec.replicas: 1 -> 3 (by kubectl scale, no time is recorded)",
+        'Deployment buildkit/a: metadata.labels.team: "a" -> (none) (by whom is not recorded)',
+        f"Deployment buildkit/a: data.toml: …{x}x1{y[:-1]}… -> …{x}x2{y[:-1]}… (by kubectl-edit, since {since})",
+        "Deployment buildkit/a: deleted",
+        f"Deployment buildkit/a: another object of this name (by kubectl-create, since {since})",
+        f'not drift: Deployment buildkit/a: metadata.annotations.hash: (none) -> "1" (by reloader, since {since})',
+    ]
+    told = json.loads(builders("drift", "-o", "json")[1])
+    assert told["fields"][0] == {
+        "object": {"urn": "urn", "kind": "Deployment", "namespace": "buildkit", "name": "a"},
+        "change": "changed", "path": "spec.replicas", "ours": 1, "there": 3,
+        "manager": "kubectl", "subresource": "scale", "since": "",
+    }  # fmt: skip
+    assert len(told["others"]) == 1
 
 
 def test_results_go_to_standard_output_and_progress_to_standard_error(builders: Builders) -> None:
@@ -386,6 +436,7 @@ def test_results_go_to_standard_output_and_progress_to_standard_error(builders: 
         "version": 1,
         "stack": "dev",
         "steps": [{"operation": "update", "type": STEP.type, "name": STEP.name, "paths": ["spec.replicas"]}],
+        "warnings": [],
     }
     assert (
         builders("preview")[1]
@@ -404,6 +455,23 @@ def test_expected_changes_fail_a_preview(builders: Builders, monkeypatch: pytest
     assert builders("preview", "--expect-no-changes")[0] == 1
     monkeypatch.setattr(FakeStack, "steps", ())
     assert builders("preview", "--expect-no-changes")[:2] == (0, "dev: no changes\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seconds"),
+    [([], 600), (["--lock-timeout", "90s"], 90), (["--lock-timeout=7"], 7), (["--no-wait", "--lock-timeout", "5m"], 0)],
+)
+def test_an_update_waits_as_long_as_it_is_told(builders: Builders, arguments: list[str], seconds: float) -> None:
+    """Ten minutes by default, a Go duration or seconds, or not at all."""
+    assert builders("up", "--yes", *arguments)[0] == 0
+    assert FakeStack.options_of_up["lock_timeout"] == seconds
+
+
+def test_a_wrong_lock_timeout_is_wrong_usage(builders: Builders, done: list[str]) -> None:
+    """It ends with 2 and says what a duration is; nothing is done."""
+    status, _, err = builders("up", "--yes", "--lock-timeout", "soon")
+    assert (status, done) == (2, [])
+    assert "'soon' is no duration: give one such as 90s, 5m or 0s" in err
 
 
 def test_ls_shows_stacks_with_and_without_builders(builders: Builders, monkeypatch: pytest.MonkeyPatch) -> None:

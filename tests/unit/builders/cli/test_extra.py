@@ -1,4 +1,4 @@
-"""`builders` where the extra `infra` is not installed."""
+"""`builders` where the extra `infra` or `page` is not installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WITHOUT = """
 import sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"pulumi", "pulumi_kubernetes"}:
+        if name.partition(".")[0] in {"pulumi", "pulumi_kubernetes", "starlette"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Absent())
 from buildkit_builders.cli.main import run
@@ -37,3 +37,12 @@ def test_without_pulumi_help_is_there(tmp_path: Path) -> None:
     )
     assert done.returncode == 0
     assert done.stdout.startswith("Usage: builders up")
+
+
+def test_without_the_extra_page_one_line_says_what_to_install(tmp_path: Path) -> None:
+    """`serve` needs Starlette, uvicorn and Jinja2, and says how they come."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, "serve"], cwd=tmp_path, capture_output=True, text=True, timeout=30
+    )
+    line = "ERROR: starlette is not installed: pip install 'buildkit-builders[infra,page]'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", line)

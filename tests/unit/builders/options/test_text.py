@@ -7,18 +7,12 @@ import re
 
 import pytest
 from buildkit_builders.options import Options, Toleration, parse_driver_opts
-from buildkit_builders.options.claim import CLAIM, STORAGE
 from buildkit_builders.options.table import IMAGE, ROOTLESS_IMAGE, TABLE
 from buildkit_builders.options.text import as_text
 from hypothesis import given
 from hypothesis import strategies as st
 
-_NEEDED = {
-    "seccomp": {"rootless": "true"},
-    "apparmor": {"rootless": "true"},
-    "volumemounts": {"volumes": '[{"name":"certs","emptyDir":{}}]'},
-}
-"""What an option needs beside it."""
+from tests.needs import NEEDED
 
 
 def _changed(options: Options) -> dict[str, object]:
@@ -46,7 +40,7 @@ def test_every_row_has_a_field_and_an_example_that_is_accepted() -> None:
     """The table and the frozen options agree, and each example is right."""
     assert {row.field for row in TABLE.rows} == {field.name for field in dataclasses.fields(Options)}
     for row in TABLE.rows:
-        needed = _NEEDED.get(row.name) or ({STORAGE: "1Gi"} if row.name.startswith(CLAIM) else {})
+        needed = NEEDED.get(row.name, {})
         given = {**needed, **row.sample}
         fields = {re.sub(r"[.-]", "_", name) for name in needed}
         assert _changed(parse_driver_opts(as_text(given))).keys() <= {row.field, "image", *fields}

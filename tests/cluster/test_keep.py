@@ -1,0 +1,125 @@
+"""Connections that are kept for the next command, on the real cluster."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.client_builder import HandMadeBuilder
+from tests.conftest import kubectl
+
+pytestmark = pytest.mark.cluster
+
+_BUILD = ("-D", "build", "--provenance=false", "--progress=plain", "--platform", "linux/amd64")
+_KEPT = "through the keeper"
+
+
+class _Kept:
+    """A builder whose commands keep their connections."""
+
+    def __init__(self, builder: HandMadeBuilder, folder: Path) -> None:
+        self.builder = builder
+        self._context = builder.context("app", "FROM BASE\nCOPY one /\n", one="1\n")
+        self._sockets = folder / ".cache/buildclient/keep"
+        self.config = folder / "kubeconfig"
+        shutil.copy(builder.environment["KUBECONFIG"], self.config)
+
+    def build(self, *arguments: str, keep: str = "1m") -> bool:
+        """Builds; returns whether it was through a keeper."""
+        ran = self.builder.run(
+            *_BUILD, *arguments, self._context, BUILDCLIENT_KEEP=keep, KUBECONFIG=str(self.config), CI=""
+        )
+        assert ran.status == 0, ran.err
+        return _KEPT in ran.err
+
+    @property
+    def keepers(self) -> int:
+        """How many listen."""
+        return sum(path.is_socket() for path in self._sockets.iterdir()) if self._sockets.exists() else 0
+
+    def settled(self, count: int) -> None:
+        """Waits until so many keepers are there."""
+        until(lambda: self.keepers == count)
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Waits until something is so."""
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def builder(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandMadeBuilder]:
+    """Two nodes by hand."""
+    namespace = f"trips-{uuid.uuid4().hex[:8]}"
+    kubectl(cluster, "create", "namespace", namespace)
+    try:
+        one = HandMadeBuilder(cluster, namespace, tmp_path_factory.mktemp("k"))
+        one.deploy()
+        yield one
+    finally:
+        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
+
+
+@pytest.fixture
+def kept(builder: HandMadeBuilder) -> Iterator[_Kept]:
+    """A user with no keeper yet; the last one is ended by its kubeconfig's end."""
+    one = _Kept(builder, builder.folder)
+    yield one
+    one.config.write_text("{}")
+    one.settled(0)
+
+
+def test_the_next_command_finds_the_connections(kept: _Kept) -> None:
+    """Whoever asks for none, by the variable or in CI, has none."""
+    assert not kept.build(keep="")
+    assert kept.keepers == 0
+    assert not kept.build()
+    kept.settled(1)
+    assert kept.build()
+    assert kept.build("--from-cluster", f"{kept.builder.namespace}/{kept.builder.name}")
+    assert not kept.build(keep="")
+
+
+def test_they_are_kept_as_long_as_was_asked_for(kept: _Kept) -> None:
+    """And a build that takes longer than that keeps them while it runs."""
+    assert not kept.build("--keep", "2s", keep="")
+    kept.settled(1)
+    kept.settled(0)
+    assert not kept.build(keep="2s")
+
+
+def test_another_kubeconfig_ends_them(kept: _Kept) -> None:
+    """Also if only its time has changed."""
+    assert not kept.build()
+    kept.settled(1)
+    kept.config.touch()
+    kept.settled(0)
+    assert not kept.build()
+
+
+def test_a_pod_that_is_replaced_is_no_obstacle(kept: _Kept) -> None:
+    """The next command builds on the new one."""
+    assert not kept.build()
+    kept.settled(1)
+    kept.builder.kubectl("delete", "pod", "-l", "app=builder-amd64", "--wait=true")
+    kept.builder.kubectl("rollout", "status", "deployment/builder-amd64", "--timeout=60s", timeout=70)
+    kept.build()
+    kept.settled(1)
+    assert kept.build()
+
+
+def test_stop_ends_them(kept: _Kept) -> None:
+    """With the pods."""
+    assert not kept.build()
+    kept.settled(1)
+    ran = kept.builder.run("stop", "--node", "builder-amd64", KUBECONFIG=str(kept.config))
+    assert ran.status == 0, ran.err
+    kept.settled(0)

@@ -1,0 +1,59 @@
+"""DATA frames are taken out of the stream, and everything else is left to h2."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildclient.session.dataframes import Data, DataFrames, Window
+
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) + struct.pack(">I", stream) + payload
+
+
+_FRAMES = st.builds(
+    _frame, st.integers(0, 9), st.sampled_from((0, 1, 8)), st.integers(0, 2**31 - 1), st.binary(max_size=40)
+)
+
+
+@given(st.lists(_FRAMES), st.integers(1, 60))
+def test_nothing_is_lost_however_the_bytes_are_cut(frames: list[bytes], size: int) -> None:
+    """All comes in its order; exactly the plain DATA frames are taken out."""
+    whole = _PREFACE + b"".join(frames)
+    splitter = DataFrames()
+    found = [part for at in range(0, len(whole), size) for part in splitter.feed(whole[at : at + size])]
+    assert b"".join(part.frame if isinstance(part, Data) else part for part in found) == whole
+    taken = [part.frame for part in found if isinstance(part, Data)]
+    assert taken == [frame for frame in frames if frame[3:5] == b"\0\0" and len(frame) > 9]
+    assert all(
+        part.frame.endswith(part.payload) and len(part.payload) == len(part.frame) - 9
+        for part in found
+        if isinstance(part, Data)
+    )
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_a_frame_larger_than_was_agreed_on_is_left_to_h2(kind: int) -> None:
+    """Which has the words for it; it does not fill the memory."""
+    splitter = DataFrames()
+    list(splitter.feed(_PREFACE))
+    frame = _frame(kind, 0, 1, bytes(1 << 20))
+    found = [part for at in range(0, len(frame), 4096) for part in splitter.feed(frame[at : at + 4096])]
+    assert not any(isinstance(part, Data) for part in found)
+    assert sum(map(len, found)) > len(frame) - 30_000
+
+
+def test_a_window_opens_by_quarters() -> None:
+    """A frame for every small message would cost more than it gives."""
+    window = Window(5, 1000)
+    assert window.took(600)
+    assert window.read(200) == b""
+    assert window.read(100) == _frame(8, 0, 5, struct.pack(">I", 300))
+    assert window.took(700)
+    assert not window.took(1)
