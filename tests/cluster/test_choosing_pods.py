@@ -22,6 +22,7 @@ import yaml
 from buildclient.kube.lease import read_lease
 from tests.cluster.client_builder import BIN, HandMadeBuilder, Ran
 from tests.conftest import kubectl
+from tests.load import busy
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -67,27 +68,31 @@ class _Build:
         return self._log.read_text()
 
     def await_line(self, text: str, seconds: float = 30) -> float:
-        """Waits for a text in what it prints; returns the moment."""
-        end = time.monotonic() + seconds
-        while text not in self.said:
+        """Waits for a text in what it prints, `seconds` on a quiet machine at most; returns the moment."""
+        end = time.monotonic() + busy(seconds)
+        while True:
+            ended = self.process.poll() is not None
+            if text in self.said:
+                return time.monotonic()
+            assert not ended, self.said
             assert time.monotonic() < end, self.said
-            assert self.process.poll() is None, self.said
             time.sleep(0.05)
-        return time.monotonic()
 
     def ended(self, seconds: float = 60) -> None:
-        """Waits until it has ended well."""
-        assert self.process.wait(seconds) == 0, self.said
+        """Waits until it has ended well, `seconds` on a quiet machine at most."""
+        assert self.process.wait(busy(seconds)) == 0, self.said
 
 
 @contextlib.contextmanager
 def _builds(
-    builder: HandMadeBuilder, keys: list[str], seconds: float, *, gap: float = 0.25, **node: Any
+    builder: HandMadeBuilder, keys: list[str], seconds: float, *, gap: float = 0.0, until: str = "", **node: Any
 ) -> Iterator[list[_Build]]:
+    """One build a key, whose step takes some seconds; each begins `gap` seconds after the one before has said `until`."""
     builds: list[_Build] = []
     try:
         for key in keys:
             builds.append(_Build(builder, key, seconds, **node))
+            builds[-1].await_line(until)
             time.sleep(gap)
         yield builds
     finally:
@@ -121,23 +126,24 @@ def _arrivals(builder: HandMadeBuilder) -> dict[int, int]:
 
 def test_a_queue_is_served_in_the_order_of_arrival(builder: HandMadeBuilder) -> None:
     """With a limit of one, no pod runs two builds; the place is shown, ^C and SIGKILL give it up, nothing is left."""
-    keys = [f"k{number}" for number in range(8)]
-    with _builds(builder, keys, 7, maxParallelBuilds=1) as builds:
-        waiting = builds[_PODS:]
-        for one in waiting[1:]:
-            one.await_line("every pod is at its limit of 1; place ")
+    holders = [f"held-{number}" for number in range(_PODS)]
+    keys = [f"k{number}" for number in range(5)]
+    with (
+        _builds(builder, holders, busy(12), until=" begun ", maxParallelBuilds=1) as holding,
+        _builds(builder, keys, 3, until="every pod is at its limit of 1; place ", maxParallelBuilds=1) as waiting,
+    ):
         waiting[1].process.send_signal(signal.SIGINT)
         waiting[2].process.kill()
-        assert waiting[1].process.wait(5) == 130
+        assert waiting[1].process.wait(busy(5)) == 130
         assert "waiting for a free pod of builder-amd64" in waiting[3].said
         order = [waiting[0], *waiting[3:]]
         begun = []
         for one in order:
             begun.append(one.await_line(" begun ", 60))
-        for one in [*builds[:_PODS], *order]:
+        for one in [*holding, *order]:
             one.ended()
         records = _records(builder)
-        assert len(records) == len(builds) - 2
+        assert len(records) == len(holding) + len(order)
         for name, start, end, _ in records:
             others = [one for one in records if one[0] == name and one[1] < start]
             assert all(one[2] <= start + 0.2 for one in others), (name, start, end)
@@ -151,7 +157,7 @@ def test_a_queue_is_served_in_the_order_of_arrival(builder: HandMadeBuilder) -> 
 def test_a_full_pod_passes_its_build_to_the_next_of_the_same_order(builder: HandMadeBuilder) -> None:
     """Three builds of one key with a limit of two run on two pods, and the third one without a wait in the queue."""
     before = len(_records(builder))
-    with _builds(builder, ["same"] * 3, 4, maxParallelBuilds=2) as builds:
+    with _builds(builder, ["same"] * 3, busy(6), until=" begun ", maxParallelBuilds=2) as builds:
         for one in builds:
             one.ended()
         assert not any("waiting for a free pod" in one.said for one in builds)
@@ -163,7 +169,7 @@ def test_a_full_pod_passes_its_build_to_the_next_of_the_same_order(builder: Hand
 def test_the_least_loaded_pod_takes_the_build(builder: HandMadeBuilder) -> None:
     """Six builds one after the other: each of three pods gets two, whatever their key."""
     before = len(_records(builder))
-    with _builds(builder, ["same"] * 6, 5, loadbalance="least-loaded") as builds:
+    with _builds(builder, ["same"] * 6, busy(9), until=" begun ", loadbalance="least-loaded") as builds:
         for one in builds:
             one.ended()
     new = sorted(_records(builder), key=lambda record: record[1])[before:]
@@ -179,9 +185,7 @@ def test_a_client_without_the_right_to_queue_is_told_and_served(builder: HandMad
     config["users"][0]["user"] = {"token": builder.kubectl("create", "token", "poor").strip()}
     file = tmp_path / "kubeconfig"
     file.write_text(yaml.safe_dump(config))
-    with _builds(builder, ["first"] * _PODS, 5, maxParallelBuilds=1) as builds:
-        for one in builds:
-            one.await_line(" begun ")
+    with _builds(builder, ["first"] * _PODS, busy(8), until=" begun ", maxParallelBuilds=1):
         poor = _Build(builder, "poor", 0, kubeconfig=str(file), maxParallelBuilds=1)
         poor.await_line("every pod is at its limit of 1; without a queue: ")
         assert 'may not create "leases"' in poor.said or "leases" in poor.said
@@ -233,7 +237,7 @@ def _busiest(records: list[tuple[str, float, float, str]]) -> int:
 def test_forty_builds_at_once_spread_over_ten_pods(ten: HandMadeBuilder, node: dict[str, Any], most: int) -> None:
     """The busiest has at most 1.25 times the mean with least-loaded, 1.5 times with bounded sticky."""
     begun = time.time()
-    with _builds(ten, [f"key-{number}" for number in range(40)], 100, gap=0.0, **node) as builds:
+    with _builds(ten, [f"key-{number}" for number in range(40)], 100, **node) as builds:
         for one in builds:
             one.ended(300)
     records = [one for one in _records(ten) if one[1] > begun and one[3] == "Completed"]
