@@ -19,7 +19,8 @@ def command(shape: str, **flags: Any) -> int:
     """List builders: their nodes, which pods are ready, and what BuildKit reports.
 
     Without flags, the builders of all stacks of the Pulumi project. A star marks the builder that is taken where none
-    is named, and platforms that are declared.
+    is named, and platforms that are declared. Of a node with more than eight ready pods, eight are asked for their
+    version and platforms; `inspect` asks all.
 
     \b
     Examples:

@@ -37,8 +37,23 @@ def read_json(text: str | bytes, *, size: int = MAX_SIZE) -> Any:
         raise ValueError("it is nested too deeply") from None
     # Only a text with so many brackets can be that deep.
     if text.count("[") + text.count("{") > MAX_DEPTH:
-        check_bounds(value)
+        _check_depth(value)
     return _whole(value) if _HALF_ESCAPED.search(text) or _HALF.search(text) else value
+
+
+def _check_depth(value: Any) -> None:
+    """Raises ValueError for JSON nested deeper than MAX_DEPTH; by levels, which is quick for large values too."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            part
+            for whole in level
+            for part in (whole.values() if type(whole) is dict else whole)
+            if type(part) is dict or type(part) is list
+        ]
+        if not level:
+            return
+    raise ValueError("it is nested too deeply")
 
 
 def check_bounds(value: Any) -> None:

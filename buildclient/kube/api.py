@@ -23,7 +23,7 @@ from buildclient.base.errors import ConfigurationError, ExceptionTable, Unreacha
 from buildclient.base.oserrors import reason
 from buildclient.contract.jsontext import MAX_SIZE, read_json
 from buildclient.kube.credentials import Authority
-from buildclient.kube.http_connection import Http, Https, shut
+from buildclient.kube.http_connection import Http, Https, read_body, shut
 from buildclient.kube.kubeconfig import Access
 from buildclient.net.hostname import encoded
 from buildclient.net.proxy import ProxyRefused, proxy_for, read_proxy, redacted
@@ -209,11 +209,7 @@ class KubeApi:
         connection = self._prepared_connection() or self._connection()
         try:
             response = self._send(connection, path, query, what, body, method)
-            data = response.read(MAX_SIZE + 1)
-            if response.length and len(data) <= MAX_SIZE:
-                # http.client tells of the end before its time only where it is asked for no size.
-                raise http.client.IncompleteRead(data, response.length)
-            return read_json(data)
+            return read_json(read_body(response, MAX_SIZE + 1))
         finally:
             connection.close()
 
@@ -231,6 +227,8 @@ class KubeApi:
             began = time.monotonic()
             connection.putrequest(method, target)
             connection.putheader("Accept", "application/json")
+            # The API server compresses what is larger than 128 KiB: a list of many pods, to a tenth.
+            connection.putheader("Accept-Encoding", "gzip")
             for name, value in self.authority.headers():
                 connection.putheader(name, value.encode())
             if sent is not None:
@@ -241,7 +239,12 @@ class KubeApi:
             _LOG.debug("%s %s: %d in %.0f ms", method, path, response.status, 1000 * (time.monotonic() - began))
             if response.status in (200, 201):
                 return response
-            body = response.read(1 << 20)
+            try:
+                body = read_body(response, 1 << 20)
+            except http.client.IncompleteRead as error:
+                body = error.partial
+            except ValueError:
+                body = b""
             if response.status != 401 or not again or not self.authority.forget():
                 break
             _LOG.debug("the exec plugin is run again: the cluster refused its credential")

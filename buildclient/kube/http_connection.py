@@ -10,7 +10,7 @@ from typing import cast
 
 from buildclient.net.hostname import encoded
 
-__all__ = ["Http", "Https", "shut"]
+__all__ = ["Http", "Https", "read_body", "shut"]
 
 Reach = Callable[[], socket.socket]
 """Makes a socket to the host. Raises OSError."""
@@ -53,6 +53,30 @@ class Https(http.client.HTTPSConnection):
         except BaseException:
             self.close()
             raise
+
+
+def read_body(response: http.client.HTTPResponse, size: int) -> bytes:
+    """The first `size` bytes of a response's body, without its compression by gzip.
+
+    Raises OSError and HTTPException as `http.client` does, IncompleteRead for a body that ends before its time, and
+    ValueError for one that is not gzip although it says so.
+    """
+    data = response.read(size)
+    if response.length and len(data) < size:
+        # http.client tells of the end before its time only where it is asked for no size.
+        raise http.client.IncompleteRead(data, response.length)
+    if response.getheader("Content-Encoding", "").lower() != "gzip":
+        return data
+    import zlib
+
+    inflate = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        plain = inflate.decompress(data, size)
+    except zlib.error:
+        raise ValueError("the body is not gzip") from None
+    if not inflate.eof and len(plain) < size:
+        raise http.client.IncompleteRead(plain)
+    return plain
 
 
 def shut(sock: socket.socket) -> None:

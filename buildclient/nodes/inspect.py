@@ -22,6 +22,8 @@ __all__ = ["INSPECT_TIMEOUT", "inspect_nodes"]
 
 INSPECT_TIMEOUT = 15.0
 """Seconds for the daemon of one pod to answer."""
+_FEW = 8
+"""How many pods of a node are asked where only versions and platforms are wanted: those of a workload are alike."""
 
 
 class _Answer(NamedTuple):
@@ -34,15 +36,18 @@ async def inspect_nodes(
 ) -> tuple[NodeView, ...]:
     """Returns views of the nodes, with `load` also what each pod is busy with and keeps.
 
+    Without `load` at most eight pods of a node are asked; what the cluster says of the others is enough.
     With `bootstrap`, waits for ready pods up to each node's timeout.
     """
-    ask = _all if load else _workers
-    return tuple(await asyncio.gather(*(_inspected(node, bootstrap, ask, timeout) for node in nodes)))
+    ask, most = (_all, None) if load else (_workers, _FEW)
+    return tuple(await asyncio.gather(*(_inspected(node, bootstrap, ask, timeout, most) for node in nodes)))
 
 
-async def _inspected(node: NodeClient, bootstrap: bool, ask: Ask[_Answer], timeout: float) -> NodeView:
+async def _inspected(
+    node: NodeClient, bootstrap: bool, ask: Ask[_Answer], timeout: float, most: int | None
+) -> NodeView:
     error = await _not_ready(node) if bootstrap else ""
-    answers = await ask_pods(node, ask, timeout)
+    answers = await ask_pods(node, ask, timeout, most=most)
     pods = tuple(_view(one) for one in answers.pods)
     error = error or answers.error
     if not error and not pods and await _rests(node):

@@ -155,7 +155,7 @@ def _node_cells(view: NodeView) -> tuple[str, ...]:
     versions = dict.fromkeys(worker.buildkit_version for worker in workers if worker.buildkit_version)
     ready = sum(pod.pod.ready and not pod.pod.terminating for pod in view.pods)
     places = dict.fromkeys(pod.pod.kubernetes_node for pod in view.pods if pod.pod.kubernetes_node)
-    pods = f"{ready}/{wanted_pods(view.node)} ready" + (f" on {', '.join(places)}" if places else "")
+    pods = f"{ready}/{wanted_pods(view.node)} ready" + (f" on {', '.join(_few(list(places)))}" if places else "")
     return (
         rf" \_ {_endpoint(view.node)}",
         status_of(view),
@@ -187,9 +187,12 @@ def _platforms(declared: Sequence[Platform], workers: Sequence[Worker], *, few: 
     """Returns the declared platforms with a star, then the others that the daemons report."""
     reported = dict.fromkeys(platform for worker in workers for platform in worker.platforms)
     others = [str(platform) for platform in reported if platform not in declared]
-    if few and len(others) > 3:
-        others = [*others[:3], f"(+{len(others) - 3})"]
-    return ", ".join([*(f"{platform}*" for platform in declared), *others])
+    return ", ".join([*(f"{platform}*" for platform in declared), *(_few(others) if few else others)])
+
+
+def _few(names: Sequence[str]) -> Sequence[str]:
+    """The first three, and how many more there are."""
+    return names if len(names) <= 3 else [*names[:3], f"(+{len(names) - 3})"]
 
 
 def _problems(view: NodeView) -> Iterator[str]:

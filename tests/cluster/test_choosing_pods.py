@@ -87,7 +87,7 @@ class _Build:
 def _builds(
     builder: HandMadeBuilder, keys: list[str], seconds: float, *, gap: float = 0.0, until: str = "", **node: Any
 ) -> Iterator[list[_Build]]:
-    """One build a key, whose step takes some seconds; each begins `gap` seconds after the one before has said `until`."""
+    """A build for each key, whose step takes some seconds; each begins `gap` seconds after the last has said `until`."""
     builds: list[_Build] = []
     try:
         for key in keys:

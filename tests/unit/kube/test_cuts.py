@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import socket
 import threading
@@ -42,6 +43,32 @@ async def test_a_read_that_is_cut_is_asked_again(cut: int) -> None:
     with _server(_WHOLE[:cut], _WHOLE) as (address, asked):
         assert await KubeApi(Access(address, "c"), {}).get("/pods", {}, "cannot list") == {"items": []}
     assert asked == [b"GET", b"GET"]
+
+
+_ZIPPED = gzip.compress(_BODY)
+
+
+def _zipped(body: bytes, status: bytes = b"200 OK") -> bytes:
+    return b"HTTP/1.1 %s\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
+
+
+@pytest.mark.parametrize("before", [(), (_zipped(_ZIPPED[:-9]),)], ids=["whole", "cut inside"])
+async def test_a_large_answer_comes_compressed(before: tuple[bytes, ...]) -> None:
+    """What ends before the compressed text does is asked again."""
+    with _server(*before, _zipped(_ZIPPED)) as (address, asked):
+        assert await KubeApi(Access(address, "c"), {}).get("/pods", {}, "cannot list") == {"items": []}
+    assert len(asked) == 1 + len(before)
+
+
+async def test_an_answer_that_only_says_it_is_compressed_ends_in_one_line() -> None:
+    """So does an error; its status is told."""
+    with _server(_zipped(_BODY)) as (address, _), pytest.raises(UnreachableError, match="a broken answer"):
+        await KubeApi(Access(address, "c"), {}).get("/pods", {}, "cannot list")
+    with _server(_zipped(_BODY, b"500 No")) as (address, _), pytest.raises(UnreachableError, match="HTTP 500"):
+        await KubeApi(Access(address, "c"), {}).get("/pods", {}, "cannot list")
+    told = _zipped(gzip.compress(b'{"message": "etcd is slow"}'), b"500 No")
+    with _server(told) as (address, _), pytest.raises(UnreachableError, match="etcd is slow"):
+        await KubeApi(Access(address, "c"), {}).get("/pods", {}, "cannot list")
 
 
 async def test_one_that_is_always_cut_ends_in_one_line() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from buildclient.base.errors import BuildFailed, UnreachableError
 from buildclient.contract.output import NodeOutput
-from buildclient.kube.pod import Pod
-from buildclient.nodes.ask import each_pod
+from buildclient.kube.pod import Owner, Pod
+from buildclient.nodes.ask import ask_pods, each_pod
 
 
 class _Daemon:
@@ -75,3 +75,34 @@ async def test_every_ready_pod_of_every_node_is_asked() -> None:
     ]
     assert [found.answer for found in answers[2].pods] == ["I am tcp://d:1"]
     assert sorted(one.closed) == ["a", "broken", "mute"]
+
+
+async def test_of_a_thousand_pods_no_more_are_asked_at_once_than_a_process_has_descriptors() -> None:
+    """All of them are asked in the end, and each has its time from its turn on."""
+    asking = most = 0
+
+    async def ask(control: Any, deadline: float) -> float:
+        nonlocal asking, most
+        asking += 1
+        most = max(most, asking)
+        await asyncio.sleep(0.001)
+        asking -= 1
+        return deadline
+
+    node: Any = _Node("one", *(pod(f"p{number}") for number in range(1000)))
+    found = await ask_pods(node, ask, 60)
+    assert most == 64
+    deadlines = [answer.answer for answer in found.pods if answer.answer is not None]
+    assert len(deadlines) == 1000
+    assert max(deadlines) > min(deadlines)
+
+
+async def test_a_few_pods_of_many_are_some_of_each_owner_s() -> None:
+    """While a workload rolls, both its versions are seen; pods that are not asked are there all the same."""
+    old, new = (Owner("apps/v1", "ReplicaSet", name, name) for name in ("old", "new"))
+    pods = [pod(f"o{number}")._replace(owner=old) for number in range(20)]
+    pods += [pod(f"n{number}")._replace(owner=new) for number in range(2)]
+    node: Any = _Node("one", *pods, pod("not-ready", ready=False))
+    found = await ask_pods(node, _name, 60, most=5)
+    assert len(found.pods) == 23
+    assert sorted(one.pod.name for one in found.pods if one.answer) == ["n0", "n1", "o0", "o1", "o2"]

@@ -64,6 +64,13 @@ def test_ls_shows_what_docker_buildx_ls_shows_and_the_pods() -> None:
     assert any("amd-2: 0/2 nodes are available" in line for line in rest)
 
 
+def test_ls_names_a_few_of_many_machines() -> None:
+    """The line of a node stays a line."""
+    pods = tuple(PodView(Pod(f"p{n}", "ns", True, False, kubernetes_node=f"n{n}"), (WORKER,)) for n in range(9))
+    _, _, node = ls_lines([VIEW._replace(nodes=(NodeView(OUTPUT.nodes[0], pods),))])
+    assert node.endswith("9/2 ready on n0, n1, n2, (+6)")
+
+
 def test_inspect_shows_each_pod_and_what_buildkit_reports() -> None:
     """Pods with state and Kubernetes node, the daemon's platforms, labels and policy."""
     text = "\n".join(inspect_lines(VIEW))
