@@ -87,7 +87,7 @@ class _Build:
 def _builds(
     builder: HandMadeBuilder, keys: list[str], seconds: float, *, gap: float = 0.0, until: str = "", **node: Any
 ) -> Iterator[list[_Build]]:
-    """A build for each key, whose step takes some seconds; each begins `gap` seconds after the last has said `until`."""
+    """A build for each key, whose step takes seconds; each begins `gap` seconds after the last has said `until`."""
     builds: list[_Build] = []
     try:
         for key in keys:
