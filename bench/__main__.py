@@ -11,13 +11,14 @@ import datetime
 import math
 import os
 import secrets
+import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import cases, planning, startup
+from bench import cases, manypods, planning, startup
 from bench.ground import Ground, cluster_environment
 from bench.measure import BenchError
 from bench.report import Report, Row, figure, line, page
@@ -27,6 +28,7 @@ from bench.verdict import Figure, behind, latest
 __all__ = ["main"]
 
 _QUICK_ROUNDS, _QUICK_MINUTES = 3, 8
+_MANY, _MANY_TITLE = "ls-many", "`ls` of 1,000 pods"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,12 +57,12 @@ def _figures(report: Report) -> list[Figure]:
     if report.bootstrap:
         pair = report.bootstrap
         figures.insert(0, Figure("bootstrap", pair.seconds("ours"), pair.seconds("buildx"), startup.GOAL))
-    return [*figures, report.planning[0]] if report.planning else figures
+    return [*figures, *(one[0] for one in (report.planning, report.many) if one)]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    names = [case.name for case in cases.CASES]
+    names = [*(case.name for case in cases.CASES), _MANY]
     parser.add_argument("--only", action="append", choices=names, help="measure this case (may be repeated)")
     parser.add_argument("--rounds", type=int, help="rounds of each case (default: each case's own)")
     parser.add_argument("--scale", type=float, default=1, help="size of the large contexts (default 1)")
@@ -117,11 +119,16 @@ def _all(ground: Ground, peer: str, asked: argparse.Namespace) -> Report:
         if row and case.name == "cached":
             imported = startup.imports(ground, ground.folder / "ours" / case.name)
     decided = Figure("planning", planning.seconds(), None, planning.GOAL), planning.sums_seconds()
+    many = None
+    if not asked.quick and (_MANY in asked.only if asked.only else time.monotonic() < until):
+        many = _many(ground, failed)
+    else:
+        left_out.append(_MANY_TITLE)
     words = [word for word in sys.argv[1:] if word not in (asked.note, "--note")]
     quick = "QUICK=1 " if asked.quick and "--quick" not in words else ""
     command = quick + " ".join(["python -m bench", *words])
     date = f"{datetime.date.today():%Y-%m-%d}"
-    return Report(rows, started, imported, decided, failed, left_out, plots, command, date, asked.note)
+    return Report(rows, started, imported, decided, many, failed, left_out, plots, command, date, asked.note)
 
 
 def _row(ground: Ground, case: cases.Case, asked: argparse.Namespace, failed: list[str]) -> Row | None:
@@ -139,6 +146,18 @@ def _row(ground: Ground, case: cases.Case, asked: argparse.Namespace, failed: li
         return None
     _say(line(row))
     return row
+
+
+def _many(ground: Ground, failed: list[str]) -> tuple[Figure, int] | None:
+    _say(f"{_MANY_TITLE} …")
+    try:
+        runs = manypods.listed(ground)
+    except BenchError as error:
+        _say(f"bench: {error}")
+        failed.append(f"{_MANY_TITLE}: {str(error).splitlines()[0]}")
+        return None
+    seconds = statistics.median(ran.seconds for ran in runs)
+    return Figure(_MANY, seconds, None, manypods.GOAL), max(ran.memory for ran in runs)
 
 
 def _plots(ground: Ground, asked: argparse.Namespace, failed: list[str], until: float) -> Sequence[tuple[str, str]]:

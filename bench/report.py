@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from bench import manypods
 from bench.measure import CLIENTS, Pair
 from bench.startup import Imports
 from bench.verdict import Figure, verdict
@@ -35,6 +36,8 @@ class Report(NamedTuple):
     imports: Imports | None
     planning: tuple[Figure, float] | None
     """The client's own decisions, and the seconds of them that are sums."""
+    many: tuple[Figure, int] | None
+    """`ls` of 1,000 pods, and the bytes of memory that it held."""
     failed: Sequence[str]
     """Cases that could not be measured, each with the reason."""
     left_out: Sequence[str]
@@ -83,6 +86,7 @@ def page(report: Report) -> str:
         parts.append(f"Cases that this run left out, so that there is no figure for them here:\n\n{left_out}")
     parts += [f"## {title}\n\n![{title}]({file})" for title, file in report.plots]
     parts += _bootstrap(report.bootstrap) + _imports(report.imports) + _planning(report.planning)
+    parts += _many(report.many)
     return "\n\n".join([*parts, _READING]) + "\n"
 
 
@@ -123,6 +127,18 @@ def _planning(planned: tuple[Figure, float] | None) -> list[str]:
         f"its own: **{whole.ours * 1000:.0f} ms** of processor time (goal: {(whole.goal or 0) * 1000:.0f} ms, "
         f"{verdict(whole)}). {sums * 1000:.0f} ms of it are 64,000 SHA-256 sums, one for each key and pod: without "
         "another order of the pods, which would move every project's builds, it cannot be less."
+    ]
+
+
+def _many(many: tuple[Figure, int] | None) -> list[str]:
+    if not many:
+        return []
+    whole, memory = many
+    return [
+        "## Many pods\n\n"
+        f"`ls` of a node of 1,000 pods: **{_seconds(whole.ours)}** (goal: {whole.goal:g} s, {verdict(whole)}), "
+        f"{memory / _MIB:.0f} MiB (goal: {manypods.MEMORY / _MIB:.0f} MiB). Eight of them run BuildKit, and these are "
+        "asked; the others are objects of the API server (`bench/manypods.py`)."
     ]
 
 
@@ -168,5 +184,5 @@ and layers (where nothing is cached, its steps).
 
 A link (`bench/link.py`) is a proxy before the API server with a round-trip time and a rate; it is tested against known
 ones. The registry is near the daemons and not behind it. What a builder's cache survives is measured by
-`python -m bench.survival` ([persistent cache](persistent-cache.md)); `ls` of 1,000 pods is not measured. Times vary
-from machine to machine; the ratio is what to look at, and a test holds those without a link under 2."""
+`python -m bench.survival` ([persistent cache](persistent-cache.md)). Times vary from machine to machine; the ratio is
+what to look at, and a test holds those without a link under 2."""

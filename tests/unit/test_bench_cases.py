@@ -115,7 +115,9 @@ def test_a_row_has_time_spread_goal_processor_memory_and_bytes() -> None:
 
 def test_the_page_says_what_was_not_measured() -> None:
     """Cases left out and cases that failed are named; there are no figures for them."""
-    report = Report([], None, None, None, ["ls: status 1"], ["20,000 files back"], [], "python -m bench", "2026-01-01")
+    report = Report(
+        [], None, None, None, None, ["ls: status 1"], ["20,000 files back"], [], "python -m bench", "2026-01-01"
+    )
     text = page(report._replace(note="Other work ran."))
     assert "- ls: status 1" in text
     assert "- 20,000 files back" in text

@@ -1,0 +1,125 @@
+"""`ls` of a node of 1,000 pods. Eight of them run BuildKit; the others are objects of the API server alone.
+
+They are Pods as the Deployment's own, said to run on machines that there are not. The cluster takes such pods away
+after a minute, which is more than this takes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from bench.ground import Ground
+from bench.measure import BenchError, Ran
+from buildclient.base.errors import UnreachableError
+from buildclient.kube.api import KubeApi
+from buildclient.kube.kubeconfig import load_kubeconfig
+
+__all__ = ["GOAL", "MEMORY", "listed"]
+
+GOAL = 1.5
+"""Seconds."""
+MEMORY = 120 << 20
+"""Bytes."""
+_REAL = 8
+_LABEL = "bench.buildclient/many"
+_THREADS = 16
+_READY = 120
+"""Seconds until the pods that run are ready."""
+
+
+def listed(ground: Ground, pods: int = 1000, rounds: int = 5) -> list[Ran]:
+    """Runs `buildclient ls` of such a node, after one run that is not counted. Raises BenchError."""
+    with _pods(ground, pods) as node:
+        output = {**ground.output(), "nodes": [node]}
+        ground.output_file("many").write_text(json.dumps(output))
+        return [ground.client("ours", "many", ["ls"]) for _ in range(rounds + 1)][1:]
+
+
+@contextlib.contextmanager
+def _pods(ground: Ground, count: int) -> Iterator[dict[str, Any]]:
+    """The node as the output has it."""
+    kubeconfig = load_kubeconfig(ground.environment)
+    api = KubeApi(kubeconfig.access(kubeconfig.current), ground.environment)
+    path = f"/api/v1/namespaces/{ground.namespace}"
+    node: dict[str, Any] = ground.output()["nodes"][0]
+    model = _object(ground, "get", "deployment", node["workload"]["name"])["spec"]["template"]
+    with contextlib.ExitStack() as stack:
+        try:
+            owner = api.create(
+                f"{path}/configmaps", {}, {"metadata": {"generateName": "many-"}}, "cannot make the owner"
+            )
+            name = owner["metadata"]["name"]
+            stack.callback(api.delete, f"{path}/configmaps/{name}", {}, "cannot delete the owner")
+            stack.callback(_delete, ground)
+            pod = _pod(model, name, owner["metadata"]["uid"])
+            running = [_named(pod, f"a-{number}") for number in range(_REAL)]
+            for one in running:
+                api.create(f"{path}/pods", {}, one, "cannot create a pod")
+            _await(ground)
+            status = _object(ground, "get", "pod", "a-0")["status"]
+
+            def invent(number: int) -> None:
+                invented = _named(pod, f"b-{number:04}")
+                invented["spec"]["nodeName"] = f"machine-{number % 40:02}"
+                made = api.create(f"{path}/pods", {}, invented, "cannot create a pod")
+                api.patch(f"{path}/pods/{made['metadata']['name']}/status", {"status": status}, "cannot set its status")
+
+            with ThreadPoolExecutor(_THREADS) as threads:
+                list(threads.map(invent, range(count - _REAL)))
+        except UnreachableError as error:
+            raise BenchError(f"1,000 pods: {error}") from None
+        yield {**node, "selector": {_LABEL: "true"}, "replicas": count}
+
+
+def _pod(model: Mapping[str, Any], owner: str, uid: str) -> dict[str, Any]:
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": owner, "uid": uid, "controller": True}
+    annotations = model["metadata"].get("annotations") or {}
+    metadata = {"labels": {_LABEL: "true"}, "annotations": annotations, "ownerReferences": [reference]}
+    return {"metadata": metadata, "spec": copy.deepcopy(model["spec"])}
+
+
+def _named(pod: Mapping[str, Any], name: str) -> dict[str, Any]:
+    named: dict[str, Any] = copy.deepcopy(dict(pod))
+    named["metadata"]["name"] = name
+    return named
+
+
+def _await(ground: Ground) -> None:
+    end = time.monotonic() + _READY
+    while True:
+        pods = _object(ground, "get", "pods", "-l", _LABEL)["items"]
+        ready = [
+            one
+            for one in pods
+            for condition in one["status"].get("conditions") or ()
+            if condition["type"] == "Ready" and condition["status"] == "True"
+        ]
+        if len(ready) == _REAL:
+            return
+        if time.monotonic() > end:
+            raise BenchError(f"1,000 pods: only {len(ready)} of {_REAL} that run became ready in {_READY} s")
+        time.sleep(0.5)
+
+
+def _object(ground: Ground, *words: str) -> Any:
+    done = _kubectl(ground, *words, "-o", "json")
+    if done.returncode:
+        raise BenchError(f"1,000 pods: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+def _delete(ground: Ground) -> None:
+    # No machine would say of the invented ones that they have stopped.
+    _kubectl(ground, "delete", "pods", "-l", _LABEL, "--force", "--grace-period=0")
+
+
+def _kubectl(ground: Ground, *words: str) -> subprocess.CompletedProcess[str]:
+    command = ["kubectl", "-n", ground.namespace, *words]
+    return subprocess.run(command, env=ground.environment, capture_output=True, text=True, timeout=120, check=False)
