@@ -20,7 +20,7 @@ from bench.relay import Direction, Relay
 from localcluster.instance import current_instance
 from localcluster.parts.run import stop
 
-__all__ = ["FAULTS", "NODE", "PODS", "STEPS", "Scene", "await_pods", "pods_of_steps", "steps_of"]
+__all__ = ["FAULTS", "NODE", "OF_ALL", "PODS", "STEPS", "Scene", "await_pods", "pods_of_steps", "steps_of"]
 
 NODE = "builder-amd64"
 PODS = 3
@@ -265,3 +265,9 @@ FAULTS: Mapping[str, Callable[[Scene], contextlib.AbstractContextManager[str]]] 
 """What breaks, with the function that breaks it while both builds run, and at the end mends what does not by itself.
 
 It gives `interrupt` where the client is to be interrupted in its retry."""
+OF_ALL = (
+    "kubelet and containerd stopped for 20 s",
+    "machine switched off, on again after 5 s",
+    "API server killed, started again after 5 s",
+)
+"""Those that break the builds of others too."""

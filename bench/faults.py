@@ -3,7 +3,8 @@
 `python -m bench.faults` starts one build of each client at the same moment, breaks what both build on, and waits for
 them, 20 times for each fault. It prints what became of them: the right image (the digest as without a fault), one clear
 error with no tag and no metadata, no end within the limit, or something wrong; and whether a client left something.
-Several may run side by side, each on a builder of its own: `--json` keeps what each found, `--merge` prints it as one.
+Several may run side by side, each on a builder of its own: `--not-of-all` leaves out what would break the builds of
+the others, `--json` keeps what each found, `--merge` prints it as one.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.attempts import Running, Verdict, digest_of_tag
-from bench.breakage import FAULTS, NODE, PODS, STEPS, Scene, await_pods, steps_of
+from bench.breakage import FAULTS, NODE, OF_ALL, PODS, STEPS, Scene, await_pods, steps_of
 from bench.flaky import FlakyRegistry, Mode, flaky_registry
 from bench.ground import ROOT, Ground, own_ground
 from bench.measure import BenchError
@@ -168,7 +169,7 @@ class Row(NamedTuple):
 
 
 def _rounds(
-    contest: Contest, scene: Scene, registries: dict[str, FlakyRegistry], count: int, only: str
+    contest: Contest, scene: Scene, registries: dict[str, FlakyRegistry], count: int, faults: Sequence[str]
 ) -> Iterator[list[Row]]:
     """Gives what became of all builds so far, after each round of all faults."""
     most = {}
@@ -178,7 +179,7 @@ def _rounds(
         contest.start(client, "both").finished(120)
         most[client] = registries[client].seen - before
     print(f"requests of a push and merge: {most}", file=sys.stderr)
-    verdicts = {fault: {client: list[Verdict]() for client in CLIENTS} for fault in _faults(only)}
+    verdicts = {fault: {client: list[Verdict]() for client in CLIENTS} for fault in faults}
     # All faults in turn, so that a run which is interrupted has as many of each.
     for number in range(count):
         for fault, found in verdicts.items():
@@ -205,6 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=20, help="builds of each client for each fault (default 20)")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1 << 32), help="of the random moments")
     parser.add_argument("--only", default="", help="part of the names of the faults to make")
+    parser.add_argument("--not-of-all", action="store_true", help="leave out what breaks the builds of others too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what became of each build there")
     parser.add_argument("--merge", type=Path, nargs="+", metavar="FILE", help="make none; print what such files hold")
     asked = parser.parse_args(arguments)
@@ -215,6 +217,7 @@ def main(arguments: list[str] | None = None) -> int:
         # Also where a shell's background has them ignored: what was made is taken away again.
         signal.signal(number, signal.default_int_handler)
     print(f"seed {asked.seed}", file=sys.stderr)
+    faults = [fault for fault in _faults(asked.only) if not (asked.not_of_all and fault in OF_ALL)]
     rows: list[Row] = []
     try:
         with contextlib.ExitStack() as stack:
@@ -237,7 +240,7 @@ def main(arguments: list[str] | None = None) -> int:
                 traffic[client] = {way: relay.passed[way] - before[way] for way in relay.passed}
             print(f"bytes of a build: {traffic}", file=sys.stderr)
             scene = Scene(ground, contest.chance, _STEPS, relays, traffic)
-            for rows in _rounds(contest, scene, registries, asked.count, asked.only):
+            for rows in _rounds(contest, scene, registries, asked.count, faults):
                 print(f"{_table(rows)}\n", flush=True)
                 if asked.json:
                     asked.json.write_text(json.dumps([{"fault": row.fault, **row.verdicts} for row in rows]))
