@@ -157,6 +157,10 @@ _LINKED = (
         name="platforms-30ms", title="two platforms on two nodes, nothing cached, pushed and merged, 30 ms", line=_FAR,
         goal=0.5,
     ),
+    _FRESH_BOTH._replace(
+        name="platforms-cached-30ms", title="two platforms on two nodes, all cached, pushed and merged, 30 ms",
+        command=_BOTH, line=_FAR, goal=0.5, made="image",
+    ),
     _LARGE._replace(
         name="text-10MBps", title="context of 59 MB of text, 10 MB/s, 30 ms", plant=contexts.text,
         line=Line(0.03, 10e6), rounds=3, goal=0.4, quick=0.3,
