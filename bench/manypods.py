@@ -36,10 +36,13 @@ _READY = 120
 
 def listed(ground: Ground, pods: int = 1000, rounds: int = 5) -> list[Ran]:
     """Runs `buildclient ls` of such a node, after one run that is not counted. Raises BenchError."""
-    with _pods(ground, pods) as node:
-        output = {**ground.output(), "nodes": [node]}
-        ground.output_file("many").write_text(json.dumps(output))
-        return [ground.client("ours", "many", ["ls"]) for _ in range(rounds + 1)][1:]
+    try:
+        with _pods(ground, pods) as node:
+            output = {**ground.output(), "nodes": [node]}
+            ground.output_file("many").write_text(json.dumps(output))
+            return [ground.client("ours", "many", ["ls"]) for _ in range(rounds + 1)][1:]
+    except UnreachableError as error:
+        raise BenchError(f"{pods} pods: {error}") from None
 
 
 @contextlib.contextmanager
@@ -51,30 +54,27 @@ def _pods(ground: Ground, count: int) -> Iterator[dict[str, Any]]:
     node: dict[str, Any] = ground.output()["nodes"][0]
     model = _object(ground, "get", "deployment", node["workload"]["name"])["spec"]["template"]
     with contextlib.ExitStack() as stack:
-        try:
-            owner = api.create(
-                f"{path}/configmaps", {}, {"metadata": {"generateName": "many-"}}, "cannot make the owner"
-            )
-            name = owner["metadata"]["name"]
-            stack.callback(api.delete, f"{path}/configmaps/{name}", {}, "cannot delete the owner")
-            stack.callback(_delete, ground)
-            pod = _pod(model, name, owner["metadata"]["uid"])
-            running = [_named(pod, f"a-{number}") for number in range(_REAL)]
-            for one in running:
-                api.create(f"{path}/pods", {}, one, "cannot create a pod")
-            _await(ground)
-            status = _object(ground, "get", "pod", "a-0")["status"]
+        owner = api.create(f"{path}/configmaps", {}, {"metadata": {"generateName": "many-"}}, "cannot make the owner")
+        name = owner["metadata"]["name"]
+        stack.callback(api.delete, f"{path}/configmaps/{name}", {}, "cannot delete the owner")
+        # No machine would say of the invented ones that they have stopped.
+        at_once, labelled = {"gracePeriodSeconds": 0}, {"labelSelector": _LABEL}
+        stack.callback(api.delete, f"{path}/pods", labelled, "cannot delete the pods", at_once)
+        pod = _pod(model, name, owner["metadata"]["uid"])
+        running = [_named(pod, f"a-{number}") for number in range(_REAL)]
+        for one in running:
+            api.create(f"{path}/pods", {}, one, "cannot create a pod")
+        _await(ground)
+        status = _object(ground, "get", "pod", "a-0")["status"]
 
-            def invent(number: int) -> None:
-                invented = _named(pod, f"b-{number:04}")
-                invented["spec"]["nodeName"] = f"machine-{number % 40:02}"
-                made = api.create(f"{path}/pods", {}, invented, "cannot create a pod")
-                api.patch(f"{path}/pods/{made['metadata']['name']}/status", {"status": status}, "cannot set its status")
+        def invent(number: int) -> None:
+            invented = _named(pod, f"b-{number:04}")
+            invented["spec"]["nodeName"] = f"machine-{number % 40:02}"
+            made = api.create(f"{path}/pods", {}, invented, "cannot create a pod")
+            api.patch(f"{path}/pods/{made['metadata']['name']}/status", {"status": status}, "cannot set its status")
 
-            with ThreadPoolExecutor(_THREADS) as threads:
-                list(threads.map(invent, range(count - _REAL)))
-        except UnreachableError as error:
-            raise BenchError(f"1,000 pods: {error}") from None
+        with ThreadPoolExecutor(_THREADS) as threads:
+            list(threads.map(invent, range(count - _REAL)))
         yield {**node, "selector": {_LABEL: "true"}, "replicas": count}
 
 
@@ -109,17 +109,8 @@ def _await(ground: Ground) -> None:
 
 
 def _object(ground: Ground, *words: str) -> Any:
-    done = _kubectl(ground, *words, "-o", "json")
+    command = ["kubectl", "-n", ground.namespace, *words, "-o", "json"]
+    done = subprocess.run(command, env=ground.environment, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
         raise BenchError(f"1,000 pods: {done.stderr.strip()}")
     return json.loads(done.stdout)
-
-
-def _delete(ground: Ground) -> None:
-    # No machine would say of the invented ones that they have stopped.
-    _kubectl(ground, "delete", "pods", "-l", _LABEL, "--force", "--grace-period=0")
-
-
-def _kubectl(ground: Ground, *words: str) -> subprocess.CompletedProcess[str]:
-    command = ["kubectl", "-n", ground.namespace, *words]
-    return subprocess.run(command, env=ground.environment, capture_output=True, text=True, timeout=120, check=False)
