@@ -1,4 +1,4 @@
-"""A relay of TCP connections that breaks them: at a byte, all at once, or by silence."""
+"""A relay of TCP connections that breaks them: at a byte, all at once, or by silence; or keeps new ones waiting."""
 
 from __future__ import annotations
 
@@ -31,6 +31,11 @@ class Relay:
     def __init__(self, host: str, port: int) -> None:
         self.lost = threading.Event()
         """Once set, nothing passes any more, and every connection stays open: a host that is gone says nothing."""
+        self.goes = threading.Event()
+        """While it is not set, new connections are taken and wait."""
+        self.goes.set()
+        self.came = threading.Event()
+        """Set by each connection that comes."""
         self.passed: dict[Direction, int] = {"up": 0, "down": 0}
         """Bytes so far, over all connections."""
         self._cuts: dict[Direction, int] = {}
@@ -73,6 +78,8 @@ class Relay:
                 threading.Thread(target=self._connect, args=(near,), daemon=True).start()
 
     def _connect(self, near: socket.socket) -> None:
+        self.came.set()
+        self.goes.wait(_SILENT)
         try:
             if time.monotonic() < self._refused_until:
                 raise ConnectionRefusedError

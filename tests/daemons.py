@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from localcluster.tools import ensure
+from tests.load import busy
 from tests.registries import free_port
 
 
@@ -47,7 +48,7 @@ def buildkitd(
 
 
 def _await(path: Path, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + busy(30)
     while True:
         assert process.poll() is None, log.read_text(errors="replace")[-2000:]
         assert time.monotonic() < until, "the daemon does not listen"

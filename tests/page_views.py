@@ -25,6 +25,7 @@ from buildkit_builders.page.model import (
 )
 
 from buildclient.contract.output import BuilderOutput
+from tests.load import busy
 
 NOW = time.time()
 HOSTILE = '"><script>alert(1)</script>&\u202e'
@@ -99,7 +100,7 @@ class Served(NamedTuple):
 
     def get(self, path: str, *, method: str = "GET", **headers: str) -> Answer:
         """Asks for a path; underscores in names of headers stand for hyphens."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, headers={key.replace("_", "-"): text for key, text in headers.items()})
             answer = connection.getresponse()
@@ -118,7 +119,7 @@ def served(snapshot: Callable[[], Snapshot], *, user_header: str = "", live: flo
     )
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
     thread.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + busy(20)
     while not server.started and time.monotonic() < deadline:
         time.sleep(0.01)
     assert server.started

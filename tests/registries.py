@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from localcluster import tools
+from tests.load import busy
 
 USER, PASSWORD = "builder", "s3cret"
 _BCRYPT = "$2b$05$hUNQfRPECYEdv1z5V1aGUOqR8uitnCp3en2Mh5W4GonE5jqxgX4VK"
@@ -73,7 +74,7 @@ def registry(
         yield f"{host}:{port}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(busy(10))
 
 
 def htpasswd(folder: Path) -> dict[str, Any]:
@@ -274,7 +275,7 @@ def _url64(data: bytes) -> str:
 
 
 def _wait(host: str, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + busy(20)
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
         with contextlib.suppress(OSError), socket.create_connection((host, port), 1):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from localcluster.tools import debian
 from localcluster.tools.report import to_stderr
+from tests.load import busy
 from tests.registries import free_port
 
 _PACKAGES = ("openssh-server", "openssh-client", "libwrap0")
@@ -82,7 +83,7 @@ def sshd(folder: Path) -> Iterator[Sshd]:
 
 
 def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + busy(20)
     while True:
         assert process.poll() is None, log.read_text(errors="replace")
         assert time.monotonic() < until, "sshd does not listen"

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from tests.load import busy
+
 __all__ = ["browser"]
 
 _SOON = 40_000
@@ -48,7 +50,7 @@ def browser() -> Iterator[Browser]:
     """Starts it, without a window."""
     path = _chromium()
     # The machine may have much else to do.
-    expect.set_options(timeout=_SOON)
+    expect.set_options(timeout=busy(_SOON))
     # As root, which CI is, Chromium has no sandbox; it only sees pages of these tests.
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"] * (os.geteuid() == 0))

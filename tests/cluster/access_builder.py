@@ -19,6 +19,7 @@ import yaml
 from tests.certificates import Authority
 from tests.cluster.client_builder import BIN, Ran
 from tests.cluster.infra_project import PulumiProject
+from tests.load import busy
 
 PLANTED = {"variable": "planted-variable-5ca1ab1e", "secret": "planted-secret-0ddba11"}
 """Secrets of a pod's environment and of a build."""
@@ -163,9 +164,17 @@ class AccessBuilder:
             self._write(role, rules)
 
     def _write(self, role: str, rules: list[dict[str, Any]]) -> None:
+        before, until = self._rights(), time.monotonic() + busy(20)
         self.kubectl("patch", "role", role, "--type=merge", "-p", json.dumps({"rules": rules}))
         # The authorizer reads Roles through a watch.
-        time.sleep(0.2)
+        while self._rights() == before:
+            assert time.monotonic() < until, "the authorizer knows nothing of it"
+            time.sleep(0.05)
+
+    def _rights(self) -> list[str]:
+        """What the ServiceAccount may, as the API server's authorizer knows it."""
+        user = f"--as=system:serviceaccount:{self.namespace}:ci"
+        return sorted(self.kubectl("auth", "can-i", "--list", "--no-headers", user).splitlines())
 
 
 def _free_port() -> int:

@@ -16,6 +16,7 @@ import yaml
 from tests.cluster.client_builder import BIN, Ran
 from tests.cluster.infra_project import PulumiProject
 from tests.conftest import kubectl
+from tests.load import busy
 
 __all__ = ["ScalingBuilder", "scaled_object_kind", "scaling_builder"]
 
@@ -97,7 +98,7 @@ class ScalingBuilder:
         file = self.folder / f"{name}.json"
         file.write_text(json.dumps(job))
         self.kubectl("create", "-f", str(file))
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + busy(40)
         while time.monotonic() < deadline:
             status = self.get("job", name)["status"]
             if status.get("succeeded") or status.get("failed"):

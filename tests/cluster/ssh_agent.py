@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from tests.load import busy
+
 __all__ = ["agent", "ed25519_key", "probe", "rsa_key"]
 
 _SOURCE = Path(__file__).with_name("agentprobe") / "probe.go"
@@ -61,11 +63,11 @@ def agent(folder: Path) -> Iterator[str]:
     key.chmod(0o600)
     with subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL) as running:
         try:
-            end = time.monotonic() + 10
+            end = time.monotonic() + busy(10)
             while not socket.exists() and time.monotonic() < end:
                 time.sleep(0.05)
             subprocess.run(
-                ["ssh-add", "-q", str(key)], env={**os.environ, "SSH_AUTH_SOCK": str(socket)}, check=True, timeout=10
+                ["ssh-add", "-q", str(key)], env={**os.environ, "SSH_AUTH_SOCK": str(socket)}, check=True, timeout=60
             )
             yield str(socket)
         finally:

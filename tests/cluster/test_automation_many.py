@@ -59,7 +59,7 @@ def test_three_stacks_tell_what_they_do_and_one_fails(folder: PulumiProject) -> 
 
 def test_an_interrupt_cancels_all_and_leaves_no_lock(folder: PulumiProject) -> None:
     """Ctrl-C while two stacks are under way: Pulumi ends both in order, a third is not begun, no stack is locked."""
-    at_work, go_on = threading.Barrier(3, timeout=60), threading.Event()
+    at_work, go_on = threading.Barrier(3, timeout=280), threading.Event()
 
     def program() -> None:
         at_work.wait()

@@ -21,12 +21,13 @@ import yaml
 
 from buildclient.kube.lease import read_lease
 from tests.cluster.client_builder import BIN, HandMadeBuilder, Ran
+from tests.cluster.held import held, release
 from tests.conftest import kubectl
 from tests.load import busy
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
-_SLEEP = "FROM BASE\nARG key\nRUN echo begun $key; sleep SECONDS\n"
+_STEP = "FROM BASE\nARG key\nRUN echo begun $key; {}\n"
 _PODS = 3
 
 
@@ -46,12 +47,16 @@ def builder(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
 
 
 class _Build:
-    """One `buildclient build` of a step that sleeps."""
+    """One `buildclient build` of a step that takes so many seconds, or goes on until `go_on`."""
 
-    def __init__(self, builder: HandMadeBuilder, key: str, seconds: float, kubeconfig: str = "", **node: Any) -> None:
+    def __init__(
+        self, builder: HandMadeBuilder, key: str, seconds: float | None, kubeconfig: str = "", **node: Any
+    ) -> None:
         output = json.loads(builder.output.dumps())
         output["nodes"] = [{**output["nodes"][0], **node}]
-        folder = builder.context(f"{key}-{uuid.uuid4().hex[:6]}", _SLEEP.replace("SECONDS", str(seconds)))
+        self._mark = f"{key}-{uuid.uuid4().hex[:6]}"
+        step = held(self._mark) if seconds is None else f"sleep {seconds}"
+        folder = builder.context(self._mark, _STEP.format(step))
         self._log, file = Path(folder, "log"), Path(f"{folder}.json")
         file.write_text(json.dumps(output))
         command = ["build", "--no-cache", "--progress=plain", "--routing-key", key, "--build-arg", f"key={key}"]
@@ -78,6 +83,10 @@ class _Build:
             assert time.monotonic() < end, self.said
             time.sleep(0.05)
 
+    def go_on(self) -> None:
+        """Ends its step, which runs."""
+        release(self._mark)
+
     def ended(self, seconds: float = 60) -> None:
         """Waits until it has ended well, `seconds` on a quiet machine at most."""
         assert self.process.wait(busy(seconds)) == 0, self.said
@@ -85,7 +94,7 @@ class _Build:
 
 @contextlib.contextmanager
 def _builds(
-    builder: HandMadeBuilder, keys: list[str], seconds: float, *, gap: float = 0.0, until: str = "", **node: Any
+    builder: HandMadeBuilder, keys: list[str], seconds: float | None, *, gap: float = 0.0, until: str = "", **node: Any
 ) -> Iterator[list[_Build]]:
     """A build for each key, whose step takes seconds; each begins `gap` seconds after the last has said `until`."""
     builds: list[_Build] = []
@@ -129,13 +138,15 @@ def test_a_queue_is_served_in_the_order_of_arrival(builder: HandMadeBuilder) -> 
     holders = [f"held-{number}" for number in range(_PODS)]
     keys = [f"k{number}" for number in range(5)]
     with (
-        _builds(builder, holders, busy(12), until=" begun ", maxParallelBuilds=1) as holding,
+        _builds(builder, holders, None, until=" begun ", maxParallelBuilds=1) as holding,
         _builds(builder, keys, 3, until="every pod is at its limit of 1; place ", maxParallelBuilds=1) as waiting,
     ):
         waiting[1].process.send_signal(signal.SIGINT)
         waiting[2].process.kill()
         assert waiting[1].process.wait(busy(5)) == 130
         assert "waiting for a free pod of builder-amd64" in waiting[3].said
+        for one in holding:
+            one.go_on()
         order = [waiting[0], *waiting[3:]]
         begun = []
         for one in order:
@@ -146,9 +157,9 @@ def test_a_queue_is_served_in_the_order_of_arrival(builder: HandMadeBuilder) -> 
         assert len(records) == len(holding) + len(order)
         for name, start, end, _ in records:
             others = [one for one in records if one[0] == name and one[1] < start]
-            assert all(one[2] <= start + 0.2 for one in others), (name, start, end)
+            assert all(one[2] <= start + busy(0.2) for one in others), (name, start, end)
         assert [round(b - a, 1) for a, b in pairwise(begun) if b < a - 1.5] == []
-    end = time.monotonic() + 5
+    end = time.monotonic() + busy(5)
     while left := _tickets(builder):
         assert time.monotonic() < end, left
         time.sleep(0.2)
@@ -157,7 +168,9 @@ def test_a_queue_is_served_in_the_order_of_arrival(builder: HandMadeBuilder) -> 
 def test_a_full_pod_passes_its_build_to_the_next_of_the_same_order(builder: HandMadeBuilder) -> None:
     """Three builds of one key with a limit of two run on two pods, and the third one without a wait in the queue."""
     before = len(_records(builder))
-    with _builds(builder, ["same"] * 3, busy(6), until=" begun ", maxParallelBuilds=2) as builds:
+    with _builds(builder, ["same"] * 3, None, until=" begun ", maxParallelBuilds=2) as builds:
+        for one in builds:
+            one.go_on()
         for one in builds:
             one.ended()
         assert not any("waiting for a free pod" in one.said for one in builds)
@@ -169,7 +182,9 @@ def test_a_full_pod_passes_its_build_to_the_next_of_the_same_order(builder: Hand
 def test_the_least_loaded_pod_takes_the_build(builder: HandMadeBuilder) -> None:
     """Six builds one after the other: each of three pods gets two, whatever their key."""
     before = len(_records(builder))
-    with _builds(builder, ["same"] * 6, busy(9), until=" begun ", loadbalance="least-loaded") as builds:
+    with _builds(builder, ["same"] * 6, None, until=" begun ", loadbalance="least-loaded") as builds:
+        for one in builds:
+            one.go_on()
         for one in builds:
             one.ended()
     new = sorted(_records(builder), key=lambda record: record[1])[before:]
@@ -185,10 +200,12 @@ def test_a_client_without_the_right_to_queue_is_told_and_served(builder: HandMad
     config["users"][0]["user"] = {"token": builder.kubectl("create", "token", "poor").strip()}
     file = tmp_path / "kubeconfig"
     file.write_text(yaml.safe_dump(config))
-    with _builds(builder, ["first"] * _PODS, busy(8), until=" begun ", maxParallelBuilds=1):
+    with _builds(builder, ["first"] * _PODS, None, until=" begun ", maxParallelBuilds=1) as holding:
         poor = _Build(builder, "poor", 0, kubeconfig=str(file), maxParallelBuilds=1)
         poor.await_line("every pod is at its limit of 1; without a queue: ")
         assert 'may not create "leases"' in poor.said or "leases" in poor.said
+        for one in holding:
+            one.go_on()
         poor.ended()
 
 

@@ -33,13 +33,13 @@ def full(cluster: dict[str, str], tmp_path: Path, namespace: str) -> Iterator[Pu
     assert box is not None
     spaces = f"/proc/{box.pid}/ns"
     inside = ["nsenter", f"--mount={spaces}/mnt", f"--pid={spaces}/pid_for_children", "--"]
-    subprocess.run([*inside, "mount", "-t", "tmpfs", "-o", f"size={_SIZE}", "tmpfs", path], check=True, timeout=10)
+    subprocess.run([*inside, "mount", "-t", "tmpfs", "-o", f"size={_SIZE}", "tmpfs", path], check=True, timeout=60)
     try:
         _scale(project, namespace, 1)
         yield project
     finally:
         _scale(project, namespace, 0)
-        subprocess.run([*inside, "umount", "--lazy", path], check=True, timeout=10)
+        subprocess.run([*inside, "umount", "--lazy", path], check=True, timeout=60)
         project.pulumi("destroy", "--yes", "--skip-preview")
 
 
@@ -62,7 +62,7 @@ def test_a_full_volume_is_said_and_pruned(full: PulumiProject, cluster: dict[str
     (tmp_path / "Dockerfile").write_text(f"FROM {cluster['BASE_IMAGE']}\n{step}\n")
 
     def client(*arguments: str) -> Done:
-        return full.run(str(ROOT / ".venv/bin/buildclient"), *arguments, "--stack", "test", timeout=60)
+        return full.run(str(ROOT / ".venv/bin/buildclient"), *arguments, "--stack", "test", timeout=120)
 
     def build(megabytes: int) -> Done:
         return client("build", "--build-arg", f"SIZE={megabytes}", str(tmp_path))

@@ -28,6 +28,7 @@ from tests.cluster.client_builder import Ran
 from tests.cluster.infra_project import PulumiProject
 from tests.cluster.processes import watched
 from tests.conftest import kubectl
+from tests.load import busy
 from tests.registries import PASSWORD, USER, htpasswd, registry
 
 pytestmark = pytest.mark.cluster
@@ -242,7 +243,7 @@ def _without_account(builder: AccessBuilder) -> None:
     """Lets node `idle` want pods that cannot be made, of which only an event tells."""
     account = {"spec": {"replicas": 1, "template": {"spec": {"serviceAccountName": "nobody"}}}}
     builder.kubectl("patch", "statefulset", "idle", "-p", json.dumps(account))
-    builder.kubectl("wait", "--for=create", "event", "--field-selector=reason=FailedCreate", "--timeout=20s")
+    builder.kubectl("wait", "--for=create", "event", "--field-selector=reason=FailedCreate", "--timeout=50s")
 
 
 def _patch(**container: Any) -> dict[str, Any]:
@@ -335,7 +336,7 @@ def _access_of(cluster: dict[str, str], namespace: str, account: str, folder: Pa
 
 def _until_any(ask: Callable[[], list[str]]) -> list[str]:
     """What is answered once it is not empty: the authorizer reads bindings through a watch."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + busy(10)
     while not (found := ask()):
         assert time.monotonic() < until
         time.sleep(0.1)

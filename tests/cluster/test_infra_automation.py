@@ -21,6 +21,7 @@ from buildkit_builders import Builder
 from buildkit_builders.automation import Project, Stack, StackError, each
 
 from tests.cluster.infra_project import ROOT, PulumiProject
+from tests.load import busy
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -211,13 +212,13 @@ def test_an_interrupted_update_leaves_no_lock(project: PulumiProject, namespace:
         assert process.stderr
         seen = next(line for line in process.stderr if "Waiting for app ReplicaSet" in line)
         os.killpg(process.pid, sent)
-        _, rest = process.communicate(timeout=30)
+        _, rest = process.communicate(timeout=busy(30))
     finally:
         if process.poll() is None:
             # Pulumi is in a group of its own: it ends, and gives back its lock, only if it is told to
             process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=30)
+                process.communicate(timeout=busy(30))
             process.kill()
     assert (process.returncode, rest.splitlines()[-1]) == (130, "ERROR: interrupted"), seen + rest
     assert "Traceback" not in rest

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import kubectl
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.cluster
 
 BUILDKIT = "moby/buildkit:buildx-stable-1"
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "s390x": "s390x"}
@@ -21,9 +21,9 @@ def run_pod(cluster: dict[str, str], namespace: str, name: str, spec: dict[str, 
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"restartPolicy": "Never", **spec}}
     subprocess.run(
         ["kubectl", "-n", namespace, "apply", "-f", "-"],
-        input=json.dumps(pod), env=cluster, text=True, check=True, timeout=30, capture_output=True,
+        input=json.dumps(pod), env=cluster, text=True, check=True, timeout=60, capture_output=True,
     )  # fmt: skip
-    kubectl(cluster, "-n", namespace, "wait", f"pod/{name}", f"--for={wait}", "--timeout=60s", timeout=70)
+    kubectl(cluster, "-n", namespace, "wait", f"pod/{name}", f"--for={wait}", "--timeout=150s", timeout=160)
 
 
 def on_node(architecture: str) -> dict[str, object]:

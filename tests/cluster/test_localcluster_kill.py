@@ -20,7 +20,7 @@ from localcluster.machine import process, snapshot
 from tests.conftest import ROOT, kubectl
 from tests.load import busy
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 NAME = "kill"
 ROUNDS = 10
@@ -55,7 +55,7 @@ def test_ten_of_ten_killed_clusters_come_back(instance: Instance, environment: d
     for number in range(ROUNDS):
         starting = start("up")
         if number % 2:
-            starting.wait(120)
+            starting.wait(busy(120))
             if number == 1:
                 run_pod(environment)
             time.sleep(moments.uniform(0, 1))
@@ -155,7 +155,7 @@ def test_two_ups_at_once_make_one_cluster(instance: Instance) -> None:
     """The second waits for the first: both end well, with one process a part."""
     kill_everything()
     both = [start("up"), start("up")]
-    assert [one.wait(120) for one in both] == [0, 0]
+    assert [one.wait(busy(120)) for one in both] == [0, 0]
     names = [name_of(pid) for pid in processes_of(instance)]
     assert names.count("etcd") == 1
     assert names.count("kubelet") == 2
@@ -195,7 +195,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """`python -m localcluster …` on the instance, to its end."""
     return subprocess.run(
         [sys.executable, "-m", "localcluster", *arguments],
-        cwd=ROOT, env={**os.environ, "LOCALCLUSTER_INSTANCE": NAME}, capture_output=True, text=True, timeout=200,
+        cwd=ROOT, env={**os.environ, "LOCALCLUSTER_INSTANCE": NAME}, capture_output=True, text=True, timeout=busy(200),
     )  # fmt: skip
 
 
@@ -233,9 +233,9 @@ def run_pod(environment: dict[str, str]) -> None:
         },
     }
     subprocess.run(
-        ["kubectl", "apply", "-f", "-"], input=json.dumps(manifest), env=environment, text=True, check=True, timeout=30
+        ["kubectl", "apply", "-f", "-"], input=json.dumps(manifest), env=environment, text=True, check=True, timeout=60
     )
-    kubectl(environment, "rollout", "status", "daemonset/some", "--timeout=60s")
+    kubectl(environment, "rollout", "status", "daemonset/some", "--timeout=120s", timeout=130)
 
 
 def ready(environment: dict[str, str]) -> dict[str, str]:
@@ -275,7 +275,7 @@ def kill_everything(starting: subprocess.Popen[bytes] | None = None) -> None:
     if starting is not None:
         starting.kill()
         starting.wait()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + busy(20)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOCALCLUSTER_INSTANCE", NAME)
         instance = current_instance()
@@ -305,7 +305,7 @@ def below(pid: int, ancestor: int) -> bool:
 
 def wait_gone(pid: int) -> None:
     """Waits until a process has ended (a zombie has)."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + busy(20)
     while time.monotonic() < deadline:
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":

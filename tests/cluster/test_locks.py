@@ -17,6 +17,7 @@ import pytest
 from buildkit_builders.automation import LockedError, Project, Stack, StackError
 
 from tests.cluster.infra_project import ROOT, PulumiProject
+from tests.load import busy
 
 pytestmark = [pytest.mark.cluster]
 
@@ -31,7 +32,7 @@ class Held(PulumiProject):
 
         def program() -> None:
             self.runs.set()
-            assert self.go_on.wait(60)
+            assert self.go_on.wait(600)
 
         self.stack: Stack = Project(self.folder, program=program, environment=self.environment).stack(
             "test", create=True
@@ -70,7 +71,7 @@ def test_a_second_update_waits_for_the_first_and_says_who_it_is(held: Held) -> N
 
     with ThreadPoolExecutor(2) as pool, held.released():
         first = pool.submit(held.stack.up)
-        assert held.runs.wait(30)
+        assert held.runs.wait(busy(30))
         (lock,) = held.locks()
         pid = json.loads(lock.read_text())["pid"]
         with pytest.raises(LockedError) as caught:
@@ -81,7 +82,7 @@ def test_a_second_update_waits_for_the_first_and_says_who_it_is(held: Held) -> N
         assert done.status == 1
         assert done.output.splitlines()[-1].startswith("ERROR: destroy of stack test: the stack is locked by ")
         second = pool.submit(held.stack.up, on_output=tell)
-        assert second.result(60).stack == first.result(60).stack == "test"
+        assert second.result(busy(60)).stack == first.result(busy(60)).stack == "test"
     assert f"(pid {pid})" in "".join(told)
     assert held.locks() == []
 

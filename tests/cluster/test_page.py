@@ -21,6 +21,7 @@ from tests.browser.browser import browser
 from tests.cluster.client_builder import BIN, HandMadeBuilder
 from tests.cluster.infra_project import ROOT
 from tests.conftest import kubectl
+from tests.load import busy
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -39,14 +40,14 @@ def serving(environment: dict[str, str], folder: Path, *arguments: str) -> Itera
     with (folder / "serve.log").open("w+") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stderr=log)
         try:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + busy(30)
             while not (found := re.search(r"http://\S+", Path(log.name).read_text())):
                 assert process.poll() is None, Path(log.name).read_text()
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             yield found[0]
             process.terminate()
-            assert process.wait(20) == 0, Path(log.name).read_text()
+            assert process.wait(busy(20)) == 0, Path(log.name).read_text()
         finally:
             process.kill()
             process.wait()

@@ -13,6 +13,7 @@ import pytest
 
 from buildclient.contract.output import BuilderOutput
 from tests.cluster.infra_project import ROOT, PulumiProject
+from tests.load import busy
 
 pytestmark = pytest.mark.cluster
 
@@ -45,7 +46,7 @@ class Stack(NamedTuple):
         """Build on node `keep`, probing the cache mount; the progress, step by step."""
         command = [str(BIN / "buildclient"), "build", "--stack", "test", "--progress", "plain", "--platform"]
         done = self.project.run(
-            *command, "linux/amd64", "--build-arg", f"PROBE={time.time_ns()}", str(self.context), timeout=60
+            *command, "linux/amd64", "--build-arg", f"PROBE={time.time_ns()}", str(self.context), timeout=120
         )
         assert done.status == 0, done.output
         return done.output
@@ -86,7 +87,7 @@ class Stack(NamedTuple):
 
 
 def _until(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + _WAIT
+    deadline = time.monotonic() + busy(_WAIT)
     while not holds():
         if time.monotonic() > deadline:
             return False

@@ -13,6 +13,7 @@ import pytest
 
 from tests.cluster.infra_project import PulumiProject
 from tests.conftest import kubectl
+from tests.load import busy
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -58,7 +59,8 @@ def test_the_cluster_s_reason_is_told(cluster: dict[str, str], namespace: str, t
     if labels:
         kubectl(cluster, "label", "namespace", namespace, *(f"{key}={value}" for key, value in labels.items()))
     project = PulumiProject(tmp_path / "project", cluster)
-    project.configure(name="kube", namespace=namespace, **{"driver-opts": {"timeout": "4s", **options}})
+    seconds = round(busy(4))  # in which the cluster comes to say it
+    project.configure(name="kube", namespace=namespace, **{"driver-opts": {"timeout": f"{seconds}s", **options}})
     done = project.run(sys.executable, "-m", "buildkit_builders.cli.main", "up", "--yes", "--stack", "test")
     assert done.status == 1, done.output
     assert reason in done.output.rpartition("ERROR:")[2], done.output

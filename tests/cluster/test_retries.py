@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -14,19 +13,22 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from bench.relay import Relay, relayed_kubeconfig
 from tests.cluster.client_builder import BIN, HandMadeBuilder
+from tests.cluster.held import held, release, running
 from tests.cluster.test_silent_daemon import daemon_of
 from tests.conftest import kubectl
 from tests.load import busy
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
-_DOCKERFILE = "FROM BASE\nRUN sleep 0.1; echo one >/one\nRUN echo begun; sleep 3.5; echo two >/two\n"
+_MARK = f"retries-{uuid.uuid4().hex[:8]}"
+_DOCKERFILE = f"FROM BASE\nRUN sleep 0.1; echo one >/one\nRUN echo begun; {held(_MARK)}; echo two >/two\n"
 
 
 class Ground:
@@ -38,7 +40,10 @@ class Ground:
         """The digest of the image."""
 
     def build(self, fault: Callable[[str], None] | None = None, *more: str) -> tuple[str, str]:
-        """Builds and pushes; `fault` gets the pod once the second step runs. Returns the digest, and what was said."""
+        """Builds and pushes; `fault` gets the pod once the second step runs, which ends in the next try.
+
+        Returns the digest, and what was said.
+        """
         builder = self.builder
         name = uuid.uuid4().hex
         context, metadata = builder.context("context", _DOCKERFILE), builder.folder / f"{name}.json"
@@ -50,21 +55,21 @@ class Ground:
             assert process.stderr
             for line in process.stderr:
                 err.append(line)
-                if fault and line.endswith(" begun\n"):
+                if not line.endswith(" begun\n"):
+                    continue
+                if fault:
                     fault(self.pod())
                     fault = None
+                else:
+                    release(_MARK)
         said = "".join(err)
         assert process.returncode == 0, said
         assert fault is None, said
         return json.loads(metadata.read_text())["containerimage.digest"], said
 
     def pod(self) -> str:
-        """The pod in which the step sleeps."""
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if b"sleep 3.5" in (folder / "cmdline").read_bytes():
-                    return _pod_above(int(folder.name))
-        raise AssertionError("no step runs")
+        """The pod in which the step waits."""
+        return _pod_above(running(_MARK)[0])
 
 
 def _pod_above(process: int) -> str:
@@ -142,14 +147,26 @@ def test_a_build_that_loses_its_daemon_makes_its_image_all_the_same(
 def test_a_pod_whose_container_has_just_died_is_waited_for(ground: Ground) -> None:
     """Its only pod: listed ready for a second or two, though `container not found` is all that an exec gets."""
     ground.builder.kubectl("scale", "deployment/builder-amd64", "--replicas=1")
-    until = time.monotonic() + 30
+    until = time.monotonic() + busy(30)
     while len(ground.builder.pods()) != 1:
         assert time.monotonic() < until
         time.sleep(0.2)
     (pod,) = (name.removeprefix("pod/") for name in ground.builder.pods())
-    os.kill(daemon_of(pod), signal.SIGKILL)
+    relay = ground.relay
+
+    def kill_first() -> None:
+        assert relay.came.wait(busy(30))
+        os.kill(daemon_of(pod), signal.SIGKILL)
+        relay.goes.set()
+
+    relay.came.clear()
+    relay.goes.clear()
     begun = time.monotonic()
-    digest, said = ground.build(None, "--retries=0")
+    with ThreadPoolExecutor(1) as pool:
+        # At the client's first word to the cluster: it may take longer to start than a container does.
+        killed = pool.submit(kill_first)
+        digest, said = ground.build(None, "--retries=0")
+    killed.result()
     assert digest == ground.whole
     assert time.monotonic() - begun < busy(20)
     assert "starting builder builder-amd64" in said

@@ -5,24 +5,24 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.cluster.held import held, release
 from tests.cluster.infra_project import ROOT, PulumiProject
+from tests.load import busy
 
 pytestmark = pytest.mark.cluster
 
-_STEP = 15
-"""Seconds of a build."""
-
 
 class Node:
-    """A stack of one node with one pod."""
+    """A stack of one node with one pod. A build's step goes on until `release` of its mark."""
 
-    def __init__(self, project: PulumiProject, namespace: str, context: Path) -> None:
-        self.project, self.namespace, self._context = project, namespace, context
+    def __init__(self, project: PulumiProject, namespace: str, context: Path, mark: str) -> None:
+        self.project, self.namespace, self._context, self.mark = project, namespace, context, mark
         self._environment = {**project.environment, "BUILDCLIENT_BUILDER": str(context.parent / "builder.json")}
 
     def up(self, number: int) -> None:
@@ -77,18 +77,19 @@ def node(cluster: dict[str, str], tmp_path: Path, namespace: str) -> Iterator[No
     """The stack, up; destroyed afterwards."""
     context = tmp_path / "context"
     context.mkdir()
-    step = f"ARG NUMBER\nRUN echo step begins $NUMBER && sleep {_STEP}"
+    mark = f"rolls-{uuid.uuid4().hex[:8]}"
+    step = f"ARG NUMBER\nRUN echo step begins $NUMBER; {held(mark)}"
     (context / "Dockerfile").write_text(f"FROM {cluster['BASE_IMAGE']}\n{step}\n")
     project = PulumiProject(tmp_path / "project", cluster)
     assert project.run("pulumi", "stack", "init", "test", "--non-interactive").status == 0
-    made = Node(project, namespace, context)
+    made = Node(project, namespace, context, mark)
     made.up(0)
     yield made
     project.pulumi("destroy", "--yes", "--skip-preview")
 
 
 def _ended(process: subprocess.Popen[str]) -> None:
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=busy(60))
     assert process.returncode == 0, said
 
 
@@ -103,9 +104,11 @@ def test_a_build_outlives_the_roll_and_the_eviction_of_its_pod(node: Node) -> No
     beside = node.build()
     node.evict(second)
     assert node.pods()[second], "and so is the new one"
+    assert (building.poll(), beside.poll()) == (None, None), "neither pod is gone before its build has ended"
+    release(node.mark)
     _ended(building)
     _ended(beside)
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + busy(15)
     while node.pods().keys() & {first, second}:
         assert time.monotonic() < deadline, "an idle pod goes at once"
         time.sleep(0.5)

@@ -13,13 +13,15 @@ import subprocess
 import termios
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from localcluster import tools
 from tests.cluster.client_builder import BIN, HandMadeBuilder
+from tests.cluster.held import held, release
 from tests.conftest import kubectl
+from tests.load import busy
 from tests.unit.progress.virtual_terminal import VirtualTerminal
 
 pytestmark = pytest.mark.cluster
@@ -64,20 +66,26 @@ class Peers:
         done = subprocess.run(command, env=self.environment, timeout=120, capture_output=True, check=False)
         return done.stderr.decode()
 
-    def screen(self, client: str, *arguments: str, interrupt: str = "") -> tuple[int, VirtualTerminal]:
-        """A build on a terminal: its status, and what there is to see; Ctrl-C comes once a text is there."""
+    def screen(
+        self, client: str, *arguments: str, interrupt: str = "", seen: Callable[[bytes], None] = lambda _: None
+    ) -> tuple[int, VirtualTerminal]:
+        """A build on a terminal: its status, and what there is to see; Ctrl-C comes once a text is there.
+
+        `seen` gets all that has been written whenever more comes.
+        """
         pid, leader = pty.fork()
         if pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
             os.chdir(self.builder.folder)
             os.execve(self.commands[client][0], [*self.commands[client], "--no-cache", *arguments], self.environment)
-        fcntl.ioctl(leader, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
-        found, until = b"", time.monotonic() + 120
+        found, until = b"", time.monotonic() + busy(120)
         try:
-            while time.monotonic() < until and _readable(leader, 60):
+            while time.monotonic() < until and _readable(leader, busy(60)):
                 try:
                     found += os.read(leader, 1 << 16)
                 except OSError:
                     break
+                seen(found)
                 if interrupt and interrupt.encode() in found:
                     interrupt = ""
                     os.write(leader, b"\x03")
@@ -192,10 +200,15 @@ def test_a_failed_step_s_whole_output_stands_on_the_terminal(peers: Peers) -> No
 
 def test_of_two_nodes_the_one_that_did_not_fail_is_cancelled(peers: Peers) -> None:
     """Under its heading; the summary and the Dockerfile's lines stand below."""
-    context = peers.builder.context(
-        "half", 'FROM BASE\nRUN if [ "$(uname -m)" = aarch64 ]; then exit 3; fi; sleep 60\n'
-    )
-    status, terminal = peers.screen("both", "--platform=linux/amd64,linux/arm64", context)
+    mark = f"half-{uuid.uuid4().hex[:8]}"
+    step = f'if [ "$(uname -m)" = aarch64 ]; then {held(mark)}; exit 3; fi; sleep 300'
+    context = peers.builder.context("half", f"FROM BASE\nRUN {step}\n")
+
+    def seen(written: bytes) -> None:
+        if b" => [linux/amd64 2/2] RUN " in written:
+            release(mark)
+
+    status, terminal = peers.screen("both", "--platform=linux/amd64,linux/arm64", context, seen=seen)
     text = terminal.text()
     assert status == 1, text
     for expected in (

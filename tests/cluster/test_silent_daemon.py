@@ -20,6 +20,7 @@ import pytest
 from bench.relay import relayed_kubeconfig
 from tests.cluster.client_builder import BIN, HandMadeBuilder
 from tests.conftest import kubectl
+from tests.load import busy
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 _SLEEP = "FROM BASE\nRUN echo begun; sleep SECONDS; echo ended\n"
@@ -76,15 +77,15 @@ class Build:
 
     def await_step(self) -> None:
         """Waits until the step sleeps."""
-        until = time.monotonic() + 60
+        until = time.monotonic() + busy(60)
         while " begun\n" not in self._err.read_text():
             assert time.monotonic() < until, self._err.read_text()
             time.sleep(0.1)
 
     def ended(self, seconds: float) -> tuple[int, str]:
-        """Exit status and last line, within so many seconds from now."""
+        """Exit status and last line, within so many seconds of a quiet machine from now."""
         begun = time.monotonic()
-        status = self._process.wait(seconds)
+        status = self._process.wait(busy(seconds))
         last = self._err.read_text().splitlines()[-1]
         print(f"ended with {status} after {time.monotonic() - begun:.1f} s: {last}")
         return status, last

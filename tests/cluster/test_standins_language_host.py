@@ -16,7 +16,7 @@ import pytest
 
 from tests.load import busy
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.cluster
 
 STANDINS = Path(__file__).resolve().parents[2] / "standins" / "bin"
 
@@ -54,7 +54,7 @@ class Program:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=240,
             check=False,
         )
 
@@ -277,7 +277,12 @@ def test_automation_api_runs_the_program(program: Program) -> None:
         "print(stack.up().outputs['answer'].value)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], env=program.environment, capture_output=True, text=True, timeout=90, check=False
+        [sys.executable, "-c", script],
+        env=program.environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "42"

@@ -14,7 +14,7 @@ from tests.cluster.standins_project import Project, deployment, resource
 from tests.conftest import kubectl
 from tests.load import busy
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.cluster
 
 MISSING = "10.255.255.1:5000/missing:1"
 
@@ -37,7 +37,7 @@ def config_map(name: str, namespace: str, data: dict[str, Any], **metadata: Any)
 
 def test_an_object_that_never_becomes_ready_is_kept_and_repaired(project: Project, namespace: str) -> None:
     """A create that times out says why, keeps the object in the state, and the next up repairs it in place."""
-    broken = deployment("app", namespace, image=MISSING, options={"timeout": "4s"})
+    broken = deployment("app", namespace, image=MISSING, options={"timeout": f"{round(busy(4))}s"})
     output = project.up([broken], fails=True)
     assert "was successfully created, but the Kubernetes API server reported" in output
     assert "'app' timed out waiting to be Ready" in output
@@ -166,7 +166,7 @@ def job(namespace: str, command: list[str]) -> dict[str, Any]:
     container = {"name": "main", "image": "busybox", "command": command}
     pod = {"restartPolicy": "Never", "containers": [container]}
     body = {"metadata": {"name": "job", "namespace": namespace}, "spec": {"backoffLimit": 0, "template": {"spec": pod}}}
-    return resource("batch/v1", "Job", "job", body, options={"timeout": "20s"})
+    return resource("batch/v1", "Job", "job", body, options={"timeout": "120s"})
 
 
 def test_jobs_are_awaited_until_complete(project: Project, namespace: str) -> None:
@@ -174,7 +174,6 @@ def test_jobs_are_awaited_until_complete(project: Project, namespace: str) -> No
     project.up([job(namespace, ["true"])])
     assert project.state()["job"]["outputs"]["status"]["succeeded"] == 1
     failing = job(namespace, ["false"])
-    failing["options"]["timeout"] = "5s"
     assert project.preview([failing])["job"]["op"] == "replace"
     assert "[BackoffLimitExceeded]" in project.up(fails=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -57,11 +58,13 @@ def test_questions_in_a_row_are_counted(relay: Relay) -> None:
 
 def test_what_is_asked_at_once_is_counted_once(relay: Relay) -> None:
     """On one connection and on several; a second connection after the first costs its handshake again."""
-    threads = [threading.Thread(target=_asked, args=(relay, 2, b"??")) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(socket.create_connection(("127.0.0.1", relay.port), 10)) for _ in range(3)]
+        for _ in range(2):
+            for sock in socks:
+                sock.sendall(b"??")
+            for sock in socks:
+                assert sock.recv(2, socket.MSG_WAITALL) == b"??"
     assert relay.trips.count == 3
     _asked(relay, 1)
     assert relay.trips.count == 5

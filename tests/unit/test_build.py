@@ -24,6 +24,7 @@ from buildclient.request.solve import CacheEntry, SolveRequest
 from buildclient.request.values import BuildRequest, NodeResult, Output
 from buildclient.session.blobs import Store
 from buildclient.session.call import Call, Service, methods_of
+from tests.load import busy, until
 
 AMD, ARM, S390 = (parse_platform(f"linux/{name}") for name in ("amd64", "arm64", "s390x"))
 PUSH = (Output("image", {"push": "true"}),)
@@ -273,10 +274,10 @@ async def test_a_cancelled_build_cleans_up_quickly() -> None:
     world = World(a=(AMD,), b=(ARM,))
     world.answers = {"a": "never", "b": "never"}
     task = asyncio.ensure_future(world.build(tags=("r/app:1",), platforms=(AMD, ARM), outputs=PUSH))
-    await asyncio.sleep(0.2)
+    await until(lambda: len(world.solves) == 2)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 1)
+        await asyncio.wait_for(task, busy(1))
     assert set(world.log) >= {"cancelled a", "cancelled b", "abort", "closed a", "closed b", "cleaned"}
 
 

@@ -17,6 +17,7 @@ from buildclient import Builder, build_request, of_build
 from buildclient.contract.output import BuilderOutput, NodeOutput
 from buildclient.progress.terminal import open_display, shown
 from buildclient.proto import control_pb2
+from tests.load import busy, until
 
 
 class _Daemon(grpc.GenericRpcHandler):  # type: ignore[misc]
@@ -133,9 +134,17 @@ async def test_a_timeout_ends_a_build(tmp_path: Path) -> None:
     async with _listening(daemon, tmp_path) as (address, _):
         builder = Builder(output=BuilderOutput("kube", "", (NodeOutput("one", address=address),)), environ={})
         before = asyncio.all_tasks()
+        limit = asyncio.timeout(busy(30))
+
+        async def expire() -> None:
+            await until(lambda: daemon.running)
+            limit.reschedule(asyncio.get_running_loop().time())
+
+        expiring = asyncio.create_task(expire())
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(2), builder.session():
+            async with limit, builder.session():
                 await builder.build_async(build_request(str(tmp_path)))
+        await expiring
         assert daemon.running == 1
         left = {task for task in asyncio.all_tasks() - before if "buildclient" in str(task.get_coro())}
         assert not left

@@ -153,7 +153,7 @@ def test_an_interrupted_worker_starts_no_other_pulumi(
         command.run(["one"], str(tmp_path), {})
         (tmp_path / "started").unlink()
         os.kill(os.getpid(), signal.SIGINT)
-        assert passed_on.wait(20)
+        assert passed_on.wait(60)
         try:
             command.run(["two"], str(tmp_path), {})
         except BaseException as error:
@@ -198,7 +198,7 @@ def test_a_terminal_that_goes_away_interrupts_pulumi(fake: Fake, tmp_path: Path,
         process.send_signal(signal.SIGHUP)
         if status == 0:
             (tmp_path / "go").touch()
-        out, rest = process.communicate(timeout=30)
+        out, rest = process.communicate(timeout=60)
     finally:
         (tmp_path / "go").touch()
         process.kill()

@@ -39,7 +39,7 @@ def test_events_come_as_they_happen_and_results_by_stack() -> None:
 
     def act(stack: Any, *, on_event: Any) -> str:
         on_event(Told(stack.name, "info", "", "at work"))
-        assert heard.wait(10)
+        assert heard.wait(60)
         return f"result of {stack.name}"
 
     seen = []
@@ -129,7 +129,7 @@ def test_cancelled_stacks_are_told_from_failed_ones() -> None:
         raise StackError("connection refused")
 
     with start(_jobs("one", "two"), act, at_once=1, retry=Retry(times=1, pause=600)) as run:
-        assert begun.wait(10)
+        assert begun.wait(60)
         run.cancel()
     assert (run.outcomes["one"].cancelled, run.outcomes["one"].attempts) == (True, 1)
     assert (run.outcomes["two"].cancelled, run.outcomes["two"].attempts) == (True, 0)
@@ -137,12 +137,13 @@ def test_cancelled_stacks_are_told_from_failed_ones() -> None:
 
 def test_an_interrupt_is_raised_after_the_last_event() -> None:
     """Ctrl-C while events are waited for: the stack under way ends first, the next is cancelled."""
-    release = threading.Event()
+    listens, release = threading.Event(), threading.Event()
 
     def act(stack: Any, *, on_event: Any) -> str:
+        assert listens.wait(60)
         release.wait(0.3)  # until the events are waited for
         os.kill(os.getpid(), signal.SIGINT)
-        assert release.wait(10)
+        assert release.wait(60)
         return "done"
 
     run = start(_jobs("one", "two"), act, at_once=1)
@@ -153,7 +154,12 @@ def test_an_interrupt_is_raised_after_the_last_event() -> None:
         release.set()
 
     run.cancel = cancelled  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
+
+    def listen() -> None:
+        listens.set()
         seen.extend(type(event).__name__ for event in run)
+
+    with pytest.raises(KeyboardInterrupt):
+        listen()
     assert run.outcomes["one"].result == "done"
     assert run.outcomes["two"].cancelled

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.load import busy
 from tests.registries import certificate_files
 
 RUN = "import sys; sys.argv[0] = 'buildclient'; from buildclient.cli.main import run; run()"
@@ -65,7 +66,7 @@ def test_a_key_of_the_kubeconfig_is_never_left_in_a_folder(tmp_path: Path) -> No
     done = subprocess.run(
         [sys.executable, "-c", KILLED_WHILE_LOADING, "ls", "--from-cluster", "test/kube"],
         env=environ(tmp_path, KUBECONFIG=str(tmp_path / "config")),
-        timeout=20,
+        timeout=60,
         capture_output=True,
         text=True,
         check=False,
@@ -83,12 +84,12 @@ def test_a_build_that_is_killed_leaves_nothing_of_its_way_to_the_daemon(tmp_path
             env=environ(tmp_path, BUILDCLIENT_BUILDER=output(address=address)),
             stderr=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + busy(20)
         while not _listens(process.pid) and time.monotonic() < deadline:
             time.sleep(0.02)
         assert process.poll() is None
         process.kill()
-        process.wait(10)
+        process.wait(busy(10))
     assert os.listdir(tmp_path / "tmp") == []
 
 
@@ -106,7 +107,7 @@ def test_what_a_killed_build_left_is_removed_by_the_next(tmp_path: Path) -> None
         assert process.stdin
         process.stdin.write("FROM scratch\n")
         process.stdin.close()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + busy(20)
         # Its lock, and the handle by which the daemon reads.
         while sum(place.startswith(str(tmp_path / "tmp")) for place in _open(process.pid)) < 2:
             assert time.monotonic() < deadline
@@ -125,7 +126,7 @@ def test_what_a_killed_build_left_is_removed_by_the_next(tmp_path: Path) -> None
         assert len(os.listdir(tmp_path / "tmp")) == 2
         for process in (running, third):
             process.terminate()
-            process.wait(10)
+            process.wait(busy(10))
     assert os.listdir(tmp_path / "tmp") == []
 
 

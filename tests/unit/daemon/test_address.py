@@ -19,7 +19,7 @@ from tests.certificates import Authority
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 
 
-def soon(seconds: float = 5) -> float:
+def soon(seconds: float = 30) -> float:
     """A deadline."""
     return asyncio.get_running_loop().time() + seconds
 
@@ -84,7 +84,7 @@ def fake_ssh(folder: Path, script: str) -> dict[str, str]:
 async def test_ssh_that_fails_says_why(script: str, words: str, tmp_path: Path) -> None:
     """Its exit status and its standard error stand in the message."""
     with pytest.raises(UnreachableError, match=words):
-        await SshEndpoint(Ssh("h"), fake_ssh(tmp_path, script)).connect(soon(1))
+        await SshEndpoint(Ssh("h"), fake_ssh(tmp_path, script)).connect(soon(1 if "sleep" in script else 30))
 
 
 async def test_a_connection_over_ssh_that_breaks_says_why(tmp_path: Path) -> None:

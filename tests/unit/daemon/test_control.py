@@ -24,7 +24,7 @@ from buildclient.daemon.provenance import Provenance
 from buildclient.proto import control_pb2, history_pb2
 from buildclient.request.solve import SolveRequest
 from buildclient.session.wire import bytes_message, read_bytes_message
-from tests.load import busy
+from tests.load import busy, until
 
 _SLSA = "https://slsa.dev/provenance/v1"
 Session = Callable[[], Awaitable[None]]
@@ -199,10 +199,16 @@ async def test_a_step_that_prints_nothing_goes_on(tmp_path: Path) -> None:
     """As long as the daemon asks for the session's health, however long the solve says nothing."""
     daemon = Daemon()
     daemon.session = daemon.ask_health
-    asyncio.get_running_loop().call_later(3, daemon.solved.set)
+
+    async def last() -> None:
+        await asyncio.sleep(3)
+        await until(lambda: daemon.answers >= 10)
+        daemon.solved.set()
+
+    lasting = asyncio.create_task(last())
     async with connected(daemon, tmp_path, idle=0.6) as control:
         assert await solve(control) == {"a": "b"}
-        assert daemon.answers >= 10
+    await lasting
 
 
 async def test_a_daemon_that_stops_in_mid_step_is_given_up(tmp_path: Path) -> None:

@@ -199,9 +199,10 @@ async def test_a_solve_that_ends_too_soon(tmp_path: Path, monkeypatch: pytest.Mo
 
 async def test_a_cancelled_solve_ends_its_work(tmp_path: Path) -> None:
     """Nothing of it goes on."""
-    ended = asyncio.Event()
+    begun, ended = asyncio.Event(), asyncio.Event()
 
     async def work(gateway: Gateway) -> GatewayResult:
+        begun.set()
         try:
             await asyncio.sleep(60)
         finally:
@@ -210,7 +211,7 @@ async def test_a_cancelled_solve_ends_its_work(tmp_path: Path) -> None:
 
     async with connected(Daemon(), tmp_path) as control:
         solving = asyncio.ensure_future(control.solve(_REQUEST, [], lambda event: None, work))
-        await asyncio.sleep(0.3)
+        await asyncio.wait_for(begun.wait(), 20)
         solving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await solving

@@ -24,6 +24,7 @@ from buildclient.keep.wire import Tunnel
 from buildclient.kube.api import KubeApi
 from buildclient.kube.kubeconfig import Access
 from buildclient.kube.pod import Pod
+from tests.load import busy
 
 _SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 _POD = Pod("pod-0", "space", ready=True, terminating=False)
@@ -98,7 +99,7 @@ class _Ground:
 
     async def connected(self) -> Any:
         """A connection of a command whose daemon answers."""
-        connection = await self.command().endpoint(_POD, "buildkitd").connect(asyncio.get_running_loop().time() + 5)
+        connection = await self.command().endpoint(_POD, "buildkitd").connect(asyncio.get_running_loop().time() + 30)
         await connection.write(b"hello")
         data = b""
         while len(data) < len(_SETTINGS) + 5:
@@ -109,14 +110,14 @@ class _Ground:
     async def gone(self) -> str:
         """Waits for the keeper's end; why it ended."""
         assert self.serving
-        await asyncio.wait_for(self.serving, 5)
+        await asyncio.wait_for(self.serving, busy(5))
         assert not os.path.exists(self.path)
         return self.keep.why
 
 
 async def until(true: Callable[[], bool]) -> None:
     """Waits until something is so."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(busy(5)):
         while not true():
             await asyncio.sleep(0.01)
 
@@ -167,9 +168,10 @@ async def test_pods_are_listed_anew_for_every_command(ground: _Ground) -> None:
 
 async def test_it_ends_once_it_is_not_used(ground: _Ground) -> None:
     """A command that runs uses it, however long."""
-    await ground.start(ground.made(0.3))
+    unused = busy(0.5)
+    await ground.start(ground.made(unused))
     connection = await ground.connected()
-    await asyncio.sleep(0.8)
+    await asyncio.sleep(2 * unused)
     assert not ground.keep.ended.is_set()
     await connection.close()
     assert await ground.gone() == "it was not used"
@@ -234,7 +236,7 @@ async def test_an_odd_keeper_is_left_alone(ground: _Ground, said: bytes) -> None
         command = ground.command()
         assert [pod.name for pod in await command.list("space", {})] == ["pod-0"]
         if said != b"{}\n":
-            connection = await command.endpoint(_POD, "buildkitd").connect(asyncio.get_running_loop().time() + 5)
+            connection = await command.endpoint(_POD, "buildkitd").connect(asyncio.get_running_loop().time() + 30)
             assert await connection.read() == _SETTINGS
             await connection.close()
 
@@ -257,7 +259,7 @@ _AS_NOBODY = """
 import os, socket, sys
 os.setgid(65534); os.setuid(65534)
 sock = socket.socket(socket.AF_UNIX)
-sock.settimeout(5)
+sock.settimeout(30)
 try:
     sock.connect(sys.argv[1])
     sock.sendall(b'{"get": "/api/v1/namespaces/n/pods", "query": {}}\\n')
@@ -274,7 +276,7 @@ async def test_another_user_is_refused(ground: _Ground) -> None:
 
     async def nobody(path: str) -> str:
         command = [sys.executable, "-c", _AS_NOBODY, path]
-        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, cwd="/", timeout=20)
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, cwd="/", timeout=60)
         return done.stdout.strip()
 
     os.chmod(ground.config.parent, 0o755)

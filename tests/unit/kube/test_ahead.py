@@ -17,6 +17,7 @@ from buildclient.kube.kubeconfig import Access
 from buildclient.kube.lastpods import LastPod, LastPods
 from buildclient.kube.pod import Pod
 from buildclient.nodes.node import NodeClient
+from tests.load import until
 
 _NODE = NodeOutput("n", "ns", selector={"app": "builder"}, container="buildkitd")
 
@@ -163,7 +164,7 @@ async def test_what_was_begun_for_a_node_that_is_no_more_is_closed(home: LastPod
     cluster = _Cluster("a")
     ahead = AheadPods(cluster, home, "key")  # type: ignore[arg-type]
     ahead.begin()
-    await asyncio.sleep(0.03)
+    await until(lambda: cluster.opened)
     await ahead.list("ns", {"app": "other"})
     await ahead.end()
     assert [one.closed for one in cluster.opened] == [True]

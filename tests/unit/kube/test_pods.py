@@ -16,9 +16,10 @@ from buildclient.kube.api import KubeApi
 from buildclient.kube.kubeconfig import Access
 from buildclient.kube.pod import read_pod
 from buildclient.kube.pods import KubernetesPods
+from tests.load import busy
 
 
-def soon(seconds: float = 5) -> float:
+def soon(seconds: float = 30) -> float:
     """A deadline on the loop's clock."""
     return asyncio.get_running_loop().time() + seconds
 
@@ -120,7 +121,7 @@ async def test_the_deadline_gives_each_pods_reason(api: tuple[type[_Api], Kubern
     waiting = {"name": "buildkitd", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
     kind.lists[:] = [listed(pod("a", ready=False, containerStatuses=[waiting]))]
     with pytest.raises(UnreachableError) as caught:
-        await pods.wait_ready("space", {"app": "x"}, 1, soon(0.5))
+        await pods.wait_ready("space", {"app": "x"}, 1, soon(busy(0.5)))
     assert "0 of 1 pods with app=x ready" in str(caught.value)
     assert "a: ImagePullBackOff: no such image" in str(caught.value)
 
@@ -130,7 +131,7 @@ async def test_no_pod_at_all_is_said(api: tuple[type[_Api], KubernetesPods]) -> 
     kind, pods = api
     kind.lists[:] = [listed()]
     with pytest.raises(UnreachableError, match=r"no pod carries app=x .*namespace space"):
-        await pods.wait_ready("space", {"app": "x"}, 1, soon(0.3))
+        await pods.wait_ready("space", {"app": "x"}, 1, soon(busy(0.3)))
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from buildclient.kube.api import KubeApi
 from buildclient.kube.kubeconfig import Access
 from buildclient.kube.pods import KubernetesPods
 from buildclient.kube.tunnel import ExecEndpoint, SpareConnection
+from tests.load import busy
 
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 FAILED = json.dumps({"status": "Failure", "message": "command terminated with exit code 1"}).encode()
@@ -74,7 +75,7 @@ def fails(stderr: bytes, status: bytes = FAILED) -> Exec:
     return run
 
 
-def soon(seconds: float = 5) -> float:
+def soon(seconds: float = 30) -> float:
     """A deadline on the loop's clock."""
     return asyncio.get_running_loop().time() + seconds
 
@@ -154,7 +155,7 @@ async def test_a_fault_that_stays_is_told_at_the_deadline() -> None:
     """At the deadline the last reason is said, with pod, container, namespace and context."""
     async with cluster((500, "error dialing backend: tls: internal error")) as endpoint:
         with pytest.raises(UnreachableError) as caught:
-            await endpoint.connect(soon(0.6))
+            await endpoint.connect(soon(busy(0.6)))
     for word in ("tls: internal error", "pod-0", "buildkitd", "space", '"test"'):
         assert word in str(caught.value)
 
@@ -164,7 +165,7 @@ async def test_a_missing_right_is_said_at_once() -> None:
     said = 'pods "pod-0" is forbidden: User "ci" cannot create resource "pods/exec" in API group ""'
     async with cluster((403, said)) as endpoint:
         with pytest.raises(UnreachableError, match=r"forbidden \(RBAC\): .*pods/exec"):
-            await asyncio.wait_for(endpoint.connect(soon(30)), 2)
+            await asyncio.wait_for(endpoint.connect(soon(60)), 20)
 
 
 async def test_what_dial_stdio_prints_is_in_the_message() -> None:
@@ -196,7 +197,7 @@ async def test_a_silent_daemon_is_given_up() -> None:
 
     async with cluster(silent) as endpoint:
         with pytest.raises(UnreachableError, match="the daemon does not answer"):
-            await endpoint.connect(soon(0.5))
+            await endpoint.connect(soon(busy(0.5)))
 
 
 async def test_a_break_is_never_an_end() -> None:
@@ -216,19 +217,20 @@ async def test_a_break_is_never_an_end() -> None:
 
 async def test_cancelling_a_connect_leaves_nothing_open() -> None:
     """A connect that is cancelled closes its socket."""
-    closed = asyncio.Event()
+    opened, closed = asyncio.Event(), asyncio.Event()
 
     async def silent(connection: ServerConnection) -> None:
+        opened.set()
         await connection.wait_closed()
         closed.set()
 
     async with cluster(silent) as endpoint:
         task = asyncio.ensure_future(endpoint.connect(soon(30)))
-        await asyncio.sleep(0.2)
+        await asyncio.wait_for(opened.wait(), 20)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.wait_for(closed.wait(), 2)
+        await asyncio.wait_for(closed.wait(), 20)
 
 
 def pod(name: str, *, ready: bool = True, version: str = "1", **status: Any) -> dict[str, Any]:
@@ -325,9 +327,10 @@ async def test_a_spare_connection_serves_the_first_attempt() -> None:
 
 async def test_a_spare_connection_that_is_not_used_is_closed() -> None:
     """Also while it is being opened."""
-    ended = asyncio.Event()
+    came, ended = asyncio.Event(), asyncio.Event()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.set()
         await reader.read()
         ended.set()
         writer.close()
@@ -335,9 +338,9 @@ async def test_a_spare_connection_that_is_not_used_is_closed() -> None:
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as listener:
         api = KubeApi(Access(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", "test"), {})
         spare = SpareConnection(api)
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(came.wait(), 20)
         await spare.close()
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 20)
         assert await spare.take() is None
         await SpareConnection(api).close()
     assert await SpareConnection(KubeApi(Access("http://127.0.0.1:1", "test"), {})).take() is None

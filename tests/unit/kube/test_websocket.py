@@ -26,6 +26,7 @@ from websockets.protocol import State as ProtocolState
 from buildclient.kube import frames as ws
 from buildclient.kube.websocket import Closed, Target, WebSocket, connect
 from buildclient.net.proxy import ProxyRefused
+from tests.load import busy
 
 messages = st.lists(
     st.one_of(
@@ -323,8 +324,10 @@ async def test_silence_ends_it() -> None:
 async def test_a_peer_that_answers_pings_stays() -> None:
     """A quiet connection outlives the allowed silence."""
     async with serving() as port:
-        socket = await connect(Target(f"http://127.0.0.1:{port}/"), [], ("v5",), ping_interval=0.2, ping_timeout=1.5)
-        await asyncio.sleep(2)
+        socket = await connect(
+            Target(f"http://127.0.0.1:{port}/"), [], ("v5",), ping_interval=0.2, ping_timeout=busy(1.5)
+        )
+        await asyncio.sleep(busy(2))
         assert socket.answers
         await echoed(socket, 10_000)
 

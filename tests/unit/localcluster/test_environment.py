@@ -33,7 +33,7 @@ VALUES = st.text(st.characters(blacklist_characters="\0", blacklist_categories=[
 def test_a_shell_reads_back_every_value(variables: dict[str, str]) -> None:
     """Quotes, spaces, newlines and dollar signs survive `eval`."""
     shown = "".join(f'printf "%s\\0" "${name}"\n' for name in variables)
-    done = subprocess.run(["sh", "-c", exports(variables) + shown], capture_output=True, timeout=10, check=True)
+    done = subprocess.run(["sh", "-c", exports(variables) + shown], capture_output=True, timeout=60, check=True)
     assert done.stdout.decode().split("\0")[:-1] == list(variables.values())
 
 
@@ -144,9 +144,9 @@ def test_the_config_of_stack_local_is_a_copy_that_git_ignores(tmp_path: Path) ->
     path.write_text("config: {}\nencryptionsalt: v1:x\n")
     assert write_stack_config(tmp_path).read_text() == "config: {}\nencryptionsalt: v1:x\n"
     ignored = ["git", "check-ignore", "--no-index", f"stacks/{path.name}", "stacks/Pulumi.current.yaml"]
-    assert subprocess.run(ignored, cwd=ROOT, stdout=subprocess.DEVNULL, timeout=10).returncode == 0
+    assert subprocess.run(ignored, cwd=ROOT, stdout=subprocess.DEVNULL, timeout=60).returncode == 0
     tracked = subprocess.run(
-        ["git", "ls-files", "stacks"], cwd=ROOT, capture_output=True, text=True, timeout=10, check=True
+        ["git", "ls-files", "stacks"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
     assert f"stacks/{path.name}" not in tracked.stdout.split()
 

@@ -59,7 +59,7 @@ async def test_every_ready_pod_of_every_node_is_asked() -> None:
         "one", pod("a"), pod("gone"), pod("broken"), pod("mute"), pod("b", ready=False), pod("c", terminating=True)
     )
     nodes: list[Any] = [one, _Node("two", error="forbidden"), _Node("three", address="tcp://d:1")]
-    answers = await asyncio.wait_for(each_pod(nodes, _name, 0.1, grace=0.05), 5)
+    answers = await asyncio.wait_for(each_pod(nodes, _name, 0.5, grace=0.05), 30)
     assert [(answer.node.name, answer.error) for answer in answers] == [
         ("one", ""),
         ("two", "forbidden"),
@@ -69,7 +69,7 @@ async def test_every_ready_pod_of_every_node_is_asked() -> None:
         ("a", "I am a", ""),
         ("gone", None, "gone is gone"),
         ("broken", None, "it broke"),
-        ("mute", None, "the daemon did not answer within 0.1 s"),
+        ("mute", None, "the daemon did not answer within 0.5 s"),
         ("b", None, ""),
         ("c", None, ""),
     ]

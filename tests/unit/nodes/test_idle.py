@@ -16,6 +16,7 @@ from buildclient.kube.reasons import LEFT_TO_CLUSTER, STOPPED
 from buildclient.nodes.ask import NodeAnswers, PodAnswer
 from buildclient.nodes.idle import busy_reason, stop_if_idle
 from buildclient.nodes.node import NodeClient
+from tests.load import until
 
 NOW = 10_000.0
 NODE = NodeOutput("n", "ns", workload=Workload("Deployment", "n"), selector={"app": "n"}, replicas=3, min_replicas=0)
@@ -197,9 +198,9 @@ def test_a_node_that_the_cluster_starts_is_waited_for(monkeypatch: pytest.Monkey
             return dict.fromkeys(pods, 'Pulling image "a"')
 
         async def wait_ready(self, *arguments: Any) -> Sequence[Pod]:
-            await asyncio.sleep(0.05)
+            await until(lambda: told)
             arguments[-1]([_pod(ready=False)])
-            await asyncio.sleep(0.05)
+            await until(lambda: told[-1].startswith("Pulling"))
             return [_pod()]
 
     async def wait(cluster: Any) -> None:

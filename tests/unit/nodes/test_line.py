@@ -22,6 +22,7 @@ from buildclient.nodes.line import Line
 from buildclient.nodes.loads import ask_loads, has_room
 from buildclient.nodes.tickets import STALE, Observer
 from buildclient.progress.events import Event, EventSink, Log
+from tests.load import busy, until
 
 PODS = [Pod(name, "ns", ready=True, terminating=False) for name in ("a", "b")]
 
@@ -85,7 +86,7 @@ class _World:
         return self.daemons[-1]
 
     async def turn(self, line: Line, *, sticky: bool = True, behind: bool = False) -> str:
-        pod, _ = await asyncio.wait_for(line.turn(self.pods, self.connect, sticky=sticky, behind=behind), 5)
+        pod, _ = await asyncio.wait_for(line.turn(self.pods, self.connect, sticky=sticky, behind=behind), busy(5))
         return pod.name
 
 
@@ -126,11 +127,10 @@ async def test_builds_are_served_in_the_order_of_their_tickets() -> None:
     tasks = []
     for number in range(3):
         tasks.append(asyncio.ensure_future(wait(number)))
-        await asyncio.sleep(0.03)
-    assert "every pod is at its limit of 1; place 3 of 3" in world.said
-    for _ in range(3):
+        await until(lambda: f"every pod is at its limit of 1; place {len(tasks)} of {len(tasks)}" in world.said)
+    for number in range(3):
         world.builds["a"] = 0
-        await asyncio.sleep(0.06)
+        await until(tasks[number].done)
     await asyncio.gather(*tasks)
     assert served == [0, 1, 2]
     assert not world.queue.held
@@ -141,8 +141,7 @@ async def test_who_gives_up_leaves_nothing() -> None:
     """The ticket goes with the task."""
     world = _World(a=1, b=1)
     task = asyncio.ensure_future(world.turn(world.line()))
-    await asyncio.sleep(0.05)
-    assert world.queue.held
+    await until(lambda: world.queue.held)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert not world.queue.held
@@ -153,10 +152,9 @@ async def test_a_ticket_that_is_gone_is_taken_anew(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(line_module, "RENEWED_EVERY", 0.0)
     world = _World(a=1, b=1)
     task = asyncio.ensure_future(world.turn(world.line()))
-    await asyncio.sleep(0.05)
+    await until(lambda: world.queue.held)
     world.queue.held.clear()
-    await asyncio.sleep(0.05)
-    assert world.queue.held
+    await until(lambda: world.queue.held)
     world.builds["b"] = 0
     assert await task == "b"
 
@@ -167,7 +165,7 @@ async def test_a_client_that_may_not_queue_looks_now_and_then() -> None:
     world.queue.refuses = UnreachableError("may not create leases")
     world.queue.refuses.exit_status = ConfigurationError.exit_status
     task = asyncio.ensure_future(world.turn(world.line()))
-    await asyncio.sleep(0.05)
+    await until(lambda: world.said)
     assert world.said == ["every pod is at its limit of 1; without a queue: may not create leases"]
     world.builds["a"] = 0
     assert await task == "a"
@@ -178,8 +176,7 @@ async def test_the_first_takes_the_tickets_of_the_dead_away() -> None:
     world = _World(a=1, b=1)
     world.queue.held["dead"] = Ticket("dead", 0, "0", 5.0)
     task = asyncio.ensure_future(world.turn(world.line()))
-    await asyncio.sleep(0.05)
-    assert [*world.queue.held] == ["t1"]
+    await until(lambda: [*world.queue.held] == ["t1"])
     world.builds["a"] = 0
     assert await task == "a"
 
@@ -228,7 +225,7 @@ async def test_of_builds_that_come_together_as_many_stay_as_there_is_room() -> N
 
 async def test_a_pod_that_does_not_answer_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is late is closed."""
-    monkeypatch.setattr("buildclient.nodes.loads._SLOWEST", 0.05)
+    monkeypatch.setattr("buildclient.nodes.loads._SLOWEST", 0.5)
 
     async def connect(pod: Pod) -> Any:
         if pod.name == "a":

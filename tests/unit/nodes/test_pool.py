@@ -91,6 +91,6 @@ async def test_the_end_does_not_wait_for_a_connection_that_does_not_come() -> No
 
     asking = asyncio.ensure_future(pool.get("a", never))
     await asyncio.sleep(0.01)
-    await asyncio.wait_for(pool.close(), 1)
+    await asyncio.wait_for(pool.close(), 20)
     with pytest.raises(asyncio.CancelledError):
         await asking

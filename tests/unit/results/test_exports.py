@@ -26,6 +26,7 @@ from buildclient.results.spool import Spool
 from buildclient.session import diffcopy
 from buildclient.session.call import Status
 from buildclient.session.wire import bytes_message
+from tests.load import busy
 from tests.unit.filesync_call import MemoryCall
 from tests.unit.node_archives import put, send_archive, tar_of
 
@@ -94,7 +95,7 @@ async def test_a_pipe_that_nobody_reads_does_not_hold_an_interrupted_export(tmp_
     task = asyncio.ensure_future(exports.services(0)[0][_SEND](call))
     await asyncio.sleep(0.2)
     task.cancel()
-    await asyncio.wait([task], timeout=2)
+    await asyncio.wait([task], timeout=busy(2))
     try:
         assert task.cancelled()
         exports.abort()
@@ -118,7 +119,7 @@ async def test_a_pipe_that_nobody_reads_does_not_hold_a_commit_that_is_aborted(
     await asyncio.wait([committing], timeout=0.3)
     waited = not committing.done()
     exports.abort()
-    await asyncio.wait([committing], timeout=2)
+    await asyncio.wait([committing], timeout=busy(2))
     ended = committing.done()
     reader = os.open(dest, os.O_RDONLY | os.O_NONBLOCK)
     try:
@@ -161,7 +162,7 @@ async def test_cancelled_while_it_merges_it_waits_for_the_thread(tmp_path: Path)
 
         def stage(self) -> None:
             begun.set()
-            assert self.aborted.wait(5)
+            assert self.aborted.wait(60)
             time.sleep(0.1)
             ended.set()
 
@@ -173,10 +174,10 @@ async def test_cancelled_while_it_merges_it_waits_for_the_thread(tmp_path: Path)
 
     exports = Exports([Output("tar", {}, ToFile(str(tmp_path / "out.tar")))], 1, lambda output, nodes: Slow())
     task = asyncio.ensure_future(put(exports))
-    assert await asyncio.to_thread(begun.wait, 5)
+    assert await asyncio.to_thread(begun.wait, 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 3)
+        await asyncio.wait_for(task, busy(3))
     assert ended.is_set()
 
 
@@ -203,7 +204,7 @@ async def test_a_disk_that_hangs_does_not_hold_an_interrupted_tree(tmp_path: Pat
 
         def entry(self, stat: diffcopy.Stat) -> bool:
             begun.set()
-            return hanging.wait(5)
+            return hanging.wait(60)
 
         def data(self, file: int, data: bytes) -> None:
             raise AssertionError("no entry was made")
@@ -214,9 +215,9 @@ async def test_a_disk_that_hangs_does_not_hold_an_interrupted_tree(tmp_path: Pat
     call.incoming.put_nowait(_file(b"f"))
     task = asyncio.ensure_future(filesend({0: Hanging()}, close_timeout=0.1)[_SEND](call))
     try:
-        assert await asyncio.to_thread(begun.wait, 5)
+        assert await asyncio.to_thread(begun.wait, 60)
         task.cancel()
-        await asyncio.wait([task], timeout=2)
+        await asyncio.wait([task], timeout=busy(2))
         assert task.cancelled()
     finally:
         hanging.set()
@@ -295,7 +296,7 @@ def test_a_command_that_is_killed_leaves_nothing_of_an_archive(tmp_path: Path, p
         [sys.executable, "-c", KILLED_WHILE_AN_ARCHIVE_COMES, str(tmp_path / "out" / "a.tar"), parts],
         env={**os.environ, "TMPDIR": str(tmp_path / "out"), "PYTHONPATH": os.getcwd()},
         cwd=tmp_path / "out",
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert done.returncode == -signal.SIGKILL

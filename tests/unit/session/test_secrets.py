@@ -17,6 +17,7 @@ from buildclient.request.secrets import MAX_SECRET, Secret, SecretCall, SecretEn
 from buildclient.session.call import Code
 from buildclient.session.health import health
 from buildclient.session.secrets import Secrets
+from tests.load import busy
 from tests.unit.session.test_server import HEALTH, Daemon, daemon
 
 GET = "/moby.buildkit.secrets.v1.Secrets/GetSecret"
@@ -106,7 +107,7 @@ async def test_a_function_is_called_once_and_in_a_thread() -> None:
 
     def give() -> bytes:
         threads.append(threading.current_thread().name)
-        go.wait(5)
+        go.wait(60)
         return b"value"
 
     async with daemon({**health(), **Secrets({"a": SecretCall(give)}, {}).service()}) as one:
@@ -142,7 +143,7 @@ async def test_a_function_that_never_returns_ends_in_time() -> None:
         wait.wait(30)
         return b""
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(busy(5)):
         ((status, message, _),) = await answers({"a": SecretCall(hang)}, "a", timeout=0.1)
     wait.set()
     assert (status, "nothing came" in message) == (str(Code.UNKNOWN), True)

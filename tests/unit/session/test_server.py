@@ -16,6 +16,7 @@ from buildclient.session.call import Call, Code, Service, Status
 from buildclient.session.health import health
 from buildclient.session.server import SessionServer
 from buildclient.session.wire import GrpcReader, WireError, frame
+from tests.load import busy, until
 
 HEALTH = "/grpc.health.v1.Health/Check"
 
@@ -74,7 +75,7 @@ class Daemon:
 
     async def ended(self, stream: int) -> dict[str, str]:
         """The trailers of a call once they have come."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(busy(5)):
             while "grpc-status" not in self.trailers.get(stream, {}):
                 self._news.clear()
                 await self._news.wait()
@@ -141,8 +142,7 @@ async def test_a_call_may_have_thousands_of_patterns() -> None:
         seen.append(len(call.metadata["exclude-patterns"]))
 
     async with daemon(handler(take)) as one:
-        await asyncio.sleep(0.1)
-        assert one.h2.remote_settings.max_header_list_size == 4 << 20
+        await until(lambda: one.h2.remote_settings.max_header_list_size == 4 << 20)
         stream = one.h2.get_next_available_stream_id()
         pairs = [(":method", "POST"), (":scheme", "http"), (":path", "/t.T/M"), (":authority", "x")]
         patterns = [("exclude-patterns", f"some/folder/number-{number}/*.log") for number in range(10_000)]
@@ -231,7 +231,7 @@ async def test_the_daemon_may_send_more_than_the_default_window() -> None:
 
     async with daemon(handler(collect)) as one:
         stream = one.call("/t.T/M", half_close=False)
-        await asyncio.sleep(0.01)
+        await until(lambda: one.h2.local_flow_control_window(stream) > 3 << 20)
         sent = 0
         while sent < 2 << 20:
             room = min(16384, one.h2.local_flow_control_window(stream))
@@ -258,7 +258,7 @@ async def test_messages_that_have_come_in_part_use_up_no_window() -> None:
         for part in (message[:half], message[half:]):
             for stream in streams:
                 left = memoryview(part)
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(busy(5)):
                     while left:
                         size = min(one.h2.local_flow_control_window(stream), one.h2.max_outbound_frame_size, len(left))
                         if size:
@@ -290,9 +290,10 @@ async def test_a_stream_cut_inside_a_message_is_an_error() -> None:
 
 async def test_a_reset_ends_the_handler() -> None:
     """When the daemon gives up a call, its handler is cancelled and the others go on."""
-    cancelled = asyncio.Event()
+    begun, cancelled = asyncio.Event(), asyncio.Event()
 
     async def wait(call: Call) -> None:
+        begun.set()
         try:
             await asyncio.sleep(60)
         finally:
@@ -300,20 +301,22 @@ async def test_a_reset_ends_the_handler() -> None:
 
     async with daemon({**health(), **handler(wait)}) as one:
         stream = one.call("/t.T/M", half_close=False)
-        await asyncio.sleep(0.01)
+        await asyncio.wait_for(begun.wait(), 20)
         one.h2.reset_stream(stream)
         one.flush()
-        await asyncio.wait_for(cancelled.wait(), 2)
+        await asyncio.wait_for(cancelled.wait(), 20)
         assert (await one.ended(one.call(HEALTH, b"")))["grpc-status"] == "0"
 
 
 async def test_closing_ends_every_handler() -> None:
     """Close waits for the handlers, which see a cancellation."""
+    begun: list[str] = []
     ended: list[str] = []
 
     async def wait(call: Call) -> None:
         try:
             await call.read_batch()
+            begun.append("begun")
             await asyncio.sleep(60)
         except asyncio.CancelledError:
             ended.append("cancelled")
@@ -322,7 +325,7 @@ async def test_closing_ends_every_handler() -> None:
     async with daemon(handler(wait)) as one:
         for _ in range(3):
             one.call("/t.T/M", b"x")
-        await asyncio.sleep(0.01)
+        await until(lambda: len(begun) == 3)
     assert ended == ["cancelled"] * 3
 
 
@@ -390,8 +393,8 @@ async def _begun(handler: Callable[[Call], Awaitable[None]]) -> tuple[Daemon, as
     """A daemon that has a call open and knows the windows; what runs the server."""
     daemon = Daemon({"/x/Y": handler})
     task = asyncio.create_task(daemon.server.run())
-    daemon.call("/x/Y", half_close=False)
-    await asyncio.sleep(0.05)
+    stream = daemon.call("/x/Y", half_close=False)
+    await until(lambda: daemon.h2.local_flow_control_window(stream) > 1 << 20)
     return daemon, task
 
 

@@ -20,6 +20,7 @@ from buildclient.session.call import Code, Service
 from buildclient.session.health import health
 from buildclient.session.ssh import SshAgents
 from buildclient.session.wire import bytes_message, read_bytes_message
+from tests.load import busy
 from tests.unit.session.test_secrets import flood
 from tests.unit.session.test_server import HEALTH, Daemon, daemon
 from tests.unit.session.test_sshkeys import keygen, needs_ssh, sign_request, signature_of
@@ -65,7 +66,7 @@ def answers(one: Daemon, stream: int) -> list[bytes]:
 
 async def answered(one: Daemon, stream: int, count: int) -> list[bytes]:
     """The answers on a stream once there are `count`."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(busy(5)):
         while len(found := answers(one, stream)) < count:
             await asyncio.sleep(0.01)
     return found
@@ -100,7 +101,7 @@ class Agent:
             server.close()
 
     async def all_closed(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(busy(5)):
             while self.open:
                 await asyncio.sleep(0.01)
 
@@ -131,7 +132,7 @@ def real_agent(tmp_path: Path) -> Iterator[Path]:
                 break
             subprocess.run(["sleep", "0.05"], check=True)
         environ = {**os.environ, "SSH_AUTH_SOCK": str(path)}
-        subprocess.run(["ssh-add", "-q", str(tmp_path / "key")], env=environ, check=True, timeout=10)
+        subprocess.run(["ssh-add", "-q", str(tmp_path / "key")], env=environ, check=True, timeout=60)
         yield path
     finally:
         agent.kill()
@@ -212,7 +213,7 @@ async def test_a_cancelled_stream_frees_its_socket(tmp_path: Path) -> None:
     async with Agent(tmp_path / "a", replying()).listening() as agent:
         async with daemon(await service(SshForward("default", (agent.path,)))) as one:
             streams = [forward(one, *requests, half_close=False) for requests in ((), (LIST,), (LIST, LIST))]
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(busy(5)):
                 while agent.open < 3:
                     await asyncio.sleep(0.01)
             for stream in streams:
@@ -220,7 +221,7 @@ async def test_a_cancelled_stream_frees_its_socket(tmp_path: Path) -> None:
             one.flush()
             await agent.all_closed()
             forward(one, half_close=False)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(busy(5)):
                 while not agent.open:
                     await asyncio.sleep(0.01)
         await agent.all_closed()
@@ -235,7 +236,7 @@ async def test_a_frozen_agent_ends_in_time(tmp_path: Path) -> None:
     async with Agent(tmp_path / "a", freeze).listening() as agent:
         served = {**health(), **await service(SshForward("default", (agent.path,)), timeout=0.2)}
         async with daemon(served) as one:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(busy(5)):
                 ended = await one.ended(forward(one, LIST, half_close=False))
             assert "gave no answer" in ended["grpc-message"]
             assert (await one.ended(one.call(HEALTH, b"")))["grpc-status"] == "0"

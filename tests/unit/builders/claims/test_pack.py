@@ -40,15 +40,15 @@ class _Pack:
 
     def names(self) -> set[str]:
         """The names of its policies."""
-        return {one.name for one in self._stub.GetAnalyzerInfo(Empty(), timeout=10).policies}
+        return {one.name for one in self._stub.GetAnalyzerInfo(Empty(), timeout=60).policies}
 
     def found(self, objects: list[dict[str, Any]]) -> dict[tuple[str, int], str]:
         """What it says of objects, one by one and all together, by policy and level of enforcement."""
         said: dict[tuple[str, int], str] = {}
         for one in objects:
-            said |= _said(self._stub.Analyze(analyzer_pb2.AnalyzeRequest(**_fields(one)), timeout=10))
+            said |= _said(self._stub.Analyze(analyzer_pb2.AnalyzeRequest(**_fields(one)), timeout=60))
         resources = [analyzer_pb2.AnalyzerResource(**_fields(one)) for one in objects]
-        return said | _said(self._stub.AnalyzeStack(analyzer_pb2.AnalyzeStackRequest(resources=resources), timeout=10))
+        return said | _said(self._stub.AnalyzeStack(analyzer_pb2.AnalyzeStackRequest(resources=resources), timeout=60))
 
 
 def _said(response: Any) -> dict[tuple[str, int], str]:

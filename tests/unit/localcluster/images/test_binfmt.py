@@ -16,7 +16,7 @@ def binfmt(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The installer's script on folders that stand for the kernel's and the image's."""
     registered, lines = folder / "registered", folder / "lines"
     text = SCRIPT.read_text().replace("/proc/sys/fs/binfmt_misc", str(registered)).replace("/etc/binfmt", str(lines))
-    return subprocess.run(["sh", "-c", text, "binfmt", *arguments], capture_output=True, text=True, timeout=20)
+    return subprocess.run(["sh", "-c", text, "binfmt", *arguments], capture_output=True, text=True, timeout=60)
 
 
 def prepared(folder: Path) -> Path:

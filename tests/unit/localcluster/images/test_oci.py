@@ -19,6 +19,7 @@ from localcluster.images.buildkit import daemon_config
 from localcluster.images.libraries import libraries_in
 from localcluster.images.pause import pause_image, pause_program
 from localcluster.images.tree import Tree
+from tests.load import busy
 
 NAMES = st.text("abcd-._", min_size=1, max_size=6).filter(lambda name: name not in (".", ".."))
 
@@ -133,7 +134,7 @@ def test_pause_sleeps_until_it_is_killed(tmp_path: Path) -> None:
             used = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
             assert used == ["0", "0"]
         process.terminate()
-        assert process.wait(5) == -15
+        assert process.wait(busy(5)) == -15
 
 
 def test_the_same_image_is_made_twice() -> None:

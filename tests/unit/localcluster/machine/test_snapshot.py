@@ -15,6 +15,7 @@ import pytest
 from localcluster.instance import Instance
 from localcluster.machine import preflight, snapshot
 from tests.conftest import ROOT
+from tests.load import busy
 
 PLANTED = "tests.unit.localcluster.machine.planted"
 
@@ -46,7 +47,10 @@ def test_a_snapshot_sees_a_new_mount_namespace(tmp_path: Path, instance: Instanc
     shutil.copy2(shutil.which("sleep") or "", tmp_path / name)
     first = snapshot.take()
     with subprocess.Popen(["unshare", "--mount", tmp_path / name, "61"]) as boxed:
-        time.sleep(0.3)
+        deadline = time.monotonic() + busy(20)
+        while Path(f"/proc/{boxed.pid}/comm").read_text().strip() != name[:15]:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
         added = [line for line in snapshot.compare(first, snapshot.take()) if name in line]
         boxed.kill()
     assert len(added) == 1
