@@ -148,7 +148,9 @@ class Ground:
         """Makes a kubeconfig of its own that `over` changes, for both clients; its path, for `attach`."""
         own = self.folder / "kubeconfig"
         if not self._kubeconfig:
-            self._kubeconfig = Path(self.environment["KUBECONFIG"]).read_text()
+            # As kubectl writes it: the cluster's own is JSON, which is sooner read.
+            known = yaml.safe_load(Path(self.environment["KUBECONFIG"]).read_text())
+            self._kubeconfig = yaml.safe_dump(known)
             own.write_text(self._kubeconfig)
             self.environment["KUBECONFIG"] = str(own)
         return str(own)

@@ -21,6 +21,7 @@ from buildclient.base.oserrors import reason
 from buildclient.contract.jsontext import check_bounds, read_json
 from buildclient.contract.kubeconfig import Entries, KubeconfigError, merge, read_entries
 from buildclient.contract.urls import is_url, split_login
+from buildclient.kube.blockyaml import read_block_yaml
 from buildclient.net.proxy import redacted
 
 __all__ = ["Access", "ExecPlugin", "Kubeconfig", "Material", "load_kubeconfig", "parse_kubeconfig"]
@@ -192,8 +193,10 @@ def _parse(text: str, path: str) -> Any:
             return read_json(text)
         except ValueError:
             pass
-    import yaml
-
+    try:
+        return read_block_yaml(text)
+    except ValueError:
+        import yaml
     try:
         document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         check_bounds(document)
