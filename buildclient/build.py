@@ -20,7 +20,7 @@ from buildclient.nodes.interfaces import Node
 from buildclient.nodes.placement import Placed, place
 from buildclient.nodes.retries import RETRIES, Retries
 from buildclient.nodes.versions import with_versions
-from buildclient.progress.events import EventSink
+from buildclient.progress.events import Event, EventSink, Vertex
 from buildclient.progress.steps import client_step
 from buildclient.request.attrs import IMAGE_TYPES, image_names, push_once, pushes
 from buildclient.request.checks import check_request
@@ -35,6 +35,8 @@ __all__ = ["PUSH_RETRY_DELAYS", "Tools", "build"]
 
 CONTEXT_GRACE = 1.0
 """Seconds to wait for an error of the context after the builder turned out to be unreachable."""
+_EXPORT = "exporting to "
+"""How BuildKit names the step that makes and pushes an image."""
 
 
 class Tools(Protocol):
@@ -57,6 +59,9 @@ class Tools(Protocol):
 
     def services(self, request: BuildRequest) -> Sequence[Service]:
         """Returns the other services of every node's session: credentials, secrets, SSH agents."""
+
+    def merge_soon(self) -> None:
+        """Begins to load, in a thread, what `merge` needs. May be left out."""
 
     async def merge(self, request: BuildRequest, responses: Sequence[Mapping[str, str]]) -> str:
         """Pushes one index over the nodes' images under every tag and returns its digest. Raises ClientError."""
@@ -111,7 +116,8 @@ async def build(
         for step in steps:
             stack.callback(step.abort)
         shared = tools.services(request)
-        solves = Solves(output.name, request, prepared, steps, shared, sink, push_retry_delays, placed, nodes)
+        told = _at_export(sink, tools.merge_soon) if merged else sink
+        solves = Solves(output.name, request, prepared, steps, shared, told, push_retry_delays, placed, nodes)
         results = await solves.solve_all()
         for step in steps:
             await step.stage(results)
@@ -121,6 +127,20 @@ async def build(
     images = [getattr(step, "image", None) for step in steps]
     image = next(filter(None, reversed(images)), None)
     return build_result(output.name, results, index.digest, image, recorded=not request.call)
+
+
+def _at_export(sink: EventSink, then: Callable[[], None]) -> EventSink:
+    """Passes events on, and calls `then` when the first node exports: then there is little else to do for a while."""
+    waits = True
+
+    def told(event: Event) -> None:
+        nonlocal waits
+        if waits and isinstance(event, Vertex) and event.name.startswith(_EXPORT):
+            waits = False
+            then()
+        sink(event)
+
+    return told
 
 
 async def _prepare(tools: Tools, request: BuildRequest, stack: contextlib.AsyncExitStack) -> Prepared:

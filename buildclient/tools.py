@@ -6,6 +6,7 @@ It imports them when they are needed, since a cached build is mostly start-up ti
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
@@ -93,6 +94,14 @@ class BuildTools:
         from buildclient.session.auth import auth
 
         return (auth(self.docker, fetch_token, TokenSeeds(os.path.dirname(self.docker.path))), *self._named)
+
+    def merge_soon(self) -> None:
+        def load() -> None:
+            import urllib3  # noqa: F401
+
+            import buildclient.registry.publish  # noqa: F401
+
+        threading.Thread(target=load, daemon=True).start()
 
     async def merge(self, request: BuildRequest, responses: Sequence[Mapping[str, str]]) -> str:
         from buildclient.registry.client import OciRegistry

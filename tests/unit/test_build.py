@@ -48,6 +48,8 @@ class FakeControl:
         self.world.solves[self.name] = request
         self.world.served[self.name] = sorted(methods_of(services))
         sink(Vertex("d", "step"))
+        if request.exporters:
+            sink(Vertex("e", "exporting to image"))
         try:
             answer = self.world.answers.get(self.name, {"containerimage.digest": f"sha256:{self.name}"})
             if isinstance(answer, list):
@@ -161,6 +163,8 @@ class World:
         self.unreachable: set[str] = set()
         self.wrong_context: Exception | None = None
         self.merge_error: Exception | None = None
+        self.soon = 0
+        """How often the merge was announced."""
         self.events: list[Event] = []
         self.steps = [FakeStep(self)]
         self.extra: list[Service] = []
@@ -185,6 +189,9 @@ class World:
 
     def services(self, request: BuildRequest) -> Sequence[Service]:
         return ({"/credentials": _serve}, *self.extra)
+
+    def merge_soon(self) -> None:
+        self.soon += 1
 
     async def merge(self, request: BuildRequest, responses: Sequence[Mapping[str, str]]) -> str:
         self.log.append("merge " + " ".join(response["containerimage.digest"] for response in responses))
@@ -256,6 +263,17 @@ async def test_several_nodes_push_by_digest_and_are_merged() -> None:
         assert ":1" not in solve.exporters[0].attrs["name"]
     assert len({solve.ref for solve in world.solves.values()}) == 1
     assert {event.node for event in world.events if isinstance(event, Vertex) and event.name == "step"} == {"a", "b"}
+
+
+async def test_a_merge_is_made_ready_for_while_the_nodes_export() -> None:
+    """Once, when the first of them does; where nothing is merged, never."""
+    for nodes, outputs, announced in (("ab", PUSH, 1), ("a", PUSH, 0), ("ab", (), 0)):
+        world = World(
+            **{name: platform for name, platform in zip("ab", ((AMD,), (ARM,)), strict=True) if name in nodes}
+        )
+        platforms = (AMD, ARM) if nodes == "ab" else (AMD,)
+        await world.build(tags=("r/app:1",), platforms=platforms, outputs=outputs)
+        assert world.soon == announced
 
 
 async def test_one_failure_ends_all_and_leaves_no_tag() -> None:
