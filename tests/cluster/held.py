@@ -6,7 +6,11 @@ Daemons are processes of this machine, whose root reaches the files of their ste
 from __future__ import annotations
 
 import contextlib
+import os
+import time
 from pathlib import Path
+
+from tests.load import busy
 
 __all__ = ["held", "release", "running"]
 
@@ -17,17 +21,21 @@ def held(mark: str) -> str:
 
 
 def running(mark: str) -> list[int]:
-    """The processes of the steps that wait for a mark."""
-    found = []
+    """A process of each step that waits for a mark."""
+    found: dict[str, int] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if f"/dev/shm/{mark} ]".encode() in (folder / "cmdline").read_bytes():
-                found.append(int(folder.name))
-    return found
+                found[os.readlink(folder / "ns/mnt")] = int(folder.name)
+    return list(found.values())
 
 
-def release(mark: str) -> None:
-    """Lets every step go on that waits for a mark now."""
-    for process in running(mark):
+def release(mark: str, steps: int = 1) -> None:
+    """Lets the steps go on that wait for a mark, as soon as there are so many."""
+    until = time.monotonic() + busy(30)
+    while len(processes := running(mark)) < steps:
+        assert time.monotonic() < until, f"{len(processes)} steps wait for {mark}"
+        time.sleep(0.05)
+    for process in processes:
         with contextlib.suppress(OSError):
             Path(f"/proc/{process}/root/dev/shm/{mark}").touch()

@@ -54,6 +54,7 @@ class _Build:
     ) -> None:
         output = json.loads(builder.output.dumps())
         output["nodes"] = [{**output["nodes"][0], **node}]
+        self._begun = f" begun {key}\n"
         self._mark = f"{key}-{uuid.uuid4().hex[:6]}"
         step = held(self._mark) if seconds is None else f"sleep {seconds}"
         folder = builder.context(self._mark, _STEP.format(step))
@@ -83,6 +84,10 @@ class _Build:
             assert time.monotonic() < end, self.said
             time.sleep(0.05)
 
+    def await_step(self, seconds: float = 30) -> float:
+        """Waits until its step runs; returns the moment."""
+        return self.await_line(self._begun, seconds)
+
     def go_on(self) -> None:
         """Ends its step, which runs."""
         release(self._mark)
@@ -94,14 +99,26 @@ class _Build:
 
 @contextlib.contextmanager
 def _builds(
-    builder: HandMadeBuilder, keys: list[str], seconds: float | None, *, gap: float = 0.0, until: str = "", **node: Any
+    builder: HandMadeBuilder,
+    keys: list[str],
+    seconds: float | None,
+    *,
+    gap: float = 0.0,
+    until: str = "",
+    **node: Any,
 ) -> Iterator[list[_Build]]:
-    """A build for each key, whose step takes seconds; each begins `gap` seconds after the last has said `until`."""
+    """A build for each key, whose step takes seconds; each begins `gap` seconds after the last has said `until`.
+
+    Without seconds, after the last one's step has begun, which goes on until `go_on`.
+    """
     builds: list[_Build] = []
     try:
         for key in keys:
             builds.append(_Build(builder, key, seconds, **node))
-            builds[-1].await_line(until)
+            if seconds is None:
+                builds[-1].await_step()
+            else:
+                builds[-1].await_line(until)
             time.sleep(gap)
         yield builds
     finally:
@@ -138,7 +155,7 @@ def test_a_queue_is_served_in_the_order_of_arrival(builder: HandMadeBuilder) -> 
     holders = [f"held-{number}" for number in range(_PODS)]
     keys = [f"k{number}" for number in range(5)]
     with (
-        _builds(builder, holders, None, until=" begun ", maxParallelBuilds=1) as holding,
+        _builds(builder, holders, None, maxParallelBuilds=1) as holding,
         _builds(builder, keys, 3, until="every pod is at its limit of 1; place ", maxParallelBuilds=1) as waiting,
     ):
         waiting[1].process.send_signal(signal.SIGINT)
@@ -150,7 +167,7 @@ def test_a_queue_is_served_in_the_order_of_arrival(builder: HandMadeBuilder) -> 
         order = [waiting[0], *waiting[3:]]
         begun = []
         for one in order:
-            begun.append(one.await_line(" begun ", 60))
+            begun.append(one.await_step(60))
         for one in [*holding, *order]:
             one.ended()
         records = _records(builder)
@@ -168,7 +185,7 @@ def test_a_queue_is_served_in_the_order_of_arrival(builder: HandMadeBuilder) -> 
 def test_a_full_pod_passes_its_build_to_the_next_of_the_same_order(builder: HandMadeBuilder) -> None:
     """Three builds of one key with a limit of two run on two pods, and the third one without a wait in the queue."""
     before = len(_records(builder))
-    with _builds(builder, ["same"] * 3, None, until=" begun ", maxParallelBuilds=2) as builds:
+    with _builds(builder, ["same"] * 3, None, maxParallelBuilds=2) as builds:
         for one in builds:
             one.go_on()
         for one in builds:
@@ -182,7 +199,7 @@ def test_a_full_pod_passes_its_build_to_the_next_of_the_same_order(builder: Hand
 def test_the_least_loaded_pod_takes_the_build(builder: HandMadeBuilder) -> None:
     """Six builds one after the other: each of three pods gets two, whatever their key."""
     before = len(_records(builder))
-    with _builds(builder, ["same"] * 6, None, until=" begun ", loadbalance="least-loaded") as builds:
+    with _builds(builder, ["same"] * 6, None, loadbalance="least-loaded") as builds:
         for one in builds:
             one.go_on()
         for one in builds:
@@ -200,7 +217,7 @@ def test_a_client_without_the_right_to_queue_is_told_and_served(builder: HandMad
     config["users"][0]["user"] = {"token": builder.kubectl("create", "token", "poor").strip()}
     file = tmp_path / "kubeconfig"
     file.write_text(yaml.safe_dump(config))
-    with _builds(builder, ["first"] * _PODS, None, until=" begun ", maxParallelBuilds=1) as holding:
+    with _builds(builder, ["first"] * _PODS, None, maxParallelBuilds=1) as holding:
         poor = _Build(builder, "poor", 0, kubeconfig=str(file), maxParallelBuilds=1)
         poor.await_line("every pod is at its limit of 1; without a queue: ")
         assert 'may not create "leases"' in poor.said or "leases" in poor.said
@@ -282,7 +299,7 @@ def test_twenty_clients_are_served_in_order_though_three_are_killed(builder: Han
             one.process.kill()
         order = [one for one in waiting if one not in dead]
         with ThreadPoolExecutor(len(order)) as pool:
-            begun = list(pool.map(lambda one: one.await_line(" begun ", 200), order))
+            begun = list(pool.map(lambda one: one.await_step(200), order))
         for one in order:
             one.ended()
     places = sorted(range(len(order)), key=lambda number: begun[number])

@@ -34,8 +34,9 @@ class Node:
 
     def build(self) -> subprocess.Popen[str]:
         """Start a build, and wait until its step runs."""
+        number = time.time_ns()
         command = [str(ROOT / ".venv/bin/buildclient"), "build", "--progress", "plain"]
-        command += ["--build-arg", f"NUMBER={time.time_ns()}", "--metadata-file", "metadata.json", str(self._context)]
+        command += ["--build-arg", f"NUMBER={number}", "--metadata-file", "metadata.json", str(self._context)]
         process = subprocess.Popen(
             command,
             env=self._environment,
@@ -45,7 +46,7 @@ class Node:
             text=True,
         )
         assert process.stderr is not None
-        assert any("step begins" in line for line in process.stderr)
+        assert any(f"step begins {number}" in line for line in process.stderr)
         return process
 
     def pods(self) -> dict[str, bool]:
@@ -105,7 +106,7 @@ def test_a_build_outlives_the_roll_and_the_eviction_of_its_pod(node: Node) -> No
     node.evict(second)
     assert node.pods()[second], "and so is the new one"
     assert (building.poll(), beside.poll()) == (None, None), "neither pod is gone before its build has ended"
-    release(node.mark)
+    release(node.mark, steps=2)
     _ended(building)
     _ended(beside)
     deadline = time.monotonic() + busy(15)

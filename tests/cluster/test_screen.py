@@ -11,6 +11,7 @@ import signal
 import struct
 import subprocess
 import termios
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -78,7 +79,7 @@ class Peers:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
             os.chdir(self.builder.folder)
             os.execve(self.commands[client][0], [*self.commands[client], "--no-cache", *arguments], self.environment)
-        found, until = b"", time.monotonic() + busy(120)
+        found, until, ended = b"", time.monotonic() + busy(120), False
         try:
             while time.monotonic() < until and _readable(leader, busy(60)):
                 try:
@@ -89,8 +90,9 @@ class Peers:
                 if interrupt and interrupt.encode() in found:
                     interrupt = ""
                     os.write(leader, b"\x03")
+            ended = time.monotonic() < until
         finally:
-            if time.monotonic() >= until:
+            if not ended:
                 os.kill(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)
             os.close(leader)
@@ -201,12 +203,15 @@ def test_a_failed_step_s_whole_output_stands_on_the_terminal(peers: Peers) -> No
 def test_of_two_nodes_the_one_that_did_not_fail_is_cancelled(peers: Peers) -> None:
     """Under its heading; the summary and the Dockerfile's lines stand below."""
     mark = f"half-{uuid.uuid4().hex[:8]}"
-    step = f'if [ "$(uname -m)" = aarch64 ]; then {held(mark)}; exit 3; fi; sleep 300'
+    step = f'if [ "$(uname -m)" = aarch64 ]; then {held(mark)}; exit 3; fi; sleep 300; exit 4'
     context = peers.builder.context("half", f"FROM BASE\nRUN {step}\n")
 
+    released = threading.Event()
+
     def seen(written: bytes) -> None:
-        if b" => [linux/amd64 2/2] RUN " in written:
-            release(mark)
+        if b" => [linux/amd64 2/2] RUN " in written and not released.is_set():
+            release(mark, steps=2)
+            released.set()
 
     status, terminal = peers.screen("both", "--platform=linux/amd64,linux/arm64", context, seen=seen)
     text = terminal.text()

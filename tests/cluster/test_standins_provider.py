@@ -174,6 +174,7 @@ def test_jobs_are_awaited_until_complete(project: Project, namespace: str) -> No
     project.up([job(namespace, ["true"])])
     assert project.state()["job"]["outputs"]["status"]["succeeded"] == 1
     failing = job(namespace, ["false"])
+    failing["options"]["timeout"] = f"{round(busy(5))}s"
     assert project.preview([failing])["job"]["op"] == "replace"
     assert "[BackoffLimitExceeded]" in project.up(fails=True)
 
