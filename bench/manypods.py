@@ -6,11 +6,10 @@ after a minute, which is more than this takes.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import copy
 import json
-import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -20,6 +19,7 @@ from bench.measure import BenchError, Ran
 from buildclient.base.errors import UnreachableError
 from buildclient.kube.api import KubeApi
 from buildclient.kube.kubeconfig import load_kubeconfig
+from buildclient.kube.pods import KubernetesPods
 
 __all__ = ["GOAL", "MEMORY", "listed"]
 
@@ -52,7 +52,8 @@ def _pods(ground: Ground, count: int) -> Iterator[dict[str, Any]]:
     api = KubeApi(kubeconfig.access(kubeconfig.current), ground.environment)
     path = f"/api/v1/namespaces/{ground.namespace}"
     node: dict[str, Any] = ground.output()["nodes"][0]
-    model = _object(ground, "get", "deployment", node["workload"]["name"])["spec"]["template"]
+    deployment = f"/apis/apps/v1/namespaces/{ground.namespace}/deployments/{node['workload']['name']}"
+    model = api.read(deployment, {}, "cannot read the Deployment")["spec"]["template"]
     with contextlib.ExitStack() as stack:
         owner = api.create(f"{path}/configmaps", {}, {"metadata": {"generateName": "many-"}}, "cannot make the owner")
         name = owner["metadata"]["name"]
@@ -64,8 +65,8 @@ def _pods(ground: Ground, count: int) -> Iterator[dict[str, Any]]:
         running = [_named(pod, f"a-{number}") for number in range(_REAL)]
         for one in running:
             api.create(f"{path}/pods", {}, one, "cannot create a pod")
-        _await(ground)
-        status = _object(ground, "get", "pod", "a-0")["status"]
+        asyncio.run(_ready(api, ground.namespace))
+        status = api.read(f"{path}/pods/a-0", {}, "cannot read a pod")["status"]
 
         def invent(number: int) -> None:
             invented = _named(pod, f"b-{number:04}")
@@ -76,6 +77,11 @@ def _pods(ground: Ground, count: int) -> Iterator[dict[str, Any]]:
         with ThreadPoolExecutor(_THREADS) as threads:
             list(threads.map(invent, range(count - _REAL)))
         yield {**node, "selector": {_LABEL: "true"}, "replicas": count}
+
+
+async def _ready(api: KubeApi, namespace: str) -> None:
+    deadline = asyncio.get_running_loop().time() + _READY
+    await KubernetesPods(api).wait_ready(namespace, {_LABEL: "true"}, _REAL, deadline)
 
 
 def _pod(model: Mapping[str, Any], owner: str, uid: str) -> dict[str, Any]:
@@ -89,28 +95,3 @@ def _named(pod: Mapping[str, Any], name: str) -> dict[str, Any]:
     named: dict[str, Any] = copy.deepcopy(dict(pod))
     named["metadata"]["name"] = name
     return named
-
-
-def _await(ground: Ground) -> None:
-    end = time.monotonic() + _READY
-    while True:
-        pods = _object(ground, "get", "pods", "-l", _LABEL)["items"]
-        ready = [
-            one
-            for one in pods
-            for condition in one["status"].get("conditions") or ()
-            if condition["type"] == "Ready" and condition["status"] == "True"
-        ]
-        if len(ready) == _REAL:
-            return
-        if time.monotonic() > end:
-            raise BenchError(f"1,000 pods: only {len(ready)} of {_REAL} that run became ready in {_READY} s")
-        time.sleep(0.5)
-
-
-def _object(ground: Ground, *words: str) -> Any:
-    command = ["kubectl", "-n", ground.namespace, *words, "-o", "json"]
-    done = subprocess.run(command, env=ground.environment, capture_output=True, text=True, timeout=60, check=False)
-    if done.returncode:
-        raise BenchError(f"1,000 pods: {done.stderr.strip()}")
-    return json.loads(done.stdout)
