@@ -72,12 +72,19 @@ def docker_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
 @pytest.fixture
 def namespace(cluster: dict[str, str]) -> Iterator[str]:
     """A Kubernetes namespace of one's own, deleted afterwards."""
-    name = f"test-{uuid.uuid4().hex[:8]}"
-    kubectl(cluster, "create", "namespace", name)
+    with own_namespace(cluster, "test") as name:
+        yield name
+
+
+@contextlib.contextmanager
+def own_namespace(environment: dict[str, str], prefix: str) -> Iterator[str]:
+    """A Kubernetes namespace whose name begins with a prefix, deleted afterwards."""
+    name = f"{prefix}-{uuid.uuid4().hex[:8]}"
+    kubectl(environment, "create", "namespace", name)
     try:
         yield name
     finally:
-        kubectl(cluster, "delete", "namespace", name, "--wait=false")
+        kubectl(environment, "delete", "namespace", name, "--wait=false")
 
 
 def kubectl(environment: dict[str, str], *arguments: str, timeout: float = 60) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from buildclient.contract.output import BuilderOutput
+from tests.conftest import own_namespace
 
 BIN = Path(sys.executable).parent
 ARCHITECTURES = ("amd64", "arm64")
@@ -26,6 +29,15 @@ class Ran(NamedTuple):
     def last(self) -> str:
         """The last line of standard error."""
         return self.err.strip().splitlines()[-1] if self.err.strip() else ""
+
+
+@contextlib.contextmanager
+def hand_made(environment: dict[str, str], folder: Path, prefix: str, **replicas: int) -> Iterator[HandMadeBuilder]:
+    """A builder, ready, in a namespace whose name begins with a prefix; both are deleted afterwards."""
+    with own_namespace(environment, prefix) as namespace:
+        made = HandMadeBuilder(environment, namespace, folder)
+        made.deploy(**replicas)
+        yield made
 
 
 class HandMadeBuilder:

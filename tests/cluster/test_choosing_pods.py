@@ -20,9 +20,8 @@ import pytest
 import yaml
 
 from buildclient.kube.lease import read_lease
-from tests.cluster.client_builder import BIN, HandMadeBuilder, Ran
+from tests.cluster.client_builder import BIN, HandMadeBuilder, Ran, hand_made
 from tests.cluster.held import held, release
-from tests.conftest import kubectl
 from tests.load import busy
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -34,16 +33,10 @@ _PODS = 3
 @pytest.fixture(scope="module")
 def builder(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandMadeBuilder]:
     """Two nodes, three pods on the first."""
-    namespace = f"choosing-{uuid.uuid4().hex[:8]}"
-    kubectl(cluster, "create", "namespace", namespace)
-    made = HandMadeBuilder(cluster, namespace, tmp_path_factory.mktemp("choosing"))
-    try:
-        made.deploy()
+    with hand_made(cluster, tmp_path_factory.mktemp("choosing"), "choosing") as made:
         made.kubectl("scale", "deploy/builder-amd64", f"--replicas={_PODS}")
         made.kubectl("rollout", "status", "deployment/builder-amd64", "--timeout=120s", timeout=130)
         yield made
-    finally:
-        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
 
 
 class _Build:

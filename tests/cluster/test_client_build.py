@@ -28,10 +28,10 @@ from buildclient.kube.tunnel import ExecEndpoint
 from buildclient.progress.events import Event, Log
 from buildclient.progress.terminal import Display, open_display, shown
 from localcluster.tools import ensure
-from tests.cluster.client_builder import BIN, HandMadeBuilder
+from tests.cluster.client_builder import BIN, HandMadeBuilder, hand_made
 from tests.cluster.held import held, release
 from tests.cluster.ssh_agent import agent, probe
-from tests.conftest import ROOT, kubectl
+from tests.conftest import ROOT
 from tests.load import busy
 
 pytestmark = pytest.mark.cluster
@@ -41,14 +41,8 @@ HELLO = "FROM BASE\nRUN uname -m > /arch && cat /arch\n"
 @pytest.fixture(scope="module")
 def builder(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandMadeBuilder]:
     """A builder of two nodes, ready."""
-    namespace = f"client-{uuid.uuid4().hex[:8]}"
-    kubectl(cluster, "create", "namespace", namespace)
-    try:
-        one = HandMadeBuilder(cluster, namespace, tmp_path_factory.mktemp("client"))
-        one.deploy()
+    with hand_made(cluster, tmp_path_factory.mktemp("client"), "client") as one:
         yield one
-    finally:
-        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
 
 
 def manifest(builder: HandMadeBuilder, repository: str, reference: str) -> dict[str, Any]:

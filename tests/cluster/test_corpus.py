@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tests.cluster.client_builder import HandMadeBuilder
+from tests.cluster.client_builder import hand_made
 from tests.cluster.corpus import ROWS
 from tests.cluster.corpus.peers import Peers
 from tests.cluster.corpus.row import Row
-from tests.conftest import kubectl
 from tests.engines import Engine
 from tests.unit.cli.flag_table import FLAGS
 
@@ -25,14 +23,8 @@ def peers(
     cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory, docker_engine: Callable[[], Engine]
 ) -> Iterator[Peers]:
     """A builder of two nodes that both clients use."""
-    namespace = f"corpus-{uuid.uuid4().hex[:8]}"
-    kubectl(cluster, "create", "namespace", namespace)
-    try:
-        builder = HandMadeBuilder(cluster, namespace, tmp_path_factory.mktemp("corpus"))
-        builder.deploy()
+    with hand_made(cluster, tmp_path_factory.mktemp("corpus"), "corpus") as builder:
         yield Peers(builder, docker_engine)
-    finally:
-        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
 
 
 _NOT_OF_A_BUILD = ("--builder", "--debug", "--help")

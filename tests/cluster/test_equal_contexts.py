@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 
 from localcluster import tools
-from tests.cluster.client_builder import ARCHITECTURES, HandMadeBuilder, Ran
+from tests.cluster.client_builder import ARCHITECTURES, HandMadeBuilder, Ran, hand_made
 from tests.cluster.equal_contexts import CASES, FAILING, Case, Plot
-from tests.conftest import kubectl
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -98,14 +97,8 @@ class Peers:
 @pytest.fixture(scope="module")
 def peers(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
     """A builder of one node that both clients use."""
-    namespace = f"equal-{uuid.uuid4().hex[:8]}"
-    kubectl(cluster, "create", "namespace", namespace)
-    try:
-        builder = HandMadeBuilder(cluster, namespace, tmp_path_factory.mktemp("equal"))
-        builder.deploy()
+    with hand_made(cluster, tmp_path_factory.mktemp("equal"), "equal") as builder:
         yield Peers(builder)
-    finally:
-        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
 
 
 def test_there_are_enough_cases() -> None:

@@ -11,7 +11,6 @@ import subprocess
 import tarfile
 import time
 import urllib.request
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,8 @@ from typing import Any
 import pytest
 
 from localcluster import tools
-from tests.cluster.client_builder import BIN, HandMadeBuilder
+from tests.cluster.client_builder import BIN, HandMadeBuilder, hand_made
 from tests.cluster.equal_contexts import CASES, Case, Plot
-from tests.conftest import kubectl
 from tests.load import busy
 
 pytestmark = pytest.mark.cluster
@@ -35,17 +33,11 @@ _KINDS = [
 @pytest.fixture(scope="module")
 def builder(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandMadeBuilder]:
     """A builder of two nodes, ready, that docker buildx knows as `peer`."""
-    namespace = f"exports-{uuid.uuid4().hex[:8]}"
-    kubectl(cluster, "create", "namespace", namespace)
-    try:
-        one = HandMadeBuilder(cluster, namespace, tmp_path_factory.mktemp("exports"))
+    with hand_made(cluster, tmp_path_factory.mktemp("exports"), "exports") as one:
         one.environment["BUILDX_CONFIG"] = str(one.folder / "buildx")
-        one.deploy()
-        node = ("--node", "builder-amd64", "--driver-opt", f"namespace={namespace}")
+        node = ("--node", "builder-amd64", "--driver-opt", f"namespace={one.namespace}")
         _buildx(one, "create", "--name", "peer", "--driver", "kubernetes", *node)
         yield one
-    finally:
-        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
 
 
 def _buildx(builder: HandMadeBuilder, *arguments: str) -> None:

@@ -6,13 +6,11 @@ import json
 import re
 import subprocess
 import time
-import uuid
 from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.client_builder import HandMadeBuilder
-from tests.conftest import kubectl
+from tests.cluster.client_builder import HandMadeBuilder, hand_made
 from tests.load import busy
 
 # Other tests' pods could not start meanwhile.
@@ -24,18 +22,12 @@ _MACHINES = ("amd64", "arm64")
 @pytest.fixture(scope="module")
 def builder(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandMadeBuilder]:
     """One node with two pods, each on a machine of its own."""
-    namespace = f"going-{uuid.uuid4().hex[:8]}"
-    kubectl(cluster, "create", "namespace", namespace)
-    made = HandMadeBuilder(cluster, namespace, tmp_path_factory.mktemp("going"))
-    try:
-        made.deploy()
+    with hand_made(cluster, tmp_path_factory.mktemp("going"), "going") as made:
         made.kubectl("label", "pods", "--all", "going=one")
         output = json.loads(made.output.dumps())
         output["nodes"] = [{**output["nodes"][0], "selector": {"going": "one"}, "platforms": []}]
         made.file.write_text(json.dumps(output))
         yield made
-    finally:
-        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
 
 
 def _machine(builder: HandMadeBuilder, **environment: str) -> str:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shutil
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.client_builder import HandMadeBuilder
-from tests.conftest import kubectl
+from tests.cluster.client_builder import HandMadeBuilder, hand_made
 from tests.load import busy
 
 pytestmark = pytest.mark.cluster
@@ -59,14 +57,8 @@ def until(true: Callable[[], bool]) -> None:
 @pytest.fixture(scope="module")
 def builder(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandMadeBuilder]:
     """Two nodes by hand."""
-    namespace = f"trips-{uuid.uuid4().hex[:8]}"
-    kubectl(cluster, "create", "namespace", namespace)
-    try:
-        one = HandMadeBuilder(cluster, namespace, tmp_path_factory.mktemp("k"))
-        one.deploy()
+    with hand_made(cluster, tmp_path_factory.mktemp("k"), "trips") as one:
         yield one
-    finally:
-        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
 
 
 @pytest.fixture

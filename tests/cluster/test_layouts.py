@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from localcluster import tools
-from tests.cluster.client_builder import HandMadeBuilder
-from tests.conftest import kubectl
+from tests.cluster.client_builder import HandMadeBuilder, hand_made
 
 pytestmark = pytest.mark.cluster
 
@@ -29,17 +28,11 @@ COPY --from=make /made /
 @pytest.fixture(scope="module")
 def builder(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandMadeBuilder]:
     """A builder of two nodes, ready; docker buildx knows the first as `peer`."""
-    namespace = f"layouts-{uuid.uuid4().hex[:8]}"
-    kubectl(cluster, "create", "namespace", namespace)
-    try:
-        one = HandMadeBuilder(cluster, namespace, tmp_path_factory.mktemp("layouts"))
+    with hand_made(cluster, tmp_path_factory.mktemp("layouts"), "layouts") as one:
         one.environment["BUILDX_CONFIG"] = str(one.folder / "buildx")
-        one.deploy()
-        node = ("--node", "builder-amd64", "--driver-opt", f"namespace={namespace}")
+        node = ("--node", "builder-amd64", "--driver-opt", f"namespace={one.namespace}")
         _buildx(one, "create", "--name", "peer", "--driver", "kubernetes", *node)
         yield one
-    finally:
-        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
 
 
 def _buildx(builder: HandMadeBuilder, *arguments: str) -> str:

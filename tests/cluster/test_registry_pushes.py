@@ -22,8 +22,7 @@ from buildclient.registry.credentials import Credentials
 from buildclient.registry.merge import DOCKER_LIST, OCI_INDEX, Source, digest_of, merge_sources
 from buildclient.request.values import BuildResult, Output
 from localcluster import tools
-from tests.cluster.client_builder import HandMadeBuilder
-from tests.conftest import kubectl
+from tests.cluster.client_builder import HandMadeBuilder, hand_made
 from tests.registries import PASSWORD, USER, TokenServer, basic, htpasswd, image, registry
 
 pytestmark = pytest.mark.cluster
@@ -34,15 +33,9 @@ ACCEPT = ", ".join((OCI_INDEX, DOCKER_LIST, "application/vnd.oci.image.manifest.
 @pytest.fixture(scope="module")
 def builder(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandMadeBuilder]:
     """A builder of two nodes, ready, and a context without base image."""
-    namespace = f"push-{uuid.uuid4().hex[:8]}"
-    kubectl(cluster, "create", "namespace", namespace)
-    try:
-        one = HandMadeBuilder(cluster, namespace, tmp_path_factory.mktemp("push"))
-        one.deploy()
+    with hand_made(cluster, tmp_path_factory.mktemp("push"), "push") as one:
         one.context("context", "FROM scratch\nARG TARGETARCH\nLABEL arch=$TARGETARCH\nCOPY file /\n", file="x")
         yield one
-    finally:
-        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
 
 
 @pytest.fixture

@@ -19,10 +19,9 @@ from pathlib import Path
 import pytest
 
 from bench.relay import Relay, relayed_kubeconfig
-from tests.cluster.client_builder import BIN, HandMadeBuilder
+from tests.cluster.client_builder import BIN, HandMadeBuilder, hand_made
 from tests.cluster.held import held, release, running
 from tests.cluster.test_silent_daemon import daemon_of
-from tests.conftest import kubectl
 from tests.load import busy
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -85,19 +84,13 @@ def _pod_above(process: int) -> str:
 @pytest.fixture(scope="module")
 def ground(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     """Ready, with the digest of the image as it is made without a fault."""
-    namespace = f"retries-{uuid.uuid4().hex[:8]}"
-    kubectl(cluster, "create", "namespace", namespace)
-    try:
-        builder = HandMadeBuilder(cluster, namespace, tmp_path_factory.mktemp("retries"))
-        builder.deploy(amd64=2, arm64=0)
+    with hand_made(cluster, tmp_path_factory.mktemp("retries"), "retries", amd64=2, arm64=0) as builder:
         kubeconfig = builder.folder / "relay.yaml"
         with relayed_kubeconfig(builder.environment, kubeconfig) as relay:
             builder.environment["KUBECONFIG"] = str(kubeconfig)
             made = Ground(builder, relay)
             made.whole = made.build()[0]
             yield made
-    finally:
-        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
 
 
 def _killed(_: Ground, pod: str) -> None:

@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from bench.trips import Relay, counting
-from tests.cluster.client_builder import HandMadeBuilder
-from tests.conftest import kubectl
+from tests.cluster.client_builder import HandMadeBuilder, hand_made
 
 pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
@@ -78,11 +77,7 @@ class _Measured:
 def measured(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Measured]:
     """Two nodes by hand; the client reaches the API server through the counter."""
     folder = tmp_path_factory.mktemp("trips")
-    namespace = f"trips-{uuid.uuid4().hex[:8]}"
-    kubectl(cluster, "create", "namespace", namespace)
-    try:
-        builder = HandMadeBuilder(cluster, namespace, folder)
-        builder.deploy()
+    with hand_made(cluster, folder, "trips") as builder:
         config = Path(cluster["KUBECONFIG"]).read_text()
         server = re.search(r"https://[^\"'\s]+", config)
         assert server
@@ -93,8 +88,6 @@ def measured(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
             kubeconfig = folder / "kubeconfig"
             kubeconfig.write_text(config.replace(server[0], f"https://127.0.0.1:{relay.port}"))
             yield _Measured(builder, relay, str(kubeconfig))
-    finally:
-        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
 
 
 def test_a_cached_rebuild(measured: _Measured) -> None:

@@ -19,9 +19,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from localcluster import tools
-from tests.cluster.client_builder import BIN, HandMadeBuilder
+from tests.cluster.client_builder import BIN, HandMadeBuilder, hand_made
 from tests.cluster.held import held, release
-from tests.conftest import kubectl
 from tests.load import busy
 from tests.unit.progress.virtual_terminal import VirtualTerminal
 
@@ -104,14 +103,8 @@ class Peers:
 @pytest.fixture(scope="module")
 def peers(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
     """A builder of two nodes, ready."""
-    namespace = f"screen-{uuid.uuid4().hex[:8]}"
-    kubectl(cluster, "create", "namespace", namespace)
-    try:
-        builder = HandMadeBuilder(cluster, namespace, tmp_path_factory.mktemp("screen"))
-        builder.deploy()
+    with hand_made(cluster, tmp_path_factory.mktemp("screen"), "screen") as builder:
         yield Peers(builder)
-    finally:
-        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
 
 
 _IGNORE = "[internal] load .dockerignore"

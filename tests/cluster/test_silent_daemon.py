@@ -18,8 +18,7 @@ from pathlib import Path
 import pytest
 
 from bench.relay import relayed_kubeconfig
-from tests.cluster.client_builder import BIN, HandMadeBuilder
-from tests.conftest import kubectl
+from tests.cluster.client_builder import BIN, HandMadeBuilder, hand_made
 from tests.load import busy
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -29,14 +28,8 @@ _SLEEP = "FROM BASE\nRUN echo begun; sleep SECONDS; echo ended\n"
 @pytest.fixture(scope="module")
 def builder(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandMadeBuilder]:
     """A builder of two nodes, ready."""
-    namespace = f"silent-{uuid.uuid4().hex[:8]}"
-    kubectl(cluster, "create", "namespace", namespace)
-    try:
-        one = HandMadeBuilder(cluster, namespace, tmp_path_factory.mktemp("silent"))
-        one.deploy()
+    with hand_made(cluster, tmp_path_factory.mktemp("silent"), "silent") as one:
         yield one
-    finally:
-        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
 
 
 def daemon_of(pod: str) -> int:

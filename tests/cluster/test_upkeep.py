@@ -9,15 +9,13 @@ import re
 import subprocess
 import tarfile
 import time
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from localcluster import tools
-from tests.cluster.client_builder import BIN, HandMadeBuilder
-from tests.conftest import kubectl
+from tests.cluster.client_builder import BIN, HandMadeBuilder, hand_made
 from tests.load import busy
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -28,11 +26,7 @@ _DOCKERFILE = "FROM BASE\nARG A\nRUN --mount=type=cache,target=/c dd if=/dev/zer
 @pytest.fixture(scope="module")
 def builder(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandMadeBuilder]:
     """A builder of two nodes with a build that succeeded and one that failed."""
-    namespace = f"upkeep-{uuid.uuid4().hex[:8]}"
-    kubectl(cluster, "create", "namespace", namespace)
-    try:
-        made = HandMadeBuilder(cluster, namespace, tmp_path_factory.mktemp("upkeep"))
-        made.deploy()
+    with hand_made(cluster, tmp_path_factory.mktemp("upkeep"), "upkeep") as made:
         good = made.context("good", _DOCKERFILE)
         build = ("build", "--platform", "linux/amd64")
         image = f"type=image,name={made.registry}/upkeep:1,push=true,registry.insecure=true"
@@ -40,8 +34,6 @@ def builder(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
         assert done.status == 0, done.err
         assert made.run(*build, made.context("bad", "FROM BASE\nRUN echo no; exit 3\n")).status == 1
         yield made
-    finally:
-        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
 
 
 @pytest.fixture(scope="module")
