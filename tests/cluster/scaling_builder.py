@@ -15,7 +15,7 @@ import yaml
 
 from tests.cluster.client_builder import BIN, Ran
 from tests.cluster.infra_project import PulumiProject
-from tests.conftest import kubectl
+from tests.conftest import own_namespace
 from tests.load import busy
 
 __all__ = ["ScalingBuilder", "scaled_object_kind", "scaling_builder"]
@@ -128,14 +128,12 @@ class ScalingBuilder:
 @contextmanager
 def scaling_builder(folder: Path, cluster: dict[str, str]) -> Iterator[ScalingBuilder]:
     """A builder in a namespace of its own, both taken away at the end."""
-    namespace = f"scaling-{uuid.uuid4().hex[:8]}"
-    kubectl(cluster, "create", "namespace", namespace)
-    builder = ScalingBuilder(folder, cluster, namespace)
-    try:
-        yield builder
-    finally:
-        builder.project.pulumi("destroy", "--yes", "--skip-preview")
-        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
+    with own_namespace(cluster, "scaling") as namespace:
+        builder = ScalingBuilder(folder, cluster, namespace)
+        try:
+            yield builder
+        finally:
+            builder.project.pulumi("destroy", "--yes", "--skip-preview")
 
 
 @contextmanager

@@ -8,15 +8,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from tests.cluster.client_builder import BIN, HandMadeBuilder
-from tests.conftest import kubectl
+from tests.cluster.client_builder import BIN, HandMadeBuilder, hand_made
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.memory, pytest.mark.timeout(900)]
 
@@ -42,17 +40,13 @@ class Spent(NamedTuple):
 @pytest.fixture(scope="module")
 def builder(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandMadeBuilder]:
     """A builder of two nodes; afterwards nothing of this size is left on the disk."""
-    namespace = f"memory-{uuid.uuid4().hex[:8]}"
     folder = tmp_path_factory.mktemp("memory")
     if shutil.disk_usage(folder).free < _FREE:
         pytest.skip(f"{folder} has less than {_FREE >> 30} GiB free")
-    kubectl(cluster, "create", "namespace", namespace)
     try:
-        one = HandMadeBuilder(cluster, namespace, folder)
-        one.deploy()
-        yield one
+        with hand_made(cluster, folder, "memory") as one:
+            yield one
     finally:
-        kubectl(cluster, "delete", "namespace", namespace, "--wait=false")
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +35,6 @@ CASES: dict[str, tuple[dict[str, Any] | None, dict[str, str], dict[str, Any], st
     "service account": (None, {}, {"serviceaccount": "nobody"}, 'serviceaccount "nobody" not found'),
     "image": (None, {}, {"image": "127.0.0.1:1/none:1"}, "127.0.0.1:1"),
 }
-
-
-@pytest.fixture
-def namespace(cluster: dict[str, str]) -> Iterator[str]:
-    """A namespace of one's own."""
-    name = f"test-{uuid.uuid4().hex[:8]}"
-    kubectl(cluster, "create", "namespace", name)
-    yield name
-    kubectl(cluster, "delete", "namespace", name, "--wait=false")
 
 
 @pytest.mark.parametrize("case", CASES)
