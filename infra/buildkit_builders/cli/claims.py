@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 import sys
@@ -23,7 +22,7 @@ from buildkit_builders.cli.claims_options import (
     prune_option,
     yes_option,
 )
-from buildkit_builders.cli.commands import can_ask, debug_option
+from buildkit_builders.cli.commands import can_ask, debug_option, interruptible
 from buildkit_builders.cli.fleet_view import FleetView
 from buildkit_builders.cli.report import progress, write
 from buildkit_builders.cli.waiting import lock_options
@@ -53,14 +52,7 @@ def claims() -> None:
 
 
 def _command(function: _F) -> _F:
-    @functools.wraps(function)
-    def body(*args: Any, **options: Any) -> Any:
-        try:
-            return function(*args, **options)
-        except KeyboardInterrupt:
-            raise click.Abort from None
-
-    decorated = click.command(function.__name__, context_settings=_SETTINGS)(debug_option(body))
+    decorated = click.command(function.__name__, context_settings=_SETTINGS)(debug_option(interruptible(function)))
     claims.add_command(decorated)
     return function
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from buildkit_builders.automation import Project, Stack
     from buildkit_builders.results import Step
 
-__all__ = ["COMMANDS", "can_ask", "debug_option"]
+__all__ = ["COMMANDS", "can_ask", "debug_option", "interruptible"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 COMMANDS: dict[str, click.Command] = {}
@@ -31,8 +31,8 @@ _KEPT = (
 _SETTINGS = {"auto_envvar_prefix": "BUILDERS"}
 
 
-def _command(function: _F) -> _F:
-    name = function.__name__.removesuffix("_")
+def interruptible(function: _F) -> Callable[..., Any]:
+    """The body of a command, which an interrupt ends without a line of click's own."""
 
     @functools.wraps(function)
     def body(*args: Any, **options: Any) -> Any:
@@ -42,7 +42,12 @@ def _command(function: _F) -> _F:
             # of an interrupt click writes a line to standard error, which may be what went away
             raise click.Abort from None
 
-    COMMANDS[name] = click.command(name, context_settings=_SETTINGS)(debug_option(body))
+    return body
+
+
+def _command(function: _F) -> _F:
+    name = function.__name__.removesuffix("_")
+    COMMANDS[name] = click.command(name, context_settings=_SETTINGS)(debug_option(interruptible(function)))
     return function
 
 
