@@ -14,11 +14,10 @@ import json
 import secrets
 import socket
 import subprocess
-import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from localcluster import tools
+from tests.jsonserver import served
 from tests.load import busy
 
 USER, PASSWORD = "builder", "s3cret"
@@ -215,15 +215,8 @@ def web_server(
         def log_message(self, format: str, *arguments: Any) -> None:
             return None
 
-    server = ThreadingHTTPServer((host, 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield f"{host}:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+    with served(Handler, host) as address:
+        yield address
 
 
 def basic(user: str, password: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http.server
 import json
 import threading
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from buildclient.kube.api import KubeApi
 from buildclient.kube.kubeconfig import Access
 from buildclient.kube.pod import read_pod
 from buildclient.kube.pods import KubernetesPods
+from tests.jsonserver import JsonHandler, served
 from tests.load import busy
 
 
@@ -33,14 +33,14 @@ def pod(name: str, *, ready: bool = True, version: str = "1", **status: Any) -> 
     }
 
 
-class _Api(http.server.BaseHTTPRequestHandler):
+class _Api(JsonHandler):
     lists: ClassVar[list[Any]] = []
     events: ClassVar[list[Any]] = []
     patches: ClassVar[list[Any]] = []
     patch_answers: ClassVar[list[int]] = []
     watches = 0
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the base class names it
         if "watch=1" in self.path:
             type(self).watches += 1
             self.send_response(200)
@@ -52,38 +52,19 @@ class _Api(http.server.BaseHTTPRequestHandler):
             return
         answer = self.lists[0] if len(self.lists) == 1 else self.lists.pop(0)
         status, body = answer if isinstance(answer, tuple) else (200, answer)
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+        self.answer(status, body)
 
-    def do_PATCH(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.patches.append((self.path, body))
-        status = self.patch_answers.pop(0)
-        data = b'{"message": "the object has been modified"}'
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        return
+    def do_PATCH(self) -> None:  # noqa: N802 - the base class names it
+        self.patches.append((self.path, self.asked()))
+        self.answer(self.patch_answers.pop(0), {"message": "the object has been modified"})
 
 
 @pytest.fixture
 def api() -> Iterator[tuple[type[_Api], KubernetesPods]]:
     """An API whose lists and events a test sets, and the pods read from it."""
     kind = type("Api", (_Api,), {"lists": [], "events": [], "patches": [], "patch_answers": [], "watches": 0})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    access = Access(f"http://127.0.0.1:{server.server_address[1]}", "test")
-    yield kind, KubernetesPods(KubeApi(access, {}))
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(kind) as address:
+        yield kind, KubernetesPods(KubeApi(Access(f"http://{address}", "test"), {}))
 
 
 def listed(*pods: dict[str, Any]) -> dict[str, Any]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +15,7 @@ from buildkit_builders.fleet import fleet as fleet_module
 from buildkit_builders.fleet import namespaces as namespaces_module
 from buildkit_builders.fleet.namespaces import TeamNamespace, await_end, make_missing, missing, remove_empty
 
+from tests.jsonserver import JsonHandler, served
 from tests.unit.builders.claims.files import read
 
 SHARED = TeamNamespace("prod-eu", "builders-payments", "payments", "")
@@ -27,35 +26,25 @@ REMAINING = {
 }
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(JsonHandler):
     ending: int
     """How often the namespace is still being deleted when it is asked for; then it is gone."""
     made: list[str]
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the base class names it
         cls = type(self)
         cls.ending -= 1
         if cls.ending < 0:
-            self._answer(404, {"kind": "Status", "reason": "NotFound", "message": "not found"})
+            self.answer(404, {"kind": "Status", "reason": "NotFound", "message": "not found"})
             return
         labels = {"app.kubernetes.io/managed-by": "builders-claims"}
         metadata = {"name": SHARED.name, "labels": labels, "deletionTimestamp": "2026-06-01T00:00:00Z"}
-        self._answer(200, {"metadata": metadata, "status": {"phase": "Terminating", "conditions": [REMAINING]}})
+        self.answer(200, {"metadata": metadata, "status": {"phase": "Terminating", "conditions": [REMAINING]}})
 
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    def do_POST(self) -> None:  # noqa: N802 - the base class names it
+        body = self.asked()
         type(self).made.append(f"{body['kind']} {body['metadata']['name']}")
-        self._answer(201, body)
-
-    def _answer(self, status: int, value: Any) -> None:
-        body = json.dumps(value).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        self.answer(201, body)
 
 
 @pytest.fixture
@@ -67,19 +56,15 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Handl
         made: list[str] = []  # noqa: RUF012 - of this class alone
 
     monkeypatch.setattr(namespaces_module, "_LOOK_EVERY", 0.01)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with served(Handler) as address:
         config = {
-            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
+            "clusters": [{"name": "c", "cluster": {"server": f"http://{address}"}}],
             "users": [{"name": "u", "user": {}}],
             "contexts": [{"name": "prod-eu", "context": {"cluster": "c", "user": "u"}}],
         }
         (tmp_path / "kubeconfig").write_text(json.dumps(config))
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
         yield Handler
-        server.shutdown()
-        thread.join()
 
 
 def test_a_namespace_that_is_being_deleted_is_waited_for(api: type[_Handler]) -> None:

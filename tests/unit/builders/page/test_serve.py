@@ -3,46 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import http.server
 import socket
-import threading
 
 import pytest
 from buildkit_builders.page.serve import Address, ServeError, more_threads, parse_address
 
 from buildclient.kube.api import KubeApi
 from buildclient.kube.kubeconfig import Access
+from tests.jsonserver import JsonHandler, served
 
 
-class _Api(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    def log_message(self, *_: object) -> None:
-        pass
+class _Api(JsonHandler):
+    def do_GET(self) -> None:  # noqa: N802 - the base class names it
+        self.answer(200, {})
 
 
 async def test_a_cluster_that_takes_requests_and_never_answers_holds_up_no_other() -> None:
     """Twenty requests that hang, and one to another cluster is answered meanwhile."""
     more_threads()
-    answering = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Api)
-    threading.Thread(target=answering.serve_forever, daemon=True).start()
-    hanging = socket.create_server(("127.0.0.1", 0), backlog=64)
-    hangs = KubeApi(Access(f"http://127.0.0.1:{hanging.getsockname()[1]}", "hangs"), {})
-    answers = KubeApi(Access(f"http://127.0.0.1:{answering.server_port}", "answers"), {})
-    waiting = [asyncio.ensure_future(hangs.get("/x", {}, "x")) for _ in range(20)]
-    try:
-        await asyncio.sleep(0.2)
-        assert await answers.get("/x", {}, "x") == {}
-        assert not any(one.done() for one in waiting)
-    finally:
-        hanging.close()
-        answering.shutdown()
-        answering.server_close()
-        await asyncio.gather(*waiting, return_exceptions=True)
+    with served(_Api) as address:
+        hanging = socket.create_server(("127.0.0.1", 0), backlog=64)
+        hangs = KubeApi(Access(f"http://127.0.0.1:{hanging.getsockname()[1]}", "hangs"), {})
+        answers = KubeApi(Access(f"http://{address}", "answers"), {})
+        waiting = [asyncio.ensure_future(hangs.get("/x", {}, "x")) for _ in range(20)]
+        try:
+            await asyncio.sleep(0.2)
+            assert await answers.get("/x", {}, "x") == {}
+            assert not any(one.done() for one in waiting)
+        finally:
+            hanging.close()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.server
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,41 +14,32 @@ from buildkit_builders.page.sources import ClusterSource, Listed, StackSource, m
 from buildclient.base.errors import ConfigurationError
 from buildclient.contract.output import Cluster
 from buildclient.kube.kubeconfig import Access
+from tests.jsonserver import JsonHandler, served
 from tests.page_views import output
 
 
-class _Api(http.server.BaseHTTPRequestHandler):
+class _Api(JsonHandler):
     items: ClassVar[list[Any]] = []
     forbidden = False
-    asked: ClassVar[list[str]] = []
+    paths: ClassVar[list[str]] = []
 
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
+    def do_GET(self) -> None:  # noqa: N802 - the base class names it
+        self.paths.append(self.path)
         body: dict[str, Any] = {"items": self.items}
         if self.path.endswith("/kube-system"):
             body = {"metadata": {"uid": "u1"}}
         elif self.forbidden:
             body = {"message": 'configmaps is forbidden: User "me" cannot list resource "configmaps" in API group ""'}
-        data = json.dumps(body).encode()
-        self.send_response(403 if self.forbidden else 200)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: Any) -> None:
-        pass
+        self.answer(403 if self.forbidden else 200, body)
 
 
 @pytest.fixture
 def access(monkeypatch: pytest.MonkeyPatch) -> Iterator[Access]:
     """The access to a small API server that has `_Api.items`."""
     monkeypatch.setattr(_Api, "items", [])
-    monkeypatch.setattr(_Api, "asked", [])
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Api)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield Access(f"http://127.0.0.1:{server.server_port}", "staging")
-    server.shutdown()
-    server.server_close()
+    monkeypatch.setattr(_Api, "paths", [])
+    with served(_Api) as address:
+        yield Access(f"http://{address}", "staging")
 
 
 def config_map(namespace: str, text: str, name: str = "kube-builder", **annotations: str) -> dict[str, Any]:
@@ -91,7 +80,7 @@ async def test_a_config_map_that_cannot_be_read_is_named_and_others_count(access
 async def test_namespaces_are_asked_one_by_one(access: Access) -> None:
     """With names, nothing is asked of the whole cluster but its identity."""
     await ClusterSource(access, {}, ["pay", "search"]).find()
-    assert {path.partition("?")[0] for path in _Api.asked} == {
+    assert {path.partition("?")[0] for path in _Api.paths} == {
         "/api/v1/namespaces/kube-system",
         "/api/v1/namespaces/pay/configmaps",
         "/api/v1/namespaces/search/configmaps",

@@ -6,14 +6,13 @@ Issues API). Lists come in pages; a token that is not the right one is refused, 
 
 from __future__ import annotations
 
-import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.jsonserver import JsonHandler, served
 
 __all__ = ["GITHUB_BOT", "TOKEN", "CodeHost", "code_host"]
 
@@ -95,35 +94,20 @@ def code_host() -> Iterator[CodeHost]:
     """A host that serves until the end."""
     host = CodeHost()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(JsonHandler):
         def _serve(self) -> None:
             address = urlsplit(self.path)
-            size = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(size)) if size else None
+            body = self.asked()
             host.requests.append(f"{self.command} {address.path}")
             known = (f"Bearer {TOKEN}", TOKEN)
             if (self.headers.get("Authorization") or self.headers.get("PRIVATE-TOKEN")) not in known:
                 status, answer = 401, {"message": "Bad credentials"}
             else:
                 status, answer = host.answer(self.command, address.path, parse_qs(address.query), body)
-            text = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
+            self.answer(status, answer)
 
         do_GET = do_POST = do_PATCH = do_PUT = _serve  # noqa: N815
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    host.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with served(Handler) as address:
+        host.url = f"http://{address}"
         yield host
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
