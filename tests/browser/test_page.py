@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from buildkit_builders.page.export import export
 from buildkit_builders.page.model import Snapshot
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.browser import browser
 from tests.page_views import Served, served, snapshot
@@ -108,7 +108,7 @@ def test_a_page_follows_what_happens_and_keeps_focus_and_search(
     tab.goto(page.url)
     tab.get_by_role("searchbox").fill("team-00")
     expect(tab.locator("#rows > tr:visible")).to_have_count(10)
-    tab.get_by_role("link", name="kube").nth(1).focus()
+    focus(tab.get_by_role("link", name="kube").nth(1))
     first, second, third, *others = snapshot(201).builders
     shown.append(Snapshot((first._replace(error="gone <away>"), second, *others)))
     expect(tab.locator("#counts")).to_contain_text("11 unreachable")
@@ -122,6 +122,35 @@ def test_a_page_follows_what_happens_and_keeps_focus_and_search(
     finally:
         shown.pop()
         tab.context.close()
+
+
+def test_a_row_with_the_focus_keeps_it_where_others_go_and_come(
+    chromium: Browser, page: Served, shown: list[Snapshot]
+) -> None:
+    """The row before it goes, and new ones come before and after."""
+    tab = chromium.new_context().new_page()
+    tab.goto(page.url)
+    focus(tab.get_by_role("link", name="kube").nth(1))
+    first, second, *others = snapshot(200).builders
+    earlier = first._replace(found=first.found._replace(output=first.found.output._replace(namespace="a-team")))
+    shown.append(Snapshot((earlier, second, *others)))
+    try:
+        expect(tab.locator(f"#b-{first.found.id}")).to_have_count(0)
+        expect(tab.locator("#rows > tr")).to_have_count(200)
+        assert rows(tab)[0].startswith("a-team")
+        assert tab.evaluate("document.activeElement.closest('tr').id") == f"b-{second.found.id}"
+    finally:
+        shown.pop()
+        tab.context.close()
+
+
+def focus(link: Locator) -> None:
+    """Gives a link the focus, also where its row is taken over at this moment, and the link with it."""
+    for _ in range(20):
+        link.focus()
+        if link.evaluate("link => link === document.activeElement"):
+            return
+    expect(link).to_be_focused()
 
 
 def test_the_page_says_when_it_is_no_longer_told(chromium: Browser) -> None:

@@ -33,23 +33,25 @@
     if (hasRows) document.getElementById("none").textContent = fresh.getElementById("none").textContent;
   }
 
+  // A row that is moved loses its focus: those that are gone go first, and others make way for the one with the focus.
   function takeRows(body, other) {
+    const fresh = [...other.children];
+    const wanted = new Set(fresh.map((row) => row.id));
+    for (const row of [...body.children]) if (!wanted.has(row.id)) row.remove();
     const known = new Map([...body.children].map((row) => [row.id, row]));
     let before = null;
-    for (const row of [...other.children]) {
-      let there = known.get(row.id);
-      known.delete(row.id);
-      if (!there) {
-        there = row;
-      } else if (!holdsFocus(there)) {
+    for (const row of fresh) {
+      const there = known.get(row.id) || row;
+      const next = () => (before ? before.nextSibling : body.firstChild);
+      if (there !== row && holdsFocus(there)) {
+        while (next() !== there) body.append(next());
+      } else if (there !== row) {
         there.dataset.text = row.dataset.text;
         if (there.innerHTML !== row.innerHTML) there.innerHTML = row.innerHTML;
       }
-      const place = before ? before.nextSibling : body.firstChild;
-      if (there !== place) body.insertBefore(there, place);
+      if (there !== next()) body.insertBefore(there, next());
       before = there;
     }
-    known.forEach((row) => row.remove());
   }
 
   const holdsFocus = (element) => {
