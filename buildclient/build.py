@@ -165,7 +165,7 @@ async def _prepare(tools: Tools, request: BuildRequest, stack: contextlib.AsyncE
 async def _placed(
     nodes: Sequence[Node], request: BuildRequest, key: str, deadline: float, stack: contextlib.AsyncExitStack
 ) -> list[Placed]:
-    """Places the build; where several nodes make one image, asks for their versions while the context is read."""
+    """Places the build; where several nodes make one image, finds their versions while the context is read."""
     placed = await place(nodes, request.platforms, key, deadline, stack)
     if len(placed) < 2 or not any(output.type in IMAGE_TYPES for output in request.outputs):
         return placed

@@ -124,6 +124,14 @@ class AheadPods:
         labels = self._of.get((pod.namespace, pod.name))
         return plain if labels is None else _Chosen(self, plain, LastPod(pod.namespace, labels, container, pod.name))
 
+    def version(self, pod: Pod, container: str) -> str | None:
+        """As Pods', of what earlier builds on this builder were told."""
+        return self._last.version(pod.container_id(container))
+
+    def note_version(self, pod: Pod, container: str, version: str) -> None:
+        """As Pods', for later builds."""
+        self._last.note_version(pod.container_id(container), version)
+
     async def end(self) -> None:
         """Closes what is not used, and notes what was."""
         for task in self._lists.values():

@@ -1,7 +1,10 @@
 """Which pods a user's last commands used: a file for each builder in the user's cache folder.
 
-It holds guesses alone. A guess is connected to while the pods are still being listed, and used only if the list agrees
-(`buildclient.kube.ahead`), so a file that is old, damaged or gone costs time at most.
+Of pods it holds guesses alone. A guess is connected to while the pods are still being listed, and used only if the list
+agrees (`buildclient.kube.ahead`), so a file that is old, damaged or gone costs time at most.
+
+Of BuildKit's versions it holds what daemons have said, by the container's id: a container keeps its image for as long
+as it lives, and the one after a restart has another id, so what is remembered of an id that is listed is so.
 """
 
 from __future__ import annotations
@@ -18,14 +21,21 @@ from buildclient.base.cachefolder import cache_folder
 from buildclient.base.files import read_bounded, replace_whole
 from buildclient.contract.jsontext import read_json
 from buildclient.contract.names import is_dns_label, is_dns_subdomain, is_label_key, is_label_value
+from buildclient.contract.patterns import pattern
 from buildclient.kube.kubeconfig import Access
 from buildclient.kube.pod import table, tables
 
-__all__ = ["LastPod", "LastPods", "read_last_pods"]
+__all__ = ["LastPod", "LastPods", "read_last_pods", "read_versions"]
 
 _LOG = logging.getLogger("buildclient.kube")
 _MAX_BUILDS = 64
 """Routing keys of which a file tells; the oldest is forgotten."""
+_MAX_VERSIONS = 128
+"""Containers of which a file tells the version; what was noted first is forgotten."""
+_CONTAINER = pattern(r"[a-z0-9.+-]{1,32}://[A-Za-z0-9._-]{12,128}")
+"""A container's id: the runtime's name and a digest (`containerd://8a2f…`)."""
+_VERSION = pattern(r"(?:[A-Za-z0-9][A-Za-z0-9.+_-]{0,63})?")
+"""Empty for a daemon that is too old to tell."""
 _MAX_SIZE = 1 << 20
 """Bytes of a file."""
 
@@ -47,6 +57,8 @@ class LastPods:
         """`path` is the file's; empty where there is none."""
         self._path = path
         self._noted: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], LastPod]] = {}
+        self._versions: dict[str, str] | None = None
+        self._told: dict[str, str] = {}
 
     @classmethod
     def of(cls, environ: Mapping[str, str], access: Access, namespace: str, name: str) -> LastPods:
@@ -59,44 +71,58 @@ class LastPods:
 
     def recall(self, key: str) -> list[LastPod]:
         """Returns what was used for a routing key the last time; if it was never, what was used last for any."""
-        builds = self._read()
+        builds, self._versions = self._read()
         return builds.get(_short(key)) or next(reversed(builds.values()), [])
+
+    def version(self, container: str) -> str | None:
+        """Returns the BuildKit version of the container of that id; None if it is not remembered."""
+        if self._versions is None:
+            _, self._versions = self._read()
+        return self._told.get(container, self._versions.get(container))
 
     def note(self, key: str, used: LastPod) -> None:
         """Notes a pod that is used, for `save`."""
         self._noted.setdefault(_short(key), {})[used.namespace, used.selector] = used
 
+    def note_version(self, container: str, version: str) -> None:
+        """Notes what version the container of that id has, for `save`. What is no id or no version is left out."""
+        if _CONTAINER.fullmatch(container) and _VERSION.fullmatch(version):
+            self._told[container] = version
+
     def save(self) -> None:
         """Writes what was noted, if that is new. What cannot be written is left out."""
-        if not self._noted or not self._path:
+        if not (self._noted or self._told) or not self._path:
             return
-        builds = self._read()
+        builds, versions = self._read()
         new = {key: sorted(used.values()) for key, used in self._noted.items()}
-        if all(builds.get(key) == used for key, used in new.items()):
+        if all(builds.get(key) == used for key, used in new.items()) and self._told.items() <= versions.items():
             return
         for key, used in new.items():
             builds.pop(key, None)
             builds[key] = used
+        versions = {**{one: text for one, text in versions.items() if one not in self._told}, **self._told}
         listed = {
             key: [{**one._asdict(), "selector": dict(one.selector)} for one in builds[key]]
             for key in list(builds)[-_MAX_BUILDS:]
         }
+        value = {"version": 1, "builds": listed, "versions": dict(list(versions.items())[-_MAX_VERSIONS:])}
         folder, name = os.path.split(self._path)
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                replace_whole(handle, name, json.dumps({"version": 1, "builds": listed}).encode(), 0o600)
+                replace_whole(handle, name, json.dumps(value).encode(), 0o600)
             finally:
                 os.close(handle)
         except OSError as error:
             _LOG.debug("the pods in use are not noted: %s", error)
 
-    def _read(self) -> dict[str, list[LastPod]]:
+    def _read(self) -> tuple[dict[str, list[LastPod]], dict[str, str]]:
         if self._path:
             with contextlib.suppress(OSError, ValueError):
-                return read_last_pods(read_bounded(self._path, _MAX_SIZE))
-        return {}
+                text = read_bounded(self._path, _MAX_SIZE)
+                return read_last_pods(text), read_versions(text)
+        return {}, {}
 
 
 def read_last_pods(text: bytes) -> dict[str, list[LastPod]]:
@@ -111,6 +137,22 @@ def read_last_pods(text: bytes) -> dict[str, list[LastPod]]:
     return {
         key: found for key, used in builds.items() if (found := [one for raw in tables(used) if (one := _pod(raw))])
     }
+
+
+def read_versions(text: bytes) -> dict[str, str]:
+    """Returns BuildKit's versions by the containers' ids, the last noted at the end. Raises ValueError for no JSON.
+
+    What is no id or no version is left out.
+    """
+    value = table(read_json(text))
+    if value.get("version") != 1:
+        return {}
+    found = [
+        (container, version)
+        for container, version in table(value.get("versions")).items()
+        if isinstance(version, str) and _CONTAINER.fullmatch(container) and _VERSION.fullmatch(version)
+    ]
+    return dict(found[-_MAX_VERSIONS:])
 
 
 def _pod(raw: Mapping[str, Any]) -> LastPod | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from buildclient.base.streams import Endpoint
@@ -49,6 +49,14 @@ class Pod(NamedTuple):
     """When it became ready, in seconds since the epoch; 0 if it is not, or the cluster does not say."""
     owner: Owner | None = None
     """Its ReplicaSet or StatefulSet."""
+    containers: tuple[tuple[str, str], ...] = ()
+    """The ids of its running containers, by name; a container that was restarted has another."""
+
+    def container_id(self, name: str) -> str:
+        """Returns the id of a running container, empty if it is not known; without a name, that of the only one."""
+        if name:
+            return dict(self.containers).get(name, "")
+        return self.containers[0][1] if len(self.containers) == 1 else ""
 
 
 class Pods(Protocol):
@@ -84,6 +92,12 @@ class Pods(Protocol):
 
     def endpoint(self, pod: Pod, container: str) -> Endpoint:
         """The daemon in a pod."""
+
+    def version(self, pod: Pod, container: str) -> str | None:
+        """The BuildKit version that this very container was found to have; None if that is not remembered."""
+
+    def note_version(self, pod: Pod, container: str, version: str) -> None:
+        """Notes what BuildKit version the container has, where such things are remembered."""
 
     def queue(self, namespace: str, workload: str) -> Queue:
         """The queue of the builds that wait for a pod of the workload."""
@@ -125,7 +139,15 @@ def read_pod(raw: Mapping[str, Any]) -> Pod:
         reason="" if ready else _reason(status, conditions, states),
         ready_since=moment(conditions["Ready"].get("lastTransitionTime")) if ready else 0.0,
         owner=_owner(metadata),
+        containers=tuple(_running(status)),
     )
+
+
+def _running(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for one in tables(status.get("containerStatuses")):
+        name, id = one.get("name"), one.get("containerID")
+        if isinstance(name, str) and isinstance(id, str) and id and "running" in table(one.get("state")):
+            yield name, id
 
 
 def _owner(metadata: Mapping[str, Any]) -> Owner | None:

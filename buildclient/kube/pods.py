@@ -179,6 +179,13 @@ class KubernetesPods:
 
         return SpareConnection(self.api)
 
+    def version(self, pod: Pod, container: str) -> str | None:
+        """None: nothing is remembered."""
+        return None
+
+    def note_version(self, pod: Pod, container: str, version: str) -> None:
+        """Remembers nothing."""
+
     def queue(self, namespace: str, workload: str) -> Queue:
         """The queue of the builds that wait for a pod of the workload (`kube.leases`)."""
         from buildclient.kube.leases import LeaseQueue

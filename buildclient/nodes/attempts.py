@@ -71,6 +71,15 @@ class RetryingNode:
         """The name of the pod that was last connected to."""
         return self._inner.pod
 
+    @property
+    def version(self) -> str | None:
+        """As the node's own."""
+        return self._inner.version
+
+    def note_version(self, version: str) -> None:
+        """As the node's own."""
+        self._inner.note_version(version)
+
     async def dial(self, key: str, deadline: float) -> Connection:
         """As the node's own."""
         return await self._inner.dial(key, deadline)

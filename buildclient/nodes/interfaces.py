@@ -23,6 +23,13 @@ class Node(Protocol):
     def pod(self) -> str:
         """The name of the pod that was last connected to; empty before that, and for an address."""
 
+    @property
+    def version(self) -> str | None:
+        """The BuildKit version of the daemon that was last connected to; None if it is not remembered."""
+
+    def note_version(self, version: str) -> None:
+        """Notes the version that the daemon which was last connected to has told."""
+
     async def dial(self, key: str, deadline: float) -> Connection:
         """As `open`, but returns the byte stream to the daemon. Raises UnreachableError."""
 

@@ -57,8 +57,7 @@ class NodeClient:
         `head_start` is how many seconds a pod has alone before the next one is tried beside it.
         """
         self.node = node
-        self.pod = ""
-        """The pod that was last connected to; empty before that, and for an address."""
+        self._at: Pod | None = None
         self.pods = NodePods(node, pods, waiting)
         """The node's pods in the cluster."""
         self._pool = pool
@@ -77,6 +76,21 @@ class NodeClient:
     def name(self) -> str:
         """The node's name in its builder."""
         return self.node.name
+
+    @property
+    def pod(self) -> str:
+        """The pod that was last connected to; empty before that, and for an address."""
+        return self._at.name if self._at else ""
+
+    @property
+    def version(self) -> str | None:
+        """The BuildKit version of the container that was last connected to; None if that is not remembered."""
+        return self.pods.source().version(self._at, self.node.container) if self._at else None
+
+    def note_version(self, version: str) -> None:
+        """Notes the version that the daemon which was last connected to has told."""
+        if self._at:
+            self.pods.source().note_version(self._at, self.node.container, version)
 
     async def open(self, key: str, deadline: float, avoid: Sequence[str] = (), *, full: bool = False) -> Control:
         """Connects to the daemon that takes the build with routing key `key`.
@@ -156,8 +170,7 @@ class NodeClient:
         async def connect(pod: Pod) -> Control:
             return await self._to_pod(pod, loop.time() + _CONNECT_TIMEOUT)
 
-        pod, control = await line.turn(pods, connect, sticky=self.node.loadbalance == "sticky", behind=behind)
-        self.pod = pod.name
+        self._at, control = await line.turn(pods, connect, sticky=self.node.loadbalance == "sticky", behind=behind)
         return control
 
     async def dial(self, key: str, deadline: float) -> Connection:
@@ -198,7 +211,7 @@ class NodeClient:
         while True:
             pods = await self._order(key, avoid, deadline)
             try:
-                pod, found = await first(pods)
+                self._at, found = await first(pods)
             except DaemonLost as error:
                 if error.silent or loop.time() + _LIST_AGAIN > patience:
                     raise
@@ -208,15 +221,14 @@ class NodeClient:
                 await asyncio.sleep(_LIST_AGAIN)
             else:
                 if gone:
-                    self.pods.tell([pod])
-                self.pod = pod.name
+                    self.pods.tell([self._at])
                 return found
 
     async def connect_to(self, pod: Pod, deadline: float) -> Control:
         """Connects to the daemon in one pod of the node, or at its address. Raises UnreachableError."""
         if self.node.address:
             return await self._shared("", self._address, deadline)
-        self.pod = pod.name
+        self._at = pod
         return await self._to_pod(pod, deadline)
 
     async def _to_pod(self, pod: Pod, deadline: float) -> Control:

@@ -1,4 +1,4 @@
-"""Asks daemons for their versions, where a build depends on them: nearly no build does, so none pays a round trip."""
+"""The versions of daemons, where a build depends on them: remembered of the very container, else asked for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ VERSION_TIMEOUT = 30.0
 
 
 async def with_versions(placed: Sequence[Placed]) -> list[Placed]:
-    """Returns the same with each daemon's version, all asked at the same time. Raises UnreachableError."""
+    """Returns the same with each daemon's version; those that have to be asked are, at the same time.
+
+    Raises UnreachableError.
+    """
     versions = await gather_all(_version(one) for one in placed)
     return [one._replace(version=version) for one, version in zip(placed, versions, strict=True)]
 
@@ -46,13 +49,19 @@ async def _version(placed: Placed) -> str | None:
     """The version; None if the daemon tells no version to this user."""
     if placed.version is not None:
         return placed.version
+    node = placed.node
+    if (remembered := node.version) is not None:
+        _LOG.debug("%s: BuildKit %s, as its container said before", node.node.name, remembered or "without a version")
+        return remembered
     try:
-        return await reported_version(placed.control, asyncio.get_running_loop().time() + VERSION_TIMEOUT)
+        version = await reported_version(placed.control, asyncio.get_running_loop().time() + VERSION_TIMEOUT)
     except UnreachableError:
         raise
     except ClientError as error:
-        _LOG.debug("%s: no version: %s", placed.node.node.name, error)
+        _LOG.debug("%s: no version: %s", node.node.name, error)
         return None
+    node.note_version(version)
+    return version
 
 
 async def reported_version(control: Control, deadline: float) -> str:

@@ -47,7 +47,7 @@ from buildclient.inputs.layouts import parse_layout
 from buildclient.keep.wire import read_request
 from buildclient.kube import channels, frames
 from buildclient.kube.kubeconfig import load_kubeconfig
-from buildclient.kube.lastpods import read_last_pods
+from buildclient.kube.lastpods import read_last_pods, read_versions
 from buildclient.kube.lease import read_lease
 from buildclient.kube.pod import read_pod
 from buildclient.proto import content_pb2
@@ -837,12 +837,12 @@ _ALL = (
     ),
     Reader(
         "last-pods",
-        read_last_pods,
+        lambda data: (read_last_pods(data), read_versions(data)),
         (
             b'{"version":1,"builds":{"0a":[{"namespace":"n","selector":{"app":"x"},"container":"c","pod":"p-0"}]}}',
-            b'{"version":1,"builds":{}}',
+            b'{"version":1,"builds":{},"versions":{"containerd://%s":"v0.34.2"}}' % (b"0a" * 32),
         ),
-        (b"version", b"builds", b"selector", b"[]"),
+        (b"version", b"builds", b"versions", b"selector", b"[]"),
         (ValueError,),
         json=True,
     ),

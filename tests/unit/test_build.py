@@ -78,6 +78,13 @@ class FakeNode:
     def __init__(self, world: World, node: NodeOutput) -> None:
         self.world, self.node, self.pod = world, node, ""
 
+    @property
+    def version(self) -> str | None:
+        return self.world.remembered.get(self.node.name)
+
+    def note_version(self, version: str) -> None:
+        self.world.remembered[self.node.name] = version
+
     async def admit(self, control: Any, ref: str) -> bool:
         return True
 
@@ -158,6 +165,8 @@ class World:
         self.answers: dict[str, Any] = {}
         self.reported: dict[str, tuple[Platform, ...]] = {}
         self.versions: dict[str, str] = {}
+        self.remembered: dict[str, str] = {}
+        """Versions of which a later build knows; nothing, unless a test lets it."""
         self.asked: list[str] = []
         """Of whom versions and platforms were asked."""
         self.unreachable: set[str] = set()
@@ -507,7 +516,7 @@ async def test_a_daemon_that_is_too_old_is_told_before_any_solve() -> None:
         await world.build(platforms=(AMD, ARM), outputs=(output,))
     assert world.solves == {}
     assert "commit" not in world.log
-    world.versions["b"] = "v0.31.0"
+    world.versions["b"], world.remembered = "v0.31.0", {}
     await world.build(platforms=(AMD, ARM), outputs=(output,))
     assert set(world.solves) == {"a", "b"}
 
@@ -532,6 +541,24 @@ async def test_nodes_of_several_versions_push_one_kind_of_image() -> None:
     own = Output("image", {"push": "true", "oci-artifact": "true", "oci-mediatypes": "true"})
     await world.build(platforms=(AMD, ARM), outputs=(own,), tags=parse_tags(["r/a:1"]))
     assert world.solves["a"].exporters[0].attrs["oci-artifact"] == "true"
+
+
+async def test_a_version_that_is_remembered_is_not_asked_for() -> None:
+    """It counts as the daemon's own word does, in a merged image and of a daemon that is too old."""
+    world = World(a=(AMD,), b=(ARM,))
+    world.versions = {"a": "v0.29.0"}
+    await world.build(platforms=(AMD, ARM), outputs=PUSH, tags=parse_tags(["r/a:1"]))
+    assert world.remembered == {"a": "v0.29.0", "b": "v0.34.2"}
+    world.asked.clear()
+    world.remembered = {"a": "v0.29.0"}
+    await world.build(platforms=(AMD, ARM), outputs=PUSH, tags=parse_tags(["r/a:1"]))
+    assert world.asked == ["b"]
+    await world.build(platforms=(AMD, ARM), outputs=PUSH, tags=parse_tags(["r/a:1"]))
+    assert world.asked == ["b"]
+    assert world.solves["b"].exporters[0].attrs["oci-artifact"] == "false"
+    with pytest.raises(UsageError, match=r"v0\.29\.0 has no mode=delete"):
+        await world.build(platforms=(AMD,), outputs=(Output("local", {"mode": "delete"}, ToFolder("x")),))
+    assert world.asked == ["b"]
 
 
 LOST = DaemonLost("lost the connection to pod a: EOF")

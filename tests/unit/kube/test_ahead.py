@@ -144,6 +144,20 @@ async def test_a_guess_that_fails_is_no_failure(home: LastPods) -> None:
     assert cluster.happened[:4] == ["list", "exec a", "listed", "exec a"]
 
 
+async def test_a_version_is_that_of_the_container_that_was_connected_to(home: LastPods) -> None:
+    """Before that, of a pod that was restarted, and of one whose container is not known, there is none."""
+    cluster = _Cluster("a")
+    for id, known in (("0a" * 32, None), ("0a" * 32, "v0.34.2"), ("0b" * 32, None), ("", None), ("0a" * 32, "v0.34.2")):
+        cluster.pods = [cluster.pods[0]._replace(containers=(("buildkitd", f"containerd://{id}"),) if id else ())]
+        ahead = AheadPods(cluster, home, "key")  # type: ignore[arg-type]
+        node = NodeClient(_NODE, ahead)
+        assert node.version is None
+        await node.dial("key", asyncio.get_running_loop().time() + 5)
+        assert node.version == known
+        node.note_version("v0.34.2" if "0a" in id else "no version\n")
+        await ahead.end()
+
+
 async def test_a_builder_in_the_cluster_is_asked_for_before_its_output_is_read(home: LastPods) -> None:
     """Its list is used once: another one is a new one."""
     _remembers(home, "a")

@@ -236,3 +236,21 @@ async def test_a_scale_that_never_stays_is_given_up(api: tuple[type[_Api], Kuber
 def test_a_pod_knows_since_when_it_is_ready(condition: dict[str, Any], since: float) -> None:
     """The condition's last change, in seconds."""
     assert read_pod({"status": {"conditions": [{"type": "Ready", **condition}]}}).ready_since == since
+
+
+@pytest.mark.parametrize(
+    ("statuses", "name", "id"),
+    [
+        ([{"name": "a", "containerID": "containerd://1", "state": {"running": {}}}], "a", "containerd://1"),
+        ([{"name": "a", "containerID": "containerd://1", "state": {"running": {}}}], "", "containerd://1"),
+        ([{"name": "a", "containerID": "containerd://1", "state": {"running": {}}}], "b", ""),
+        ([{"name": "a", "containerID": "containerd://1", "state": {"terminated": {}}}], "a", ""),
+        ([{"name": name, "containerID": name, "state": {"running": {}}} for name in "ab"], "b", "b"),
+        ([{"name": name, "containerID": name, "state": {"running": {}}} for name in "ab"], "", ""),
+        ([{"name": "a", "containerID": 7, "state": {"running": {}}}, 5, {"state": 3}], "", ""),
+        ("none", "", ""),
+    ],
+)
+def test_a_pod_knows_its_running_containers(statuses: object, name: str, id: str) -> None:
+    """One that has ended has an id too, which the next one will not have."""
+    assert read_pod({"status": {"containerStatuses": statuses}}).container_id(name) == id
