@@ -118,7 +118,7 @@ def test_a_cached_rebuild_that_is_pushed(measured: _Measured) -> None:
 
 
 def test_two_platforms_that_are_pushed(measured: _Measured) -> None:
-    """Two nodes at once take as many as one, and one for the index; their versions are remembered."""
+    """Two nodes at once take as many as one, since their versions are remembered; the push may outlast one more."""
     assert measured.within(10, *_BOTH, "-t", measured.tag("both"), "--push")
 
 
