@@ -72,6 +72,7 @@ class Solves(NamedTuple):
             placed.share.platforms,
             ref=ref,
             context_attrs=self.prepared.attrs,
+            frontend_inputs=self.prepared.frontend_inputs,
             shared_key=f"{key}:{self.builder}/{placed.node.node.name}" if key else "",
             several_nodes=len(self.placed) > 1,
             image_attrs=image_attrs,

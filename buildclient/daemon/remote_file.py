@@ -5,14 +5,14 @@ Reference: createTempDockerfileFromURL of buildx 0.38 (build/url.go).
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 
 from buildclient.base.errors import BuildFailed
 from buildclient.daemon.gateway import Gateway, GatewayResult
 from buildclient.daemon.interfaces import Control
 from buildclient.progress.events import EventSink
-from buildclient.proto import gateway_pb2, ops_pb2
+from buildclient.proto import gateway_pb2
+from buildclient.proto.llb import http_file
 from buildclient.request.solve import SolveRequest
 
 __all__ = ["MAX_DOCKERFILE", "fetch_dockerfile"]
@@ -24,11 +24,12 @@ _NAME = "Dockerfile"
 
 async def fetch_dockerfile(control: Control, url: str, sink: EventSink) -> bytes:
     """Returns what is at an HTTP or HTTPS URL. Raises BuildFailed, also for more than MAX_DOCKERFILE bytes."""
+    raw = url.encode(errors="surrogateescape").decode(errors="replace")
     found = b""
 
     async def work(gateway: Gateway) -> GatewayResult:
         nonlocal found
-        result = await gateway.solve_definition(_http(url))
+        result = await gateway.solve_definition(http_file(raw, _NAME, f"[internal] load {raw}"))
         found = await gateway.read_file(result, _NAME, MAX_DOCKERFILE + 1)
         if len(found) > MAX_DOCKERFILE:
             error = BuildFailed(f"failed to solve: Dockerfile {url} bigger than allowed max size (2.097MB)")
@@ -38,14 +39,3 @@ async def fetch_dockerfile(control: Control, url: str, sink: EventSink) -> bytes
 
     await control.solve(SolveRequest(secrets.token_hex(13), "", {}, internal=True), (), sink, work)
     return found
-
-
-def _http(url: str) -> bytes:
-    """The LLB of one source: a file with the URL's bytes."""
-    raw = url.encode(errors="surrogateescape").decode(errors="replace")
-    source = ops_pb2.Op(source=ops_pb2.SourceOp(identifier=raw, attrs={"http.filename": _NAME})).SerializeToString()
-    digest = f"sha256:{hashlib.sha256(source).hexdigest()}"
-    end = ops_pb2.Op(inputs=[ops_pb2.Input(digest=digest)]).SerializeToString()
-    named = ops_pb2.OpMetadata(description={"llb.customname": f"[internal] load {raw}"})
-    metadata = {digest: named, f"sha256:{hashlib.sha256(end).hexdigest()}": ops_pb2.OpMetadata()}
-    return ops_pb2.Definition(**{"def": [source, end]}, metadata=metadata).SerializeToString()

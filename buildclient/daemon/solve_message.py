@@ -23,6 +23,7 @@ def solve_message(request: SolveRequest, session: str, *, in_gateway: bool = Fal
         session=session,
         frontend="" if in_gateway else request.frontend,
         frontend_attrs=_attrs(request.frontend_attrs),
+        frontend_inputs=[pb.Attr(key=_raw(key), value=one) for key, one in request.frontend_inputs.items()],
         # Daemons before 0.13 read the first exporter from these fields only.
         exporter_deprecated=_raw(first.type) if first else b"",
         exporter_attrs_deprecated=_attrs(first.attrs) if first else [],

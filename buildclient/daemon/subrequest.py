@@ -45,14 +45,15 @@ def subrequest(request: SolveRequest, name: str) -> GatewayWork:
 
     async def work(gateway: Gateway) -> GatewayResult:
         try:
-            return await gateway.solve(request.frontend, options)
+            return await gateway.solve(request.frontend, options, request.frontend_inputs)
         except grpc.aio.AioRpcError as error:
             text = error.details() or ""
             if not _unknown(text, name):
                 raise
             _LOG.debug("solve %s: %s; ask %s instead", request.ref, text, FALLBACK_FRONTEND)
         try:
-            return await gateway.solve(request.frontend, {**options, "build-arg:BUILDKIT_SYNTAX": FALLBACK_FRONTEND})
+            options["build-arg:BUILDKIT_SYNTAX"] = FALLBACK_FRONTEND
+            return await gateway.solve(request.frontend, options, request.frontend_inputs)
         except grpc.aio.AioRpcError as error:
             _LOG.debug("solve %s: %s", request.ref, error.details())
         raise _refused(text)
@@ -75,7 +76,9 @@ def unless_file(request: SolveRequest, path: str, refusal: ClientError, then: Ga
         # What is at a URL may be no archive but the Dockerfile itself, which the frontend finds under any name.
         if await _there(gateway, context, path) and not await _there(gateway, context, _NOWHERE):
             raise refusal
-        return await (then(gateway) if then else gateway.solve(request.frontend, request.frontend_attrs))
+        if then:
+            return await then(gateway)
+        return await gateway.solve(request.frontend, request.frontend_attrs, request.frontend_inputs)
 
     return work
 

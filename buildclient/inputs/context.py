@@ -16,9 +16,9 @@ from buildclient.base.errors import InvalidBuild, UsageError
 from buildclient.base.gotext import go_quoted
 from buildclient.base.oserrors import reason
 from buildclient.contract.patterns import pattern
+from buildclient.inputs.dockerfile import dockerfile_input, ignore_file
 from buildclient.inputs.filesync import LocalDir, filesync
 from buildclient.inputs.giturl import has_query, is_remote
-from buildclient.inputs.ignorefile import ignore_file
 from buildclient.inputs.policy import check_policies
 from buildclient.inputs.stdin import Stdin
 from buildclient.inputs.upload import address, upload
@@ -65,6 +65,9 @@ class Prepared(NamedTuple):
     dockerfile_url: str = ""
     """Where the Dockerfile has yet to be fetched from; empty if it is there."""
 
+    frontend_inputs: Mapping[str, bytes] = {}
+    """What goes along with the solve, as definitions (LLB) by name."""
+
     def put_dockerfile(self, data: bytes) -> None:
         """Takes the Dockerfile of that URL."""
         with open(os.path.join(self.dirs["dockerfile"].path, "Dockerfile"), "wb") as file:
@@ -103,6 +106,7 @@ def prepare(
             inputs.cache_from,
             inputs.skipped,
             request.dockerfile if _HTTP.match(request.dockerfile) else "",
+            inputs.frontend_inputs,
         )
 
 
@@ -112,6 +116,7 @@ class _Inputs:
         self._stdin = stdin
         self._stack = stack
         self._content: bytes | None = None
+        self._input = b""
         self._folder = ""
         self._name = request.dockerfile
         self.dirs: dict[str, LocalDir] = {}
@@ -168,7 +173,15 @@ class _Inputs:
             if context := self.dirs.get("context"):
                 added = ignore_file(context.handle, folder.handle, name)
                 self.dirs["dockerfile"] = folder._replace(added=added)
+                # A policy has rules for folders, and the daemon takes a Dockerfile that was piped in from one alone.
+                if "dockerfilekey" not in self.attrs and not self._request.source_policy:
+                    self._input = dockerfile_input(folder.handle, name, added)
         self.attrs["filename"] = name
+
+    @property
+    def frontend_inputs(self) -> Mapping[str, bytes]:
+        """The Dockerfile, if it goes along with the solve."""
+        return {"dockerfile": self._input} if self._input else {}
 
     @property
     def dockerfile_folder(self) -> str:

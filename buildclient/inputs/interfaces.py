@@ -22,6 +22,10 @@ class Prepared(Protocol):
         """Frontend attributes that say what they are."""
 
     @property
+    def frontend_inputs(self) -> Mapping[str, bytes]:
+        """Definitions (LLB) by name that go along with the solve: the Dockerfile, where it can."""
+
+    @property
     def shared_key(self) -> str:
         """The session's shared key, without the node."""
 

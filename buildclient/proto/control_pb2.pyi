@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SolveRequest(_message.Message):
-    __slots__ = ("ref", "exporter_deprecated", "exporter_attrs_deprecated", "session", "frontend", "frontend_attrs", "cache", "entitlements", "internal", "source_policy", "exporters")
+    __slots__ = ("ref", "exporter_deprecated", "exporter_attrs_deprecated", "session", "frontend", "frontend_attrs", "cache", "entitlements", "frontend_inputs", "internal", "source_policy", "exporters")
     REF_FIELD_NUMBER: _ClassVar[int]
     EXPORTER_DEPRECATED_FIELD_NUMBER: _ClassVar[int]
     EXPORTER_ATTRS_DEPRECATED_FIELD_NUMBER: _ClassVar[int]
@@ -17,6 +17,7 @@ class SolveRequest(_message.Message):
     FRONTEND_ATTRS_FIELD_NUMBER: _ClassVar[int]
     CACHE_FIELD_NUMBER: _ClassVar[int]
     ENTITLEMENTS_FIELD_NUMBER: _ClassVar[int]
+    FRONTEND_INPUTS_FIELD_NUMBER: _ClassVar[int]
     INTERNAL_FIELD_NUMBER: _ClassVar[int]
     SOURCE_POLICY_FIELD_NUMBER: _ClassVar[int]
     EXPORTERS_FIELD_NUMBER: _ClassVar[int]
@@ -28,10 +29,11 @@ class SolveRequest(_message.Message):
     frontend_attrs: _containers.RepeatedCompositeFieldContainer[Attr]
     cache: CacheOptions
     entitlements: _containers.RepeatedScalarFieldContainer[bytes]
+    frontend_inputs: _containers.RepeatedCompositeFieldContainer[Attr]
     internal: bool
     source_policy: bytes
     exporters: _containers.RepeatedCompositeFieldContainer[Exporter]
-    def __init__(self, ref: _Optional[str] = ..., exporter_deprecated: _Optional[bytes] = ..., exporter_attrs_deprecated: _Optional[_Iterable[_Union[Attr, _Mapping]]] = ..., session: _Optional[str] = ..., frontend: _Optional[str] = ..., frontend_attrs: _Optional[_Iterable[_Union[Attr, _Mapping]]] = ..., cache: _Optional[_Union[CacheOptions, _Mapping]] = ..., entitlements: _Optional[_Iterable[bytes]] = ..., internal: bool = ..., source_policy: _Optional[bytes] = ..., exporters: _Optional[_Iterable[_Union[Exporter, _Mapping]]] = ...) -> None: ...
+    def __init__(self, ref: _Optional[str] = ..., exporter_deprecated: _Optional[bytes] = ..., exporter_attrs_deprecated: _Optional[_Iterable[_Union[Attr, _Mapping]]] = ..., session: _Optional[str] = ..., frontend: _Optional[str] = ..., frontend_attrs: _Optional[_Iterable[_Union[Attr, _Mapping]]] = ..., cache: _Optional[_Union[CacheOptions, _Mapping]] = ..., entitlements: _Optional[_Iterable[bytes]] = ..., frontend_inputs: _Optional[_Iterable[_Union[Attr, _Mapping]]] = ..., internal: bool = ..., source_policy: _Optional[bytes] = ..., exporters: _Optional[_Iterable[_Union[Exporter, _Mapping]]] = ...) -> None: ...
 
 class Attr(_message.Message):
     __slots__ = ("key", "value")

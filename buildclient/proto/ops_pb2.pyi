@@ -34,12 +34,14 @@ class OpMetadata(_message.Message):
     def __init__(self, description: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Op(_message.Message):
-    __slots__ = ("inputs", "source")
+    __slots__ = ("inputs", "source", "file")
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
     inputs: _containers.RepeatedCompositeFieldContainer[Input]
     source: SourceOp
-    def __init__(self, inputs: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., source: _Optional[_Union[SourceOp, _Mapping]] = ...) -> None: ...
+    file: FileOp
+    def __init__(self, inputs: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., source: _Optional[_Union[SourceOp, _Mapping]] = ..., file: _Optional[_Union[FileOp, _Mapping]] = ...) -> None: ...
 
 class Input(_message.Message):
     __slots__ = ("digest", "index")
@@ -63,3 +65,33 @@ class SourceOp(_message.Message):
     identifier: str
     attrs: _containers.ScalarMap[str, str]
     def __init__(self, identifier: _Optional[str] = ..., attrs: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class FileOp(_message.Message):
+    __slots__ = ("actions",)
+    ACTIONS_FIELD_NUMBER: _ClassVar[int]
+    actions: _containers.RepeatedCompositeFieldContainer[FileAction]
+    def __init__(self, actions: _Optional[_Iterable[_Union[FileAction, _Mapping]]] = ...) -> None: ...
+
+class FileAction(_message.Message):
+    __slots__ = ("input", "secondary_input", "output", "mkfile")
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    SECONDARY_INPUT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    MKFILE_FIELD_NUMBER: _ClassVar[int]
+    input: int
+    secondary_input: int
+    output: int
+    mkfile: FileActionMkFile
+    def __init__(self, input: _Optional[int] = ..., secondary_input: _Optional[int] = ..., output: _Optional[int] = ..., mkfile: _Optional[_Union[FileActionMkFile, _Mapping]] = ...) -> None: ...
+
+class FileActionMkFile(_message.Message):
+    __slots__ = ("path", "mode", "data", "timestamp")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    mode: int
+    data: bytes
+    timestamp: int
+    def __init__(self, path: _Optional[str] = ..., mode: _Optional[int] = ..., data: _Optional[bytes] = ..., timestamp: _Optional[int] = ...) -> None: ...

@@ -40,13 +40,15 @@ def solve_request(
     *,
     ref: str,
     context_attrs: Mapping[str, str],
+    frontend_inputs: Mapping[str, bytes] = {},
     shared_key: str = "",
     several_nodes: bool = False,
     image_attrs: Mapping[str, str] = {},
 ) -> SolveRequest:
     """Returns one node's share of a build.
 
-    `context_attrs` describe the context and the Dockerfile, `image_attrs` are defaults of outputs that are images.
+    `context_attrs` and `frontend_inputs` describe the context and the Dockerfile, `image_attrs` are defaults of outputs
+    that are images.
     With `several_nodes` each node makes an index and pushes it by digest, without tags. Raises UsageError.
     """
     frontend, attrs = "dockerfile.v0", dict(context_attrs)
@@ -78,6 +80,7 @@ def solve_request(
         ref=ref,
         frontend=frontend,
         frontend_attrs=attrs,
+        frontend_inputs=frontend_inputs,
         exporters=_exporters(
             request, set(request.platforms) - set(platforms), image_attrs, several_nodes=several_nodes
         ),

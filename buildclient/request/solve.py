@@ -36,6 +36,8 @@ class SolveRequest(NamedTuple):
     """Unique id of the build on the daemon; `Status` and history use it."""
     frontend: str
     frontend_attrs: Mapping[str, str]
+    frontend_inputs: Mapping[str, bytes] = {}
+    """Definitions (LLB) by name that the frontend reads in place of folders of this machine."""
     exporters: tuple[Exporter, ...] = ()
     cache_exports: tuple[CacheEntry, ...] = ()
     cache_imports: tuple[CacheEntry, ...] = ()

@@ -92,36 +92,36 @@ def measured(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
 
 def test_a_cached_rebuild(measured: _Measured) -> None:
     """With the builder's output in a file."""
-    assert measured.within(9, *_ONE)
+    assert measured.within(6, *_ONE)
 
 
 def test_a_pod_below_its_limit(measured: _Measured) -> None:
     """To find out that there is room costs none more."""
-    assert measured.within(9, *_ONE, BUILDCLIENT_BUILDER=measured.with_limit())
+    assert measured.within(6, *_ONE, BUILDCLIENT_BUILDER=measured.with_limit())
 
 
 def test_a_cached_rebuild_with_the_builder_in_the_cluster(measured: _Measured) -> None:
     """The ConfigMap has the builder's output."""
-    assert measured.within(9, *_ONE, "--from-cluster", measured.name)
+    assert measured.within(6, *_ONE, "--from-cluster", measured.name)
 
 
 def test_a_cached_rebuild_by_a_client_that_remembers_nothing(measured: _Measured) -> None:
     """In a fresh CI job the connections are opened at once, and the pod is known a round trip later."""
-    assert measured.within(9, *_ONE)
-    assert measured.first(10, *_ONE)
-    assert measured.first(11, *_ONE, "--from-cluster", measured.name)
+    assert measured.within(6, *_ONE)
+    assert measured.first(7, *_ONE)
+    assert measured.first(8, *_ONE, "--from-cluster", measured.name)
 
 
 def test_a_cached_rebuild_that_is_pushed(measured: _Measured) -> None:
     """The daemon's requests to the registry go another way."""
-    assert measured.within(9, *_ONE, "-t", measured.tag("one"), "--push")
+    assert measured.within(6, *_ONE, "-t", measured.tag("one"), "--push")
 
 
 def test_two_platforms_that_are_pushed(measured: _Measured) -> None:
     """Two nodes at once take as many as one, since their versions are remembered; the push may outlast one more."""
-    assert measured.within(10, *_BOTH, "-t", measured.tag("both"), "--push")
+    assert measured.within(7, *_BOTH, "-t", measured.tag("both"), "--push")
 
 
 def test_a_cached_rebuild_over_kept_connections(measured: _Measured) -> None:
     """The list of pods, and what the daemon asks."""
-    assert measured.within(7, *_ONE, "--from-cluster", measured.name, BUILDCLIENT_KEEP="20s", CI="")
+    assert measured.within(4, *_ONE, "--from-cluster", measured.name, BUILDCLIENT_KEEP="20s", CI="")

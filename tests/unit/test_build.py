@@ -101,6 +101,7 @@ class FakeNode:
 
 class Prepared:
     attrs: Mapping[str, str] = {"filename": "Dockerfile"}
+    frontend_inputs: Mapping[str, bytes] = {}
     shared_key = "app"
     stores: Mapping[str, Store] = {}
     cache_from: Sequence[CacheEntry] = ()
