@@ -25,7 +25,8 @@ _LONGEST_SEQUENCE = 256
 _LONGEST_STYLE = 128
 _MOVES = pattern(r"[\r\b]|(?:\x1b\[|\x9b)[0-9;]*[CDGKPX]")
 """What moves the cursor within the line, or erases (ECMA-48: CUF, CUB, CHA, EL, DCH, ECH)."""
-_UNFINISHED = pattern(r"(?:\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\n]*)?|\x9b[0-?]*[ -/]*)\Z")
+_UNFINISHED = pattern(r"(?:\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\n]*)?|\x9b[0-?]*[ -/]*|\r+)\Z")
+"""What the next piece decides about: a sequence that is not whole, and returns, which may belong to the line's end."""
 _TOKEN = pattern(
     r"(?P<style>(?:\x1b\[|\x9b)[0-9;:]*m)|(?:\x1b\[|\x9b)(?P<count>[0-?]*)[ -/]*(?P<final>[@-~])"
     r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]|(?P<control>[\x00-\x08\x0b-\x1f\x7f-\x9f])"

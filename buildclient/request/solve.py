@@ -36,8 +36,6 @@ class SolveRequest(NamedTuple):
     """Unique id of the build on the daemon; `Status` and history use it."""
     frontend: str
     frontend_attrs: Mapping[str, str]
-    frontend_inputs: Mapping[str, bytes] = {}
-    """Definitions (LLB) by name that the frontend reads in place of folders of this machine."""
     exporters: tuple[Exporter, ...] = ()
     cache_exports: tuple[CacheEntry, ...] = ()
     cache_imports: tuple[CacheEntry, ...] = ()
@@ -48,6 +46,8 @@ class SolveRequest(NamedTuple):
     """Rules for its sources (`moby.buildkit.v1.sourcepolicy.Policy`, serialized)."""
     internal: bool = False
     """Whether the daemon keeps no record of the build."""
+    frontend_inputs: Mapping[str, bytes] = {}
+    """Definitions (LLB) by name that the frontend reads in place of folders of this machine."""
 
 
 def push_raced(message: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from buildclient.progress.logtext import LONGEST_LINE, LONGEST_REWRITTEN, LogLines
@@ -77,6 +77,7 @@ def test_a_line_without_an_end_is_bounded(piece: bytes) -> None:
     assert begun is None or len(begun.text) <= max(LONGEST_LINE, LONGEST_REWRITTEN * 16)
 
 
+@example([b"\x1b[", b"m", b"\r", b"\n"])
 @given(st.lists(st.binary(max_size=24) | st.sampled_from([b"\x1b[", b"\r", b"\n", b"31m", b"\x1b]0;", b"\x07", b"2K"])))
 def test_no_output_steers_the_terminal(pieces: list[bytes]) -> None:
     """Of controls only colours are left, and pieces or one: the lines are the same."""
