@@ -45,8 +45,7 @@ class BuildAhead:
         """Closes what is not used, and notes what was."""
         if self._pods is not None:
             await self._pods.end()
-            used = [(one.namespace, one.pod, one.container) for one in self._pods.used]
-            self._clusters.keep(self._pods.inner, used)
+            self._clusters.keep(self._pods.inner, self._pods.used)
 
 
 def name_in_cluster(where: Where, environ: Mapping[str, str]) -> str:

@@ -20,6 +20,7 @@ from buildclient.request.values import BuildRequest
 if TYPE_CHECKING:
     from buildclient.inputs.interfaces import Prepared
     from buildclient.kube.ahead import AheadPods
+    from buildclient.kube.lastpods import LastPod
     from buildclient.kube.pods import KubernetesPods
     from buildclient.nodes.interfaces import Node
     from buildclient.nodes.line import Queued
@@ -171,16 +172,20 @@ class Clusters:
         ahead.begin()
         return ahead
 
-    def keep(self, pods: KubernetesPods, used: Sequence[tuple[str, str, str]]) -> None:
-        """Keeps tunnels into these pods (namespace, name, container) for the next command, where that is asked for."""
+    def keep(self, pods: KubernetesPods, used: Sequence[LastPod]) -> None:
+        """Keeps tunnels into these pods, and a watch of their node's, for the next command, where that is asked for."""
         if not self._environ.get("BUILDCLIENT_KEEP"):
             return
         from buildclient.keep.client import KeptPods
         from buildclient.keep.rules import keep_seconds
-        from buildclient.keep.wire import Tunnel
+        from buildclient.keep.wire import Get, Tunnel
+        from buildclient.kube.pods import Wanted
 
         if isinstance(pods, KeptPods):
-            pods.keeper.start(keep_seconds(self._environ), [Tunnel(*one) for one in used])
+            tunnels = [Tunnel(one.namespace, one.pod, one.container) for one in used]
+            wanted = [Wanted(one.namespace, dict(one.selector)) for one in used]
+            lists = [Get(one.path, tuple(one.query.items()), watched=True) for one in wanted]
+            pods.keeper.start(keep_seconds(self._environ), tunnels, lists)
 
     async def end_kept(self, output: BuilderOutput) -> None:
         """Ends the process that keeps connections to a builder's cluster, if there is one."""

@@ -1,4 +1,7 @@
-"""`python -m buildclient.keep KEY CONTEXT SECONDS NAMESPACE/POD/CONTAINER…`: the keeper; commands start it."""
+"""`python -m buildclient.keep KEY CONTEXT SECONDS REQUEST…`: the keeper; commands start it.
+
+The requests are those of its socket (`buildclient.keep.wire`): which tunnels it opens, and which lists it watches.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ __all__ = ["main"]
 
 def main(arguments: list[str]) -> int:
     """Serves until it ends; 1 if there is nothing to serve, or another one does."""
-    key, context, seconds, *tunnels = arguments
+    key, context, seconds, *requests = arguments
     environ = dict(os.environ)
     # Nobody is there whom an exec plugin could ask, and a signal for the terminal's commands is not for this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -32,9 +35,11 @@ def main(arguments: list[str]) -> int:
         path = socket_path(environ, key)
         if not private_folder(os.path.dirname(path)) or lock(path) < 0:
             return 1
-        pods = [wire.Tunnel(*one.split("/", 2)) for one in tunnels]
-        asyncio.run(Keep(KubeApi(access, environ), config.files, float(seconds), pods).run(path))
-    except (ClientError, OSError):
+        asked = [wire.read_request(one.encode()) for one in requests]
+        pods = [one for one in asked if isinstance(one, wire.Tunnel)]
+        lists = [one for one in asked if isinstance(one, wire.Get)]
+        asyncio.run(Keep(KubeApi(access, environ), config.files, float(seconds), pods, lists).run(path))
+    except (ClientError, OSError, ValueError):
         return 1
     return 0
 

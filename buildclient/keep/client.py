@@ -93,12 +93,23 @@ class Keeper:
         writer.close()
         return True
 
-    def start(self, seconds: float, pods: Sequence[wire.Tunnel]) -> None:
-        """Starts one in the background that holds tunnels into these pods, unless this command has used one."""
+    def start(self, seconds: float, pods: Sequence[wire.Tunnel], lists: Sequence[wire.Get] = ()) -> None:
+        """Starts one in the background that holds tunnels into these pods, unless this command has used one.
+
+        It watches `lists` of pods.
+        """
         if self.answered or not self._usable or not pods or not private_folder(os.path.dirname(self.path), make=True):
             return
-        tunnels = [f"{one.namespace}/{one.pod}/{one.container}" for one in pods]
-        command = [sys.executable, "-m", "buildclient.keep", self.key, self._context, str(seconds), *tunnels]
+        asked = [*(one.asked for one in pods), *(one.asked for one in lists)]
+        command = [
+            sys.executable,
+            "-m",
+            "buildclient.keep",
+            self.key,
+            self._context,
+            str(seconds),
+            *(wire.line(one).decode() for one in asked),
+        ]
         try:
             process = subprocess.Popen(
                 command,
@@ -125,8 +136,15 @@ class KeptApi(KubeApi):
         self.keeper = keeper
 
     async def get(self, path: str, query: Mapping[str, str], what: str) -> dict[str, Any]:
+        return await self._got(path, query, what, watched=False)
+
+    async def recent(self, path: str, query: Mapping[str, str], what: str) -> dict[str, Any]:
+        return await self._got(path, query, what, watched=True)
+
+    async def _got(self, path: str, query: Mapping[str, str], what: str, *, watched: bool) -> dict[str, Any]:
         try:
-            answer, reader, writer = await self.keeper.ask({"get": path, "query": dict(query)})
+            asked = wire.Get(path, tuple(query.items()), watched).asked
+            answer, reader, writer = await self.keeper.ask(asked)
             try:
                 size = answer.get("size")
                 if not isinstance(size, int) or not 0 <= size <= MAX_SIZE:
@@ -136,7 +154,7 @@ class KeptApi(KubeApi):
             finally:
                 writer.close()
             if isinstance(value, dict):
-                _LOG.debug("GET %s: by the keeper", path)
+                _LOG.debug("GET %s: by the keeper%s", path, ", which watches" if answer.get("watched") is True else "")
                 return value
         except (OSError, ValueError, EOFError) as error:
             self.keeper.odd(error)
@@ -175,9 +193,8 @@ class _KeptEndpoint:
         return self._plain.authority
 
     async def connect(self, deadline: float) -> Connection:
-        asked = {"tunnel": self._tunnel.pod, "namespace": self._tunnel.namespace, "container": self._tunnel.container}
         try:
-            _, reader, writer = await self._keeper.ask(asked)
+            _, reader, writer = await self._keeper.ask(self._tunnel.asked)
         except (OSError, ValueError) as error:
             self._keeper.odd(error)
             return await self._plain.connect(deadline)

@@ -1,8 +1,9 @@
 """The keeper: holds a cluster's connections for the next command of the same user, as ssh's ControlPersist does.
 
 For each pod that was used it holds one tunnel whose daemon has answered, and on which nothing was sent; a command that
-takes it has it alone, and another one is opened when that command has ended. Lists of pods and ConfigMaps are read anew
-for every command, over connections that stay open.
+takes it has it alone, and another one is opened when that command has ended. ConfigMaps and lists of pods are read anew
+for every command, over connections that stay open; but the first list of a build is given without where a watch has it
+(`buildclient.keep.watches`).
 
 It ends
 * once no command has used it for the time that was asked for,
@@ -21,7 +22,7 @@ import http.client
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from buildclient.base.errors import ClientError, UnreachableError
 from buildclient.base.streams import Connection
@@ -29,6 +30,7 @@ from buildclient.contract.jsontext import MAX_SIZE
 from buildclient.daemon.bridge import is_own
 from buildclient.keep import wire
 from buildclient.keep.rules import Files, expiry, signature
+from buildclient.keep.watches import BOUNDS, Bounds, HttpStatus, Watches
 from buildclient.kube.api import ApiError, KubeApi
 from buildclient.kube.tunnel import ExecEndpoint
 
@@ -47,13 +49,29 @@ _REFUSED = (401, 403)
 class Keep:
     """What is kept of one cluster."""
 
-    def __init__(self, api: KubeApi, files: Sequence[str], seconds: float, pods: Sequence[wire.Tunnel]) -> None:
-        """`files` are the kubeconfig's; `seconds` is how long it stays without use; into `pods` tunnels are opened."""
+    def __init__(
+        self,
+        api: KubeApi,
+        files: Sequence[str],
+        seconds: float,
+        pods: Sequence[wire.Tunnel],
+        lists: Sequence[wire.Get] = (),
+        bounds: Bounds = BOUNDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`files` are the kubeconfig's; `seconds` is how long it stays without use.
+
+        Into `pods` tunnels are opened, and `lists` of pods are watched, within `bounds`.
+        """
         self._api = api
         self._files = files
         self._seen: Files = signature(api.access, files)
         self._seconds = seconds
         self._reads = _Reads(api)
+        self._watches = Watches(
+            api, self._reads.get, lambda why: self.end(f"the cluster refuses: {why}"), bounds, clock
+        )
+        self._lists = lists
         self._tunnels: dict[wire.Tunnel, _Waiting] = {}
         self._first = pods
         self._had = False
@@ -76,9 +94,11 @@ class Keep:
         try:
             for pod in self._first:
                 self._hold(pod)
-            watch = asyncio.ensure_future(self._watch())
+            for asked in self._lists:
+                self._watches.begin(asked)
+            looking = asyncio.ensure_future(self._look())
             await self.ended.wait()
-            watch.cancel()
+            looking.cancel()
         finally:
             with contextlib.suppress(OSError):
                 os.unlink(path)
@@ -87,6 +107,7 @@ class Keep:
                 await waiting.close()
             for task in self._tasks:
                 task.cancel()
+            self._watches.close()
             self._reads.close()
 
     def end(self, why: str) -> None:
@@ -96,7 +117,7 @@ class Keep:
             _LOG.debug("the keeper ends: %s", why)
             self.ended.set()
 
-    async def _watch(self) -> None:
+    async def _look(self) -> None:
         while True:
             await asyncio.sleep(min(_LOOK, self._seconds / 2))
             # Its credentials may have to be read from a file, or made by a program.
@@ -169,8 +190,9 @@ class Keep:
                 self.end("the kubeconfig has changed")
                 raise ValueError("the kubeconfig has changed")
             if isinstance(request, wire.Get):
-                body = await asyncio.to_thread(self._reads.get, request)
-                writer.write(wire.line({"size": len(body)}) + body)
+                watched = self._watches.body(request)
+                body = await asyncio.to_thread(self._reads.get, request) if watched is None else watched
+                writer.write(wire.line({"size": len(body), "watched": watched is not None}) + body)
             elif isinstance(request, wire.End):
                 writer.write(wire.line({"ended": True}))
                 self.end("it was asked to")
@@ -296,7 +318,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, conn
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class _Refused(Exception):
+class _Refused(HttpStatus):
     """The cluster does not accept the credentials."""
 
 
@@ -329,9 +351,9 @@ class _Reads:
             else:
                 self._idle.append(connection)
             if response.status == 401:
-                raise _Refused("HTTP 401")
+                raise _Refused(401)
             if response.status != 200:
-                raise ConnectionError(f"HTTP {response.status}")
+                raise HttpStatus(response.status)
             return body
 
     def close(self) -> None:

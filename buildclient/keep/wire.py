@@ -1,6 +1,7 @@
 """What is said on a keeper's socket: a line of JSON each way; behind the answer the body, or the tunnel's bytes.
 
     {"get": "/api/v1/namespaces/builds/pods", "query": {"labelSelector": "app=x"}}   {"size": 1234} and the body
+    the same with "watched": true                                                     the same, "watched": true if it is
     {"tunnel": "builder-0", "namespace": "builds", "container": "buildkitd"}          {"open": true} and the bytes
     {"end": true}                                                                     {"ended": true}
 
@@ -30,6 +31,13 @@ class Get(NamedTuple):
 
     path: str
     query: tuple[tuple[str, str], ...]
+    watched: bool = False
+    """Whether what a watch has told will do."""
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The request."""
+        return {"get": self.path, "query": dict(self.query), "watched": self.watched}
 
 
 class Tunnel(NamedTuple):
@@ -38,6 +46,11 @@ class Tunnel(NamedTuple):
     namespace: str
     pod: str
     container: str
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The request."""
+        return {"tunnel": self.pod, "namespace": self.namespace, "container": self.container}
 
 
 class End(NamedTuple):
@@ -66,7 +79,7 @@ def read_request(data: bytes) -> Get | Tunnel | End:
         query = value.get("query")
         if not _PATH.fullmatch(path) or not isinstance(query, dict):
             raise ValueError("a keeper reads no such path")
-        return Get(path, tuple((str(name), str(text)) for name, text in query.items()))
+        return Get(path, tuple((str(name), str(text)) for name, text in query.items()), value.get("watched") is True)
     namespace, pod, container = (value.get(name) for name in ("namespace", "tunnel", "container"))
     if not (isinstance(namespace, str) and isinstance(pod, str) and isinstance(container, str)):
         raise ValueError("it asks for nothing")

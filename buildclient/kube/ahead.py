@@ -5,6 +5,8 @@ each. What the last such build used (`buildclient.kube.lastpods`) is asked for a
 
 Rules:
 * A list is used once, and only for the namespace and labels that were asked for.
+* The first list of a node may be one that a watch has kept up to date (`buildclient.keep`); whoever asks again has seen
+  that something was not so, and is told by the cluster.
 * A tunnel is only handed out for a pod that was chosen from a list; until then nothing is sent through it.
 * What turns out not to be needed is closed.
 """
@@ -43,6 +45,7 @@ class AheadPods:
         self._recalled = {(one.namespace, one.selector): one for one in last.recall(key)}
         self._lists: dict[tuple[str, _Labels], asyncio.Task[Sequence[Pod]]] = {}
         self._tunnels: dict[tuple[str, _Labels], tuple[LastPod, asyncio.Task[Connection]]] = {}
+        self._listed: set[tuple[str, _Labels]] = set()
         self._of: dict[tuple[str, str], _Labels] = {}
         self._dropped: list[asyncio.Task[None]] = []
         self._spares: list[SpareConnection | None] = []
@@ -57,13 +60,15 @@ class AheadPods:
             self._spares.append(spare)
             self.inner.api.prepare()
         for (namespace, selector), one in self._recalled.items():
-            self._lists[namespace, selector] = asyncio.ensure_future(self.inner.list(namespace, dict(selector)))
+            self._lists[namespace, selector] = asyncio.ensure_future(self.inner.recent(namespace, dict(selector)))
             self._open(one)
 
     async def list(self, namespace: str, selector: Mapping[str, str]) -> Sequence[Pod]:
         """As Pods'. The first list of a node is the one that was asked for ahead, if one was."""
         labels = tuple(sorted(selector.items()))
         begun = self._lists.pop((namespace, labels), None)
+        first = (namespace, labels) not in self._listed
+        self._listed.add((namespace, labels))
         if begun is None:
             if one := self._recalled.get((namespace, labels)):
                 self._open(one)
@@ -72,7 +77,7 @@ class AheadPods:
                 if self._opened < self._unknown:
                     self._opened += 1
                     self._spares.append(self.inner.spare())
-            pods = await self.inner.list(namespace, selector)
+            pods = await (self.inner.recent if first else self.inner.list)(namespace, selector)
         else:
             try:
                 pods = await begun

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from buildclient.kube.rights import MissingRight
 
-__all__ = ["CUT_PAUSES", "ApiError", "KubeApi", "api_failure"]
+__all__ = ["CUT_PAUSES", "ApiError", "KubeApi", "api_failure", "read_event"]
 
 _LOG = logging.getLogger("buildclient.kube")
 _CONNECT_TIMEOUT = 10.0
@@ -107,6 +107,10 @@ class KubeApi:
         """An object or list. `what` begins error messages: `cannot list …`. Raises UnreachableError, ApiError."""
         return await asyncio.to_thread(self._exchange, path, query, what)
 
+    async def recent(self, path: str, query: Mapping[str, str], what: str) -> dict[str, Any]:
+        """As `get`, where what a watch has told a moment ago will do."""
+        return await self.get(path, query, what)
+
     def read(self, path: str, query: Mapping[str, str], what: str) -> dict[str, Any]:
         """As `get`, but blocking, for callers in a thread of their own. Raises UnreachableError, ApiError."""
         return self._exchange(path, query, what)
@@ -170,7 +174,7 @@ class KubeApi:
                     sockets.append(connection.sock or sockets[-1])
                     sockets[-1].settimeout(seconds + _CONNECT_TIMEOUT)
                     while line := response.readline(_MAX_EVENT):
-                        loop.call_soon_threadsafe(take, _event(line, what))
+                        loop.call_soon_threadsafe(take, read_event(line, what))
             except UnreachableError as error:
                 result = error
             loop.call_soon_threadsafe(settle, result)
@@ -340,7 +344,7 @@ _WORDS: tuple[tuple[type[Exception], Callable[[Any], str]], ...] = (
 )
 
 
-def _event(line: bytes, what: str) -> dict[str, Any]:
+def read_event(line: bytes, what: str) -> dict[str, Any]:
     """One event of a watch. Raises ApiError for an event of type ERROR, ValueError for a line that is not JSON."""
     event = read_json(line)
     if not isinstance(event, dict):

@@ -82,7 +82,7 @@ def request(host: str, target: str, key: bytes, protocols: Sequence[str], header
         "Upgrade: websocket",
         "Sec-WebSocket-Version: 13",
         f"Sec-WebSocket-Key: {base64.b64encode(key).decode()}",
-        f"Sec-WebSocket-Protocol: {', '.join(protocols)}",
+        *([f"Sec-WebSocket-Protocol: {', '.join(protocols)}"] if protocols else []),
         *(f"{name}: {value}" for name, value in headers),
     ]
     for line in lines:

@@ -17,12 +17,21 @@ __all__ = [
     "Queue",
     "by_reason",
     "describe_pods",
+    "essence",
     "moment",
     "read_pod",
     "several",
     "table",
     "tables",
 ]
+
+
+_READ = {
+    "metadata": ("name", "namespace", "deletionTimestamp", "ownerReferences"),
+    "spec": ("nodeName",),
+    "status": ("conditions", "containerStatuses", "initContainerStatuses", "message", "phase", "reason"),
+}
+"""The fields that `read_pod` reads."""
 
 
 class Owner(NamedTuple):
@@ -141,6 +150,13 @@ def read_pod(raw: Mapping[str, Any]) -> Pod:
         owner=_owner(metadata),
         containers=tuple(_running(status)),
     )
+
+
+def essence(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns as much of a pod's object as `read_pod` reads: a tenth of what the API gives."""
+    return {
+        part: {key: value for key, value in table(raw.get(part)).items() if key in keys} for part, keys in _READ.items()
+    }
 
 
 def _running(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

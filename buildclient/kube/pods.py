@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
@@ -17,10 +17,11 @@ from buildclient.kube.pod import Pod, Queue, describe_pods, read_pod, table, tab
 if TYPE_CHECKING:
     from buildclient.kube.tunnel import SpareConnection
 
-__all__ = ["KubernetesPods", "Report"]
+__all__ = ["KubernetesPods", "Report", "Wanted"]
 
 Report = Callable[[Sequence[Pod]], None]
 """Called with the pods each time they change during the wait."""
+_Get = Callable[[str, Mapping[str, str], str], Awaitable[dict[str, Any]]]
 _LOG = logging.getLogger("buildclient.kube")
 _GONE = 410
 """HTTP status of a watch whose resourceVersion is too old."""
@@ -31,7 +32,7 @@ _SCALE_TRIES = 8
 """How often a scale is read anew that changes meanwhile; a workload that rolls changes several times a second."""
 
 
-class _Wanted(NamedTuple):
+class Wanted(NamedTuple):
     """Which pods to select."""
 
     namespace: str
@@ -68,14 +69,11 @@ class KubernetesPods:
         Where the machines are read, a pod on one that is cordoned or under pressure counts as terminating, as long as
         there is another one.
         """
-        wanted = _Wanted(namespace, selector)
-        if not self._machines:
-            pods, _ = await self._list(wanted)
-            return list(pods.values())
-        from buildclient.kube.machines import marked, read_going
+        return await self._all(Wanted(namespace, selector), self.api.get)
 
-        (pods, _), going = await asyncio.gather(self._list(wanted), read_going(self.api))
-        return marked(list(pods.values()), going)
+    async def recent(self, namespace: str, selector: Mapping[str, str]) -> Sequence[Pod]:
+        """As `list`, where what a watch has told a moment ago will do: the first list of a build."""
+        return await self._all(Wanted(namespace, selector), self.api.recent)
 
     async def wait_ready(
         self,
@@ -86,7 +84,7 @@ class KubernetesPods:
         report: Report | None = None,
     ) -> Sequence[Pod]:
         """All pods once `count` of them are ready. Raises UnreachableError with each pod's reason at the deadline."""
-        wanted = _Wanted(namespace, selector)
+        wanted = Wanted(namespace, selector)
         loop = asyncio.get_running_loop()
         started = loop.time()
         while True:
@@ -192,14 +190,23 @@ class KubernetesPods:
 
         return LeaseQueue(self.api, namespace, workload)
 
-    async def _list(self, wanted: _Wanted) -> tuple[dict[str, Pod], str]:
-        answer = await self.api.get(wanted.path, wanted.query, wanted.what)
+    async def _all(self, wanted: Wanted, get: _Get) -> Sequence[Pod]:
+        if not self._machines:
+            pods, _ = await self._list(wanted, get)
+            return list(pods.values())
+        from buildclient.kube.machines import marked, read_going
+
+        (pods, _), going = await asyncio.gather(self._list(wanted, get), read_going(self.api))
+        return marked(list(pods.values()), going)
+
+    async def _list(self, wanted: Wanted, get: _Get | None = None) -> tuple[dict[str, Pod], str]:
+        answer = await (get or self.api.get)(wanted.path, wanted.query, wanted.what)
         pods = [read_pod(item) for item in tables(answer.get("items"))]
         _LOG.debug("pods with %s in %s: %s", wanted.labels, wanted.namespace, _summary(pods))
         return {pod.name: pod for pod in pods}, str(table(answer.get("metadata")).get("resourceVersion") or "")
 
     async def _watch(
-        self, pods: dict[str, Pod], version: str, wanted: _Wanted, count: int, seconds: float, report: Report | None
+        self, pods: dict[str, Pod], version: str, wanted: Wanted, count: int, seconds: float, report: Report | None
     ) -> bool:
         """Updates `pods` until enough are ready (True) or the watch ends (False)."""
 
@@ -222,7 +229,7 @@ class KubernetesPods:
                 return False
             raise
 
-    def _late(self, pods: Mapping[str, Pod], wanted: _Wanted, count: int, seconds: float) -> str:
+    def _late(self, pods: Mapping[str, Pod], wanted: Wanted, count: int, seconds: float) -> str:
         where = f"{self.api.where}, namespace {wanted.namespace}"
         if not pods:
             return (

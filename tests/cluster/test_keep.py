@@ -2,56 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from tests.cluster.client_builder import HandMadeBuilder, hand_made
+from tests.cluster.kept import Kept, until
 from tests.load import busy
 
 pytestmark = pytest.mark.cluster
-
-_BUILD = ("-D", "build", "--provenance=false", "--progress=plain", "--platform", "linux/amd64")
-_KEPT = "through the keeper"
-
-
-class _Kept:
-    """A builder whose commands keep their connections."""
-
-    def __init__(self, builder: HandMadeBuilder, folder: Path) -> None:
-        self.builder = builder
-        self._context = builder.context("app", "FROM BASE\nCOPY one /\n", one="1\n")
-        self._sockets = folder / ".cache/buildclient/keep"
-        self.config = folder / "kubeconfig"
-        shutil.copy(builder.environment["KUBECONFIG"], self.config)
-
-    def build(self, *arguments: str, keep: str = "1m") -> bool:
-        """Builds; returns whether it was through a keeper."""
-        ran = self.builder.run(
-            *_BUILD, *arguments, self._context, BUILDCLIENT_KEEP=keep, KUBECONFIG=str(self.config), CI=""
-        )
-        assert ran.status == 0, ran.err
-        return _KEPT in ran.err
-
-    @property
-    def keepers(self) -> int:
-        """How many listen."""
-        return sum(path.is_socket() for path in self._sockets.iterdir()) if self._sockets.exists() else 0
-
-    def settled(self, count: int) -> None:
-        """Waits until so many keepers are there."""
-        until(lambda: self.keepers == count)
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Waits until something is so."""
-    deadline = time.monotonic() + busy(20)
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +21,15 @@ def builder(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture
-def kept(builder: HandMadeBuilder) -> Iterator[_Kept]:
+def kept(builder: HandMadeBuilder) -> Iterator[Kept]:
     """A user with no keeper yet; the last one is ended by its kubeconfig's end."""
-    one = _Kept(builder, builder.folder)
+    one = Kept(builder, builder.folder)
     yield one
     one.config.write_text("{}")
     one.settled(0)
 
 
-def test_the_next_command_finds_the_connections(kept: _Kept) -> None:
+def test_the_next_command_finds_the_connections(kept: Kept) -> None:
     """Whoever asks for none, by the variable or in CI, has none."""
     assert not kept.build(keep="")
     assert kept.keepers == 0
@@ -81,7 +40,7 @@ def test_the_next_command_finds_the_connections(kept: _Kept) -> None:
     assert not kept.build(keep="")
 
 
-def test_they_are_kept_as_long_as_was_asked_for(kept: _Kept) -> None:
+def test_they_are_kept_as_long_as_was_asked_for(kept: Kept) -> None:
     """And a build that takes longer than that keeps them while it runs."""
     short = f"{round(busy(2))}s"
     assert not kept.build("--keep", short, keep="")
@@ -90,7 +49,7 @@ def test_they_are_kept_as_long_as_was_asked_for(kept: _Kept) -> None:
     assert not kept.build(keep=short)
 
 
-def test_another_kubeconfig_ends_them(kept: _Kept) -> None:
+def test_another_kubeconfig_ends_them(kept: Kept) -> None:
     """Also if only its time has changed."""
     assert not kept.build()
     kept.settled(1)
@@ -99,7 +58,7 @@ def test_another_kubeconfig_ends_them(kept: _Kept) -> None:
     assert not kept.build()
 
 
-def test_a_pod_that_is_replaced_is_no_obstacle(kept: _Kept) -> None:
+def test_a_pod_that_is_replaced_is_no_obstacle(kept: Kept) -> None:
     """The next command builds on the new one, and one that follows finds its connections kept."""
     assert not kept.build()
     kept.settled(1)
@@ -109,7 +68,7 @@ def test_a_pod_that_is_replaced_is_no_obstacle(kept: _Kept) -> None:
     until(kept.build)
 
 
-def test_stop_ends_them(kept: _Kept) -> None:
+def test_stop_ends_them(kept: Kept) -> None:
     """With the pods."""
     assert not kept.build()
     kept.settled(1)

@@ -123,5 +123,6 @@ def test_two_platforms_that_are_pushed(measured: _Measured) -> None:
 
 
 def test_a_cached_rebuild_over_kept_connections(measured: _Measured) -> None:
-    """The list of pods, and what the daemon asks."""
+    """What the daemon asks; the keeper watches the pods, and reads the ConfigMap of `--from-cluster` anew."""
+    assert measured.within(3, *_ONE, BUILDCLIENT_KEEP="20s", CI="")
     assert measured.within(4, *_ONE, "--from-cluster", measured.name, BUILDCLIENT_KEEP="20s", CI="")

@@ -55,8 +55,11 @@ class _Cluster:
         self.opened: list[_Connection] = []
         self.broken: set[str] = set()
 
-    async def list(self, namespace: str, selector: Mapping[str, str]) -> Sequence[Pod]:
-        self.happened.append("list")
+    async def recent(self, namespace: str, selector: Mapping[str, str]) -> Sequence[Pod]:
+        return await self.list(namespace, selector, "")
+
+    async def list(self, namespace: str, selector: Mapping[str, str], anew: str = " anew") -> Sequence[Pod]:
+        self.happened.append(f"list{anew}")
         await asyncio.sleep(0.05)
         self.happened.append("listed")
         return self.pods
@@ -156,6 +159,22 @@ async def test_a_version_is_that_of_the_container_that_was_connected_to(home: La
         assert node.version == known
         node.note_version("v0.34.2" if "0a" in id else "no version\n")
         await ahead.end()
+
+
+@pytest.mark.parametrize("begin", [True, False])
+async def test_whoever_lists_again_is_told_by_the_cluster(home: LastPods, begin: bool) -> None:
+    """The first list may be one that a watch has kept."""
+    _remembers(home, "a")
+    cluster = _Cluster("a")
+    ahead = AheadPods(cluster, home, "key")  # type: ignore[arg-type]
+    if begin:
+        ahead.begin()
+    for _ in range(3):
+        await ahead.list("ns", {"app": "builder"})
+    await ahead.list("ns", {"app": "other"})
+    await ahead.end()
+    assert [one for one in cluster.happened if one.startswith("list ")] == ["list anew"] * 2
+    assert cluster.happened.count("list") == 2
 
 
 async def test_a_builder_in_the_cluster_is_asked_for_before_its_output_is_read(home: LastPods) -> None:
