@@ -29,6 +29,7 @@ from grpc.aio import AioRpcError, Metadata
 from buildclient.base.csvtext import CsvError, csv_fields
 from buildclient.base.errors import BuildFailed, ClientError, InvalidBuild, UnreachableError, UsageError
 from buildclient.base.ociindex import image_name, index_text, named, put, read_index, single, tag_name
+from buildclient.contract.jsontext import read_json
 from buildclient.contract.output import BuilderOutput, OutputError
 from buildclient.contract.platform import PlatformError, parse_platforms
 from buildclient.daemon.provenance import Provenance, provenance_entries
@@ -44,6 +45,7 @@ from buildclient.inputs.giturl import has_query, is_remote
 from buildclient.inputs.globs import PatternError
 from buildclient.inputs.ignore import ROOT, Filter
 from buildclient.inputs.layouts import parse_layout
+from buildclient.keep.watches import Held
 from buildclient.keep.wire import read_request
 from buildclient.kube import channels, frames
 from buildclient.kube.kubeconfig import load_kubeconfig
@@ -441,6 +443,14 @@ def _status() -> bytes:
     response.logs.add(vertex=_DIGEST, stream=1, msg=b"line\n")
     response.warnings.add(vertex=_DIGEST, level=1, short=b"s", detail=[b"d"], url="u").info.data = b"FROM a"
     return response.SerializeToString()
+
+
+def _watched(event: object) -> None:
+    if isinstance(event, dict):
+        held = Held({"items": [event.get("object")]})
+        held.take(event)
+        for one in read_json(held.body())["items"]:
+            read_pod(one)
 
 
 def _workers() -> bytes:
@@ -848,6 +858,7 @@ _ALL = (
     ),
     Reader("lease", _value(lambda value: read_lease(value) if isinstance(value, dict) else None), _json(_LEASE), ()),
     Reader("pod", _value(lambda value: read_pod(value) if isinstance(value, dict) else None), _json(_POD), ()),
+    Reader("watched-pod", _value(_watched), _json({"type": "ADDED", "object": _POD}), ()),
     Reader(
         "pulumi-state",
         _state,

@@ -212,7 +212,8 @@ async def test_without_the_right_to_watch_every_command_lists(ground: Ground) ->
 async def test_refused_credentials_of_a_watch_end_the_keeper(ground: Ground) -> None:
     """As those of a list or a tunnel do."""
     ground.cluster.watch_status = 401
-    await ground.start(ground.made(60, [_LIST]))
+    await ground.start()
+    assert await _listed(ground) == (["pod-0"], False)
     assert "refuses" in await ground.gone()
 
 

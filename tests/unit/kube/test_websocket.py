@@ -131,6 +131,12 @@ def test_a_header_cannot_carry_another() -> None:
         ws.request("h", "/", b"k" * 16, ["v5"], [("Authorization", "Bearer a\r\nX: y")])
 
 
+def test_without_a_protocol_none_is_asked_for() -> None:
+    """A watch has none."""
+    assert b"Protocol: v5\r\n" in ws.request("h", "/", b"k" * 16, ["v5"], [])
+    assert b"Protocol" not in ws.request("h", "/", b"k" * 16, (), [])
+
+
 @pytest.mark.parametrize(
     ("head", "rest", "body"),
     [
