@@ -1,9 +1,11 @@
 """The keeper: holds a cluster's connections for the next command of the same user, as ssh's ControlPersist does.
 
 For each pod that was used it holds one tunnel whose daemon has answered, and on which nothing was sent; a command that
-takes it has it alone, and another one is opened when that command has ended. ConfigMaps and lists of pods are read anew
-for every command, over connections that stay open; but the first list of a build is given without where a watch has it
-(`buildclient.keep.watches`).
+takes it has it alone, and another one is opened when that command has ended. Where the API server does not answer on it
+any more, or the machine has slept, it is opened anew.
+
+ConfigMaps and lists of pods are read anew for every command, over connections that stay open; but the first list of a
+build is given without where a watch has it (`buildclient.keep.watches`).
 
 It ends
 * once no command has used it for the time that was asked for,
@@ -72,6 +74,7 @@ class Keep:
             api, self._reads.get, lambda why: self.end(f"the cluster refuses: {why}"), bounds, clock
         )
         self._lists = lists
+        self._bounds, self._clock = bounds, clock
         self._tunnels: dict[wire.Tunnel, _Waiting] = {}
         self._first = pods
         self._had = False
@@ -128,10 +131,17 @@ class Keep:
             for pod, waiting in list(self._tunnels.items()):
                 if waiting.failed:
                     del self._tunnels[pod]
-                elif waiting.stale:
+                elif self._stale(waiting):
                     del self._tunnels[pod]
                     self._hold(pod)
                     await waiting.close()
+
+    def _stale(self, waiting: _Waiting) -> bool:
+        """Whether a tunnel is not to be lent; once the machine has slept, its other end or the network may be gone."""
+        return waiting.stale or abs(self._clocks() - waiting.clocks) > self._bounds.slept
+
+    def _clocks(self) -> float:
+        return self._clock() - time.monotonic()
 
     def _reason(self) -> str:
         if signature(self._api.access, self._files) != self._seen:
@@ -156,10 +166,11 @@ class Keep:
     def _hold(self, pod: wire.Tunnel) -> None:
         if pod not in self._tunnels and not self.ended.is_set():
             self._had = True
-            self._tunnels[pod] = _Waiting(asyncio.ensure_future(self._open(pod)))
+            self._tunnels[pod] = _Waiting(asyncio.ensure_future(self._open(pod)), self._clocks())
 
     async def _open(self, pod: wire.Tunnel) -> Connection:
-        endpoint = ExecEndpoint(self._api, pod.namespace, pod.pod, pod.container)
+        interval = self._bounds.ping_interval
+        endpoint = ExecEndpoint(self._api, pod.namespace, pod.pod, pod.container, ping_interval=interval)
         try:
             return await endpoint.connect(asyncio.get_running_loop().time() + _CONNECT)
         except ApiError as error:
@@ -208,7 +219,7 @@ class Keep:
 
     async def _lend(self, pod: wire.Tunnel, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         waiting = self._tunnels.pop(pod, None)
-        if waiting and (waiting.failed or waiting.stale):
+        if waiting and (waiting.failed or self._stale(waiting)):
             await waiting.close()
             waiting = None
         connection = await waiting.take() if waiting else await self._open(pod)
@@ -224,8 +235,10 @@ class Keep:
 class _Waiting:
     """A tunnel that nobody uses yet, or that is being opened."""
 
-    def __init__(self, opening: asyncio.Task[Connection]) -> None:
+    def __init__(self, opening: asyncio.Task[Connection], clocks: float) -> None:
+        """`clocks` is by how much they are apart."""
         self._opening = opening
+        self.clocks = clocks
         self._since = time.monotonic()
         self._ended: asyncio.Task[bytes] | None = None
         self._head: list[bytes] = []
@@ -252,8 +265,10 @@ class _Waiting:
 
     @property
     def stale(self) -> bool:
-        """Whether the daemon may be about to end it."""
-        return self._ended is not None and time.monotonic() - self._since > _FRESH
+        """Whether the daemon may be about to end it, or the API server does not answer on it."""
+        if self._ended is None:
+            return False
+        return time.monotonic() - self._since > _FRESH or self._opening.result().answers is False
 
     async def take(self) -> Connection:
         """Returns it, from its first byte on. Raises UnreachableError."""

@@ -25,7 +25,7 @@ from buildclient.contract.patterns import pattern
 from buildclient.kube.api import KubeApi, api_failure
 from buildclient.kube.channels import ERROR, STDERR, STDIN, STDOUT, SUBPROTOCOLS, V5, close_frame, exit_message
 from buildclient.kube.frames import LocalProtocolError, RemoteProtocolError
-from buildclient.kube.websocket import Closed, Refused, Target, WebSocket, connect, dial
+from buildclient.kube.websocket import PING_INTERVAL, Closed, Refused, Target, WebSocket, connect, dial
 from buildclient.net.proxy import ProxyRefused, redacted
 
 __all__ = ["ExecConnection", "ExecEndpoint", "SpareConnection", "backoff"]
@@ -64,9 +64,20 @@ class ExecEndpoint:
     authority = "localhost"
 
     def __init__(
-        self, api: KubeApi, namespace: str, pod: str, container: str, spare: SpareConnection | None = None
+        self,
+        api: KubeApi,
+        namespace: str,
+        pod: str,
+        container: str,
+        spare: SpareConnection | None = None,
+        *,
+        ping_interval: float = PING_INTERVAL,
     ) -> None:
-        """An empty `container` is that of a pod with only one; `spare` serves the first attempt."""
+        """An empty `container` is that of a pod with only one; `spare` serves the first attempt.
+
+        `ping_interval` is in seconds, and a spare connection's its own.
+        """
+        self._ping_interval = ping_interval
         self._spare = spare
         self._api = api
         self._namespace = namespace
@@ -129,7 +140,7 @@ class ExecEndpoint:
         opened = await self._spare.take() if self._spare else None
         with map_exceptions(self._faults()):
             target = Target(self._url(), ssl_context, access.tls_server_name, api.proxy, proxy_context)
-            websocket = await connect(target, headers, SUBPROTOCOLS, opened=opened)
+            websocket = await connect(target, headers, SUBPROTOCOLS, ping_interval=self._ping_interval, opened=opened)
         _LOG.debug("exec upgraded to %s in %.0f ms", websocket.subprotocol, 1000 * (time.monotonic() - began))
         _bound_unsent(websocket)
         return websocket

@@ -25,7 +25,7 @@ from buildclient.net.proxy import ProxyRefused, of_proxy, proxy_headers, read_pr
 if TYPE_CHECKING:
     from buildclient.net.socks import Steps
 
-__all__ = ["Closed", "Refused", "Target", "WebSocket", "connect", "dial"]
+__all__ = ["PING_INTERVAL", "Closed", "Refused", "Target", "WebSocket", "connect", "dial"]
 
 _LOG = logging.getLogger("buildclient.kube")
 _HIGH, _LOW = 48, 16

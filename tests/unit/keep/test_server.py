@@ -7,9 +7,11 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
+from buildclient.keep.watches import BOUNDS
 from tests.load import busy
 from tests.unit.keep.ground import POD, SETTINGS, Ground, until
 
@@ -168,3 +170,30 @@ async def test_another_user_is_refused(ground: Ground) -> None:
     command = ground.command()
     await command.list("space", {})
     assert not command.keeper.answered
+
+
+async def test_a_tunnel_on_which_nothing_answers_is_opened_anew(ground: Ground) -> None:
+    """A network that is gone ends no connection; a command is not given one of those."""
+    await ground.start(ground.made(60, bounds=BOUNDS._replace(ping_interval=busy(0.1))))
+    await asyncio.sleep(busy(1.5))
+    assert len(ground.cluster.execs) == 1
+    ground.cluster.execs[0].transport.pause_reading()
+    await asyncio.sleep(busy(0.2))
+    connection = await ground.connected()
+    assert len(ground.cluster.execs) == 2
+    await connection.close()
+
+
+async def test_tunnels_are_opened_anew_when_the_machine_has_slept(ground: Ground) -> None:
+    """Also for a command that comes before the keeper has looked."""
+    slept = 0.0
+    await ground.start(ground.made(60, clock=lambda: time.time() + slept))
+    slept = 3600.0
+    connection = await ground.connected()
+    assert len(ground.cluster.execs) == 2
+    await connection.close()
+    await until(lambda: len(ground.cluster.execs) == 3)
+    slept = 7200.0
+    await until(lambda: len(ground.cluster.execs) == 4)
+    assert ground.cluster.execs[2].state.name == "CLOSED"
+    assert not ground.keep.ended.is_set()
