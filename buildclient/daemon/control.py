@@ -12,11 +12,11 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import grpc
-
 from buildclient.base.errors import ClientError, DaemonLost, UnreachableError
 from buildclient.base.streams import Connection, Endpoint
-from buildclient.daemon.bridge import Bridge
+from buildclient.daemon.channel import Channel
+from buildclient.daemon.query import Query, server_stream, unary
+from buildclient.daemon.rpcerror import RpcError
 from buildclient.daemon.silence import IDLE_TIMEOUT, silent, silent_text
 from buildclient.daemon.solve_message import solve_message
 from buildclient.daemon.status import events, failure, workers
@@ -28,29 +28,17 @@ from buildclient.session.call import Service, methods_of
 from buildclient.session.header import shared_key_headers
 from buildclient.session.health import health
 from buildclient.session.server import SessionServer
-from buildclient.session.wire import WireError, bytes_message, read_bytes_message
+from buildclient.session.wire import WireError, bytes_head, read_bytes_message
 
 if TYPE_CHECKING:
     from buildclient.daemon.gateway import GatewayWork
     from buildclient.daemon.provenance import Provenance
-    from buildclient.daemon.query import Query
 
 __all__ = ["GrpcControl", "Timeouts"]
 
 _T = TypeVar("_T")
 _LOG = logging.getLogger("buildclient.daemon")
 _SERVICE = "/moby.buildkit.v1.Control/"
-_OPTIONS = [
-    # An error's details may exceed gRPC's default limits, and the build error in them would be lost.
-    ("grpc.max_metadata_size", 16 << 20),
-    ("grpc.absolute_max_metadata_size", 16 << 20),
-    # Lists of large caches and histories; more is no answer.
-    ("grpc.max_receive_message_length", 256 << 20),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.enable_retries", 0),
-    # Ignore proxy variables: the target is a private socket.
-    ("grpc.enable_http_proxy", 0),
-]
 
 
 class Timeouts(NamedTuple):
@@ -72,11 +60,8 @@ _TIMEOUTS = Timeouts()
 class GrpcControl:
     """One daemon; implements `buildclient.daemon.interfaces.Control`. `open` makes it, `close` ends it."""
 
-    def __init__(
-        self, endpoint: Endpoint, bridge: Bridge, channel: grpc.aio.Channel, timeouts: Timeouts = _TIMEOUTS
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, channel: Channel, timeouts: Timeouts = _TIMEOUTS) -> None:
         self._endpoint = endpoint
-        self._bridge = bridge
         self._channel = channel
         self._timeouts = timeouts
 
@@ -93,24 +78,19 @@ class GrpcControl:
 
         `connection` is one opened earlier; without it the endpoint opens one.
         """
-        bridge = Bridge(endpoint, connection or await endpoint.connect(deadline))
-        target = await bridge.open()
-        options = [*_OPTIONS, ("grpc.default_authority", endpoint.authority)]
-        return cls(endpoint, bridge, grpc.aio.insecure_channel(target, options=options), timeouts)
+        connection = connection or await endpoint.connect(deadline)
+        return cls(endpoint, Channel(connection, endpoint.authority), timeouts)
 
     async def close(self) -> None:
         """Ends the connection."""
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._channel.close(None), 2)
-        await self._bridge.close()
+        await self._channel.close()
 
     async def workers(self, deadline: float) -> Sequence[Worker]:
         """Returns the daemon's workers and version. Raises UnreachableError."""
-        call = self._unary("ListWorkers", pb.ListWorkersRequest, pb.ListWorkersResponse)
         timeout = max(0.1, deadline - asyncio.get_running_loop().time())
         try:
-            return workers(await self._answer(_finish(call(pb.ListWorkersRequest(), timeout=timeout))))
-        except grpc.aio.AioRpcError as error:
+            return workers(await self._answer(self._list_workers(timeout)))
+        except RpcError as error:
             raise self._failure(error) from None
 
     async def solve(
@@ -144,8 +124,8 @@ class GrpcControl:
                 if not solving.done():
                     raise DaemonLost(f"lost the session with {self._endpoint.description}: {broken.result()}")
                 response = solving.result()
-            except grpc.aio.AioRpcError as error:
-                _LOG.debug("solve %s: %s after %.1f s", request.ref, error.code().name, loop.time() - began)
+            except RpcError as error:
+                _LOG.debug("solve %s: %s after %.1f s", request.ref, error.code, loop.time() - began)
                 await _drain(progress, lambda: last, self._timeouts)
                 raise self._ended(error, broken) from None
             except BaseException as error:
@@ -160,8 +140,8 @@ class GrpcControl:
         return response
 
     async def _solved(self, request: SolveRequest, session: str, work: GatewayWork | None) -> dict[str, str]:
-        call = self._unary("Solve", pb.SolveRequest, pb.SolveResponse)
-        solving = _finish(call(solve_message(request, session, in_gateway=work is not None)))
+        message = solve_message(request, session, in_gateway=work is not None)
+        solving = unary(self._channel, f"{_SERVICE}Solve", pb.SolveResponse)(message)
         if work is None:
             return dict((await solving).exporter_response)
         from buildclient.daemon.gateway import solve_in_gateway
@@ -174,18 +154,22 @@ class GrpcControl:
         beat = asyncio.ensure_future(self._beat())
         try:
             return await self._answer(query(self._channel, timeout))
-        except grpc.aio.AioRpcError as error:
+        except RpcError as error:
             raise self._failure(error) from None
         finally:
             beat.cancel()
 
     async def _beat(self) -> None:
         """Asks for a word now and then, so that a daemon that works on a long answer does not count as silent."""
-        call = self._unary("ListWorkers", pb.ListWorkersRequest, pb.ListWorkersResponse)
         while True:
             await asyncio.sleep(self._timeouts.idle / 3)
-            with contextlib.suppress(grpc.aio.AioRpcError):
-                await _finish(call(pb.ListWorkersRequest(), timeout=self._timeouts.idle))
+            with contextlib.suppress(RpcError):
+                await self._list_workers(self._timeouts.idle)
+
+    async def _list_workers(self, timeout: float) -> pb.ListWorkersResponse:
+        call = unary(self._channel, f"{_SERVICE}ListWorkers", pb.ListWorkersResponse)
+        found: pb.ListWorkersResponse = await call(pb.ListWorkersRequest(), timeout=timeout)
+        return found
 
     async def provenance(self, ref: str, deadline: float) -> Mapping[str, Provenance]:
         """Returns the provenance recorded for a finished build, by platform; empty if the daemon keeps no records.
@@ -208,45 +192,41 @@ class GrpcControl:
 
     async def _unless_silent(self, *waited: asyncio.Future[Any]) -> None:
         """Waits until one of them is done. Raises UnreachableError once the daemon has been silent for too long."""
-        watch = asyncio.ensure_future(silent(lambda: self._bridge.heard, self._timeouts.idle))
+        watch = asyncio.ensure_future(silent(lambda: self._channel.heard, self._timeouts.idle))
         try:
             await asyncio.wait([*waited, watch], return_when=asyncio.FIRST_COMPLETED)
         finally:
             watch.cancel()
         if not any(one.done() for one in waited):
-            said = silent_text(self._timeouts.idle, self._bridge.answers)
+            said = silent_text(self._timeouts.idle, self._channel.answers)
             raise self._lost(UnreachableError(f"{self._endpoint.description}: {said}"), silent=True)
 
-    def _ended(self, error: grpc.aio.AioRpcError, broken: asyncio.Future[str]) -> ClientError:
+    def _ended(self, error: RpcError, broken: asyncio.Future[str]) -> ClientError:
         """Returns a failed solve's error. One whose session ended before it failed for that, whatever it says."""
         found = self._failure(error)
         if broken.done() and not isinstance(found, UnreachableError):
             return DaemonLost(f"lost the session with {self._endpoint.description}: {broken.result()}: {found}")
         return found
 
-    def _failure(self, error: grpc.aio.AioRpcError) -> ClientError:
-        if error.code() == grpc.StatusCode.UNAVAILABLE and self._bridge.error:
-            return self._lost(self._bridge.error)
+    def _failure(self, error: RpcError) -> ClientError:
+        if error.code == "Unavailable" and self._channel.error:
+            return self._lost(self._channel.error)
         found = failure(error, self._endpoint.description)
-        silent = error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        silent = error.code == "DeadlineExceeded"
         return self._lost(found, silent=silent) if isinstance(found, UnreachableError) else found
 
     def _lost(self, error: UnreachableError, *, silent: bool = False) -> UnreachableError:
         """Returns the error of a connection; what never answered, such as a wrong port, is no daemon that was lost."""
         # A permission that was taken away has another status.
-        if not self._bridge.heard or error.exit_status != UnreachableError.exit_status:
+        if not self._channel.heard or error.exit_status != UnreachableError.exit_status:
             return error
         return DaemonLost(error.message, silent=silent, hint=error.hint)
 
     async def _status(self, ref: str, sink: EventSink) -> None:
-        call = self._channel.unary_stream(
-            f"{_SERVICE}Status",
-            request_serializer=pb.StatusRequest.SerializeToString,
-            response_deserializer=pb.StatusResponse.FromString,
-        )(pb.StatusRequest(ref=ref))
+        call = server_stream(self._channel, f"{_SERVICE}Status", pb.StatusResponse)
         # Solve reports errors; Status may just end.
-        with contextlib.suppress(grpc.aio.AioRpcError):
-            async for response in call:
+        with contextlib.suppress(RpcError):
+            async for response in call(pb.StatusRequest(ref=ref)):
                 for event in events(response):
                     sink(event)
 
@@ -261,15 +241,15 @@ class GrpcControl:
             *shared_key_headers(shared_key),
             *(("x-docker-expose-session-grpc-method", method) for method in methods),
         ]
-        stream = self._channel.stream_stream(f"{_SERVICE}Session")(metadata=metadata)
+        stream = self._channel.open(f"{_SERVICE}Session", metadata=metadata)
 
         async def send(data: bytes) -> None:
-            await stream.write(bytes_message(data))
+            await stream.write(bytes_head(len(data)), data)
 
         server = SessionServer(methods, send)
 
         async def receive() -> None:
-            while (message := await stream.read()) is not grpc.aio.EOF:
+            while (message := await stream.read()) is not None:
                 server.receive(bytes(read_bytes_message(message)))
             # Only the client ends a session.
             raise WireError("the daemon ended it")
@@ -281,7 +261,7 @@ class GrpcControl:
         def ended(task: asyncio.Future[None]) -> None:
             error = None if task.cancelled() else task.exception()
             if error is not None and not broken.done():
-                text = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
+                text = error.text if isinstance(error, RpcError) else str(error)
                 broken.set_result(str(text) or type(error).__name__)
 
         for task in tasks:
@@ -297,11 +277,6 @@ class GrpcControl:
             stream.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _unary(self, method: str, request: Any, response: Any) -> Callable[..., Any]:
-        return self._channel.unary_unary(  # type: ignore[no-any-return]
-            _SERVICE + method, request_serializer=request.SerializeToString, response_deserializer=response.FromString
-        )
-
 
 def _summary(request: SolveRequest, where: str) -> str:
     """Describes a solve in one line, with only those frontend attributes that hold no secret."""
@@ -309,14 +284,6 @@ def _summary(request: SolveRequest, where: str) -> str:
     named = [f"{name} {attrs[name]}" for name in ("platform", "target") if attrs.get(name)]
     exporters = ", ".join(exporter.type for exporter in request.exporters) or "none"
     return "; ".join([f"solve {request.ref} on {where}: {request.frontend}", *named, f"exporters {exporters}"])
-
-
-async def _finish(call: Any) -> Any:
-    """Returns the response of a call; when cancelled, cancels the call."""
-    try:
-        return await call
-    finally:
-        call.cancel()
 
 
 async def _drain(progress: asyncio.Future[None], last: Callable[[], float], timeouts: Timeouts) -> None:

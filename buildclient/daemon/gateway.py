@@ -8,19 +8,19 @@ frontend/gateway/grpcclient of BuildKit.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
-import grpc
-
 from buildclient.base.errors import BuildFailed, ClientError
+from buildclient.daemon.channel import Channel
+from buildclient.daemon.query import unary
+from buildclient.daemon.rpcerror import CODES, RpcError
 from buildclient.proto import control_pb2, gateway_pb2
 
 __all__ = ["Gateway", "GatewayResult", "GatewayWork", "solve_in_gateway"]
 
 _SERVICE = "/moby.buildkit.v1.frontend.LLBBridge/"
 _BUILD_ID = "buildkit-controlapi-buildid"
-_DETAILS = "grpc-status-details-bin"
 _PING_LONGEST = 15.0
 """Seconds until the daemon must know the solve, as in New of grpcclient."""
 _PING_PAUSE = 0.05
@@ -42,22 +42,22 @@ class GatewayResult(NamedTuple):
 class Gateway:
     """One solve's gateway."""
 
-    def __init__(self, channel: grpc.aio.Channel, ref: str) -> None:
+    def __init__(self, channel: Channel, ref: str) -> None:
         self._channel = channel
         self._metadata = ((_BUILD_ID, ref),)
 
     async def ping(self) -> None:
-        """Waits until the daemon knows the solve. Raises AioRpcError, and BuildFailed for a daemon without gateway."""
+        """Waits until the daemon knows the solve. Raises RpcError, and BuildFailed for a daemon without gateway."""
         deadline = asyncio.get_running_loop().time() + _PING_LONGEST
         while True:
             left = deadline - asyncio.get_running_loop().time()
             try:
                 await self._call("Ping", gateway_pb2.PingRequest(), gateway_pb2.PongResponse, max(0.1, left))
                 return
-            except grpc.aio.AioRpcError as error:
-                if error.code() == grpc.StatusCode.UNIMPLEMENTED:
+            except RpcError as error:
+                if error.code == "Unimplemented":
                     raise BuildFailed("the daemon has no gateway, which --call needs") from None
-                if error.code() == grpc.StatusCode.UNAVAILABLE or left <= _PING_PAUSE:
+                if error.code == "Unavailable" or left <= _PING_PAUSE:
                     raise
             await asyncio.sleep(_PING_PAUSE)
 
@@ -66,7 +66,7 @@ class Gateway:
     ) -> GatewayResult:
         """Runs a frontend; `inputs` are definitions by name, for options `context:NAME=input:NAME`.
 
-        Raises AioRpcError, and BuildFailed for a result that is too large.
+        Raises RpcError, and BuildFailed for a result that is too large.
         """
         request = gateway_pb2.SolveRequest(
             frontend=frontend,
@@ -82,46 +82,39 @@ class Gateway:
         return GatewayResult({entry.key.decode(errors="replace"): entry.value for entry in result.metadata}, result)
 
     async def solve_definition(self, definition: bytes) -> GatewayResult:
-        """Solves LLB (`pb.Definition`, serialized). Raises AioRpcError."""
+        """Solves LLB (`pb.Definition`, serialized). Raises RpcError."""
         request = gateway_pb2.SolveRequest(definition=definition, allow_result_return=True, allow_result_array_ref=True)
         return GatewayResult({}, (await self._call("Solve", request, gateway_pb2.SolveResponse)).result)
 
     async def read_file(self, result: GatewayResult, path: str, longest: int) -> bytes:
-        """Returns at most `longest` bytes of a file of a result with one tree. Raises AioRpcError."""
+        """Returns at most `longest` bytes of a file of a result with one tree. Raises RpcError."""
         request = gateway_pb2.ReadFileRequest(
             ref=result.message.ref.id, file_path=path, range=gateway_pb2.FileRange(length=longest)
         )
         return bytes((await self._call("ReadFile", request, gateway_pb2.ReadFileResponse)).data[:longest])
 
     async def give(self, result: GatewayResult) -> None:
-        """Makes this the result of the solve. Raises AioRpcError."""
+        """Makes this the result of the solve. Raises RpcError."""
         await self._call("Return", gateway_pb2.ReturnRequest(result=result.message), gateway_pb2.ReturnResponse)
 
     async def fail(self, error: Exception) -> None:
-        """Ends the solve with this error. Raises AioRpcError."""
+        """Ends the solve with this error. Raises RpcError."""
         request = gateway_pb2.ReturnRequest(error=_status(error))
         await self._call("Return", request, gateway_pb2.ReturnResponse, _END_GRACE)
 
     async def _call(self, method: str, request: Any, response: Any, timeout: float | None = None) -> Any:
-        call = self._channel.unary_unary(
-            _SERVICE + method, request_serializer=request.SerializeToString, response_deserializer=response.FromString
-        )(request, metadata=self._metadata, timeout=timeout)
-        try:
-            return await call
-        finally:
-            call.cancel()
+        call = unary(self._channel, _SERVICE + method, response)
+        return await call(request, timeout=timeout, metadata=self._metadata)
 
 
 GatewayWork = Callable[[Gateway], Awaitable[GatewayResult]]
 """Solves through a gateway and returns the result that becomes the whole solve's."""
 
 
-async def solve_in_gateway(
-    channel: grpc.aio.Channel, ref: str, solve: Coroutine[Any, Any, Any], work: GatewayWork
-) -> dict[str, str]:
+async def solve_in_gateway(channel: Channel, ref: str, solve: Awaitable[Any], work: GatewayWork) -> dict[str, str]:
     """Runs `solve`, a call of Control.Solve without frontend, and `work` in its gateway.
 
-    Returns the exporter's response with the metadata of the work's result. Raises AioRpcError, and the work's own
+    Returns the exporter's response with the metadata of the work's result. Raises RpcError, and the work's own
     ClientError.
     """
     outer, inner = asyncio.ensure_future(solve), asyncio.ensure_future(_work(Gateway(channel, ref), work))
@@ -149,7 +142,7 @@ async def _work(gateway: Gateway, work: GatewayWork) -> GatewayResult:
     await gateway.ping()
     try:
         result = await work(gateway)
-    except (ClientError, grpc.aio.AioRpcError) as error:
+    except (ClientError, RpcError) as error:
         await gateway.fail(error)
         raise
     await gateway.give(result)
@@ -158,14 +151,14 @@ async def _work(gateway: Gateway, work: GatewayWork) -> GatewayResult:
 
 def _status(error: Exception) -> bytes:
     """The error as google.rpc.Status: a daemon's own with its details, such as the Dockerfile's lines."""
-    if isinstance(error, grpc.aio.AioRpcError):
-        for key, value in error.trailing_metadata() or ():
-            if key == _DETAILS:
-                return value if isinstance(value, bytes) else str(value).encode()
-        code, text = error.code().value[0], error.details() or ""
+    if isinstance(error, RpcError):
+        if error.status is not None:
+            return error.status
+        code, text = error.code, error.text
     else:
-        code, text = grpc.StatusCode.UNKNOWN.value[0], str(error)
-    return control_pb2.Status(code=code, message=text).SerializeToString()
+        code, text = "Unknown", str(error)
+    number = CODES.index(code) if code in CODES else CODES.index("Unknown")
+    return control_pb2.Status(code=number, message=text).SerializeToString()
 
 
 def _raw(text: str) -> bytes:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import grpc
-
 from buildclient.base.errors import BuildFailed
+from buildclient.daemon.channel import Channel
 from buildclient.daemon.provenance import Provenance
 from buildclient.daemon.query import Query, server_stream
+from buildclient.daemon.rpcerror import RpcError
 from buildclient.proto import history_pb2 as pb
 
 __all__ = ["read_provenance"]
@@ -26,21 +26,21 @@ _MAX = 64 << 20
 def read_provenance(ref: str) -> Query[dict[str, Provenance]]:
     """Returns the provenance of a build's results by platform; the key is empty for a result without a platform.
 
-    Empty if the daemon keeps none. Raises AioRpcError, BuildFailed.
+    Empty if the daemon keeps none. Raises RpcError, BuildFailed.
     """
 
-    async def ask(channel: grpc.aio.Channel, timeout: float) -> dict[str, Provenance]:
+    async def ask(channel: Channel, timeout: float) -> dict[str, Provenance]:
         try:
             return await _read(channel, ref, timeout)
-        except grpc.aio.AioRpcError as error:
-            if error.code() == grpc.StatusCode.UNIMPLEMENTED:
+        except RpcError as error:
+            if error.code == "Unimplemented":
                 return {}
             raise
 
     return ask
 
 
-async def _read(channel: grpc.aio.Channel, ref: str, timeout: float) -> dict[str, Provenance]:
+async def _read(channel: Channel, ref: str, timeout: float) -> dict[str, Provenance]:
     listen = server_stream(channel, "/moby.buildkit.v1.Control/ListenBuildHistory", pb.BuildHistoryEvent)
     found: dict[str, Any] = {}
     async for event in listen(pb.BuildHistoryRequest(ref=ref, early_exit=True), timeout=timeout):
@@ -62,7 +62,7 @@ def _provenance(result: Any) -> Any:
     return None
 
 
-async def _content(channel: grpc.aio.Channel, descriptor: Any, timeout: float) -> bytes:
+async def _content(channel: Channel, descriptor: Any, timeout: float) -> bytes:
     read = server_stream(channel, "/containerd.services.content.v1.Content/Read", pb.ReadContentResponse)
     data = bytearray()
     async for piece in read(pb.ReadContentRequest(digest=descriptor.digest), timeout=timeout):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
-import grpc
+from google.protobuf.message import Message
 
+from buildclient.daemon.channel import Channel
 from buildclient.daemon.status import seconds
 
 __all__ = ["Query", "attributes", "server_stream", "stamp", "unary"]
@@ -14,26 +15,31 @@ __all__ = ["Query", "attributes", "server_stream", "stamp", "unary"]
 _T = TypeVar("_T")
 _LATEST = 253402214400.0
 """9999-12-31, in seconds since the epoch: a day before the last moment of `datetime`, for any time zone."""
-Query = Callable[[grpc.aio.Channel, float], Awaitable[_T]]
-"""Asks a daemon over its channel; the second argument is the time limit in seconds. May raise AioRpcError."""
+Query = Callable[[Channel, float], Awaitable[_T]]
+"""Asks a daemon over its channel; the second argument is the time limit in seconds. May raise RpcError."""
+_Metadata = Iterable[tuple[str, str]]
 
 
-def unary(channel: grpc.aio.Channel, method: str, response: Any) -> Any:
-    """Returns a callable for a method with one request and one response."""
-    return channel.unary_unary(
-        method,
-        request_serializer=lambda request: request.SerializeToString(),
-        response_deserializer=response.FromString,
-    )
+def unary(channel: Channel, method: str, response: Any) -> Callable[..., Awaitable[Any]]:
+    """Returns a callable for a method with one request and one response, a message of the type `response`.
+
+    It takes the request, and by name the `timeout` in seconds and `metadata`. It raises RpcError.
+    """
+
+    async def call(request: Message, *, timeout: float | None = None, metadata: _Metadata = ()) -> Any:
+        return response.FromString(await channel.unary(method, request.SerializeToString(), timeout, metadata))
+
+    return call
 
 
-def server_stream(channel: grpc.aio.Channel, method: str, response: Any) -> Any:
-    """Returns a callable for a method with one request and a stream of responses."""
-    return channel.unary_stream(
-        method,
-        request_serializer=lambda request: request.SerializeToString(),
-        response_deserializer=response.FromString,
-    )
+def server_stream(channel: Channel, method: str, response: Any) -> Callable[..., AsyncIterator[Any]]:
+    """Returns a callable for a method with one request and a stream of responses; it takes what `unary`'s does."""
+
+    async def call(request: Message, *, timeout: float | None = None) -> AsyncIterator[Any]:
+        async for message in channel.answered(method, request.SerializeToString(), timeout):
+            yield response.FromString(message)
+
+    return call
 
 
 def stamp(message: Any, field: str) -> float | None:

@@ -10,10 +10,9 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import grpc
-
 from buildclient.base.errors import BuildFailed
 from buildclient.daemon.buildname import build_name
+from buildclient.daemon.channel import Channel
 from buildclient.daemon.query import Query, attributes, server_stream, stamp, unary
 from buildclient.daemon.status import events, told_by
 from buildclient.progress.events import EventSink
@@ -99,7 +98,7 @@ class BuildRecord(NamedTuple):
 def build_records(ref: str = "", *, active_only: bool = False) -> Query[tuple[BuildRecord, ...]]:
     """Returns the records of all builds, or of one `ref`, in the daemon's order."""
 
-    async def ask(channel: grpc.aio.Channel, timeout: float) -> tuple[BuildRecord, ...]:
+    async def ask(channel: Channel, timeout: float) -> tuple[BuildRecord, ...]:
         call = server_stream(channel, f"{_CONTROL}ListenBuildHistory", pb.BuildHistoryEvent)
         request = pb.BuildHistoryRequest(ref=ref, active_only=active_only, early_exit=True)
         found: dict[str, BuildRecord] = {}
@@ -116,7 +115,7 @@ def build_records(ref: str = "", *, active_only: bool = False) -> Query[tuple[Bu
 def remove_record(ref: str) -> Query[None]:
     """Removes a record with its log and attachments."""
 
-    async def ask(channel: grpc.aio.Channel, timeout: float) -> None:
+    async def ask(channel: Channel, timeout: float) -> None:
         call = unary(channel, f"{_CONTROL}UpdateBuildHistory", pb.UpdateBuildHistoryResponse)
         await call(pb.UpdateBuildHistoryRequest(ref=ref, delete=True), timeout=timeout)
 
@@ -126,7 +125,7 @@ def remove_record(ref: str) -> Query[None]:
 def replay(ref: str, sink: EventSink) -> Query[None]:
     """Calls `sink` with the events of a build: all of an ended one, and of a running one as they come."""
 
-    async def ask(channel: grpc.aio.Channel, timeout: float) -> None:
+    async def ask(channel: Channel, timeout: float) -> None:
         call = server_stream(channel, f"{_CONTROL}Status", control_pb2.StatusResponse)
         async for response in call(control_pb2.StatusRequest(ref=ref), timeout=timeout):
             for event in events(response):
@@ -138,7 +137,7 @@ def replay(ref: str, sink: EventSink) -> Query[None]:
 def content(digest: str, most: int) -> Query[bytes]:
     """Returns something kept with a record, of at most `most` bytes. Raises BuildFailed if it is larger."""
 
-    async def ask(channel: grpc.aio.Channel, timeout: float) -> bytes:
+    async def ask(channel: Channel, timeout: float) -> bytes:
         data = bytearray()
         await save_content(digest, most, data.extend)(channel, timeout)
         return bytes(data)
@@ -151,7 +150,7 @@ def save_content(digest: str, most: int, write: Callable[[bytes], object]) -> Qu
     or other bytes than the digest says.
     """
 
-    async def ask(channel: grpc.aio.Channel, timeout: float) -> None:
+    async def ask(channel: Channel, timeout: float) -> None:
         read = server_stream(channel, _CONTENT, pb.ReadContentResponse)
         size, seen = 0, hashlib.sha256()
         async for piece in read(pb.ReadContentRequest(digest=digest), timeout=timeout):
@@ -169,7 +168,7 @@ def save_content(digest: str, most: int, write: Callable[[bytes], object]) -> Qu
 def read_sources(details: Attachment) -> Query[tuple[tuple[str, ...], str]]:
     """Returns the lines of the Dockerfile that a failed build names, and the digest of the step that failed."""
 
-    async def ask(channel: grpc.aio.Channel, timeout: float) -> tuple[tuple[str, ...], str]:
+    async def ask(channel: Channel, timeout: float) -> tuple[tuple[str, ...], str]:
         return told_by(await content(details.digest, _MAX_ERROR)(channel, timeout))
 
     return ask

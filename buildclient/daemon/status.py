@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import grpc
 from google.protobuf.message import DecodeError
 
 from buildclient.base.errors import (
@@ -20,6 +19,7 @@ from buildclient.base.errors import (
 )
 from buildclient.contract.jsontext import read_json
 from buildclient.contract.platform import Platform, PlatformError, parse_platform
+from buildclient.daemon.rpcerror import RpcError
 from buildclient.daemon.worker import Worker
 from buildclient.progress.events import Event, Log, SourceRange, Vertex, VertexStatus, Warned
 from buildclient.progress.excerpt import excerpt
@@ -28,7 +28,6 @@ from buildclient.proto import control_pb2 as pb
 __all__ = ["events", "failure", "seconds", "told_by", "workers"]
 
 _TYPE_PREFIX = "github.com/moby/buildkit/"
-_DETAILS = "grpc-status-details-bin"
 _FRONTEND_LACKS = {
     "moby.buildkit.frontend.contexts": "current frontend does not support --build-context. Named contexts are "
     "supported since Dockerfile v1.4. Use #syntax directive in Dockerfile or update to latest BuildKit.",
@@ -37,10 +36,10 @@ _FRONTEND_LACKS = {
     "BUILDKIT_SYNTAX build-arg, #syntax directive in Dockerfile or update to latest BuildKit.",
 }
 """What docker buildx says instead of a capability's name (wrapBuildError in commands/build.go)."""
-_KINDS: dict[grpc.StatusCode, type[ClientError]] = {
-    grpc.StatusCode.INTERNAL: InternalFailure,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted,
-    grpc.StatusCode.CANCELLED: Cancelled,
+_KINDS: dict[str, type[ClientError]] = {
+    "Internal": InternalFailure,
+    "ResourceExhausted": ResourceExhausted,
+    "Canceled": Cancelled,
 }
 
 _NO_SPACE = "no space left on device"
@@ -99,29 +98,29 @@ def workers(response: pb.ListWorkersResponse) -> Sequence[Worker]:
     return tuple(_worker(record) for record in response.record)
 
 
-def failure(error: grpc.aio.AioRpcError, where: str) -> ClientError:
+def failure(error: RpcError, where: str) -> ClientError:
     """Converts a failed solve to an error with docker buildx's text: the daemon's, with the Dockerfile lines it names.
 
     `where` describes the endpoint, in case the connection broke.
     """
-    code, text = error.code(), error.details() or ""
-    told = any(key == _DETAILS for key, _ in error.trailing_metadata() or ())
-    if code == grpc.StatusCode.UNAVAILABLE and not told:
+    code, text = error.code, error.text
+    told = error.status is not None
+    if code == "Unavailable" and not told:
         # The daemon's errors carry details; an error without them comes from the connection.
         return UnreachableError(f"lost the connection to {where}: {text}")
-    if code == grpc.StatusCode.DEADLINE_EXCEEDED and not told:
+    if code == "DeadlineExceeded" and not told:
         return UnreachableError(f"{where}: the daemon did not answer in time")
     for capability, words in _FRONTEND_LACKS.items():
-        if code == grpc.StatusCode.UNIMPLEMENTED and f"unsupported frontend capability {capability}" in text:
+        if code == "Unimplemented" and f"unsupported frontend capability {capability}" in text:
             lacking = BuildFailed(words)
             lacking.of_build = True
             return lacking
     kind = _KINDS.get(code, BuildFailed)
-    if code != grpc.StatusCode.UNKNOWN:
-        text = f"{_name(code)}: {text}"
+    if code != "Unknown":
+        text = f"{code}: {text}"
     message = f"failed to solve: {text}"
     if issubclass(kind, BuildFailed):
-        sources, vertex = _details(error)
+        sources, vertex = told_by(error.status or b"")
         # A status within the message is this client's own answer: then its disk is full.
         full = kind is ResourceExhausted and _NO_SPACE in text and "rpc error: " not in text
         hint = _DISK_FULL if full else ""
@@ -155,13 +154,6 @@ def told_by(status: bytes) -> tuple[tuple[str, ...], str]:
     return tuple(sources), vertex
 
 
-def _name(code: grpc.StatusCode) -> str:
-    """Returns a gRPC code as Go writes it, such as `InvalidArgument`."""
-    if code == grpc.StatusCode.CANCELLED:
-        return "Canceled"
-    return "".join(word.capitalize() for word in code.name.split("_"))
-
-
 def _worker(record: pb.WorkerRecord) -> Worker:
     return Worker(
         id=record.id,
@@ -188,14 +180,6 @@ def _platforms(record: pb.WorkerRecord) -> Iterator[Platform]:
     for one in record.platforms:
         with contextlib.suppress(PlatformError):
             yield parse_platform(str(Platform(one.os, one.architecture, one.variant)))
-
-
-def _details(error: grpc.aio.AioRpcError) -> tuple[tuple[str, ...], str]:
-    """Returns source excerpts and vertex digest from `grpc-status-details-bin`."""
-    for key, value in error.trailing_metadata() or ():
-        if key == _DETAILS:
-            return told_by(value if isinstance(value, bytes) else value.encode())
-    return (), ""
 
 
 def _source(body: dict[str, object]) -> str:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-import grpc
-
+from buildclient.daemon.channel import Channel
 from buildclient.daemon.query import Query, server_stream, stamp, unary
 from buildclient.proto import storage_pb2 as pb
 
@@ -57,7 +56,7 @@ class Pruning(NamedTuple):
 def disk_usage(filters: tuple[str, ...] = ()) -> Query[tuple[UsageRecord, ...]]:
     """Returns the records of the cache, the smallest first."""
 
-    async def ask(channel: grpc.aio.Channel, timeout: float) -> tuple[UsageRecord, ...]:
+    async def ask(channel: Channel, timeout: float) -> tuple[UsageRecord, ...]:
         call = unary(channel, f"{_CONTROL}DiskUsage", pb.DiskUsageResponse)
         answer = await call(pb.DiskUsageRequest(filter=filters), timeout=timeout)
         return tuple(sorted(map(_record, answer.record), key=lambda one: (one.size, one.id)))
@@ -68,7 +67,7 @@ def disk_usage(filters: tuple[str, ...] = ()) -> Query[tuple[UsageRecord, ...]]:
 def prune(wanted: Pruning, removed: Callable[[UsageRecord], None]) -> Query[int]:
     """Removes records; `removed` is called with each. Returns the bytes that became free."""
 
-    async def ask(channel: grpc.aio.Channel, timeout: float) -> int:
+    async def ask(channel: Channel, timeout: float) -> int:
         call = server_stream(channel, f"{_CONTROL}Prune", pb.UsageRecord)
         total = 0
         values = wanted._asdict()

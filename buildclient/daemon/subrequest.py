@@ -8,11 +8,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-import grpc
-
 from buildclient.base.errors import BuildFailed, ClientError
 from buildclient.contract.patterns import pattern
 from buildclient.daemon.gateway import Gateway, GatewayResult, GatewayWork
+from buildclient.daemon.rpcerror import RpcError
 from buildclient.request.solve import SolveRequest
 
 __all__ = ["FALLBACK_FRONTEND", "subrequest", "unless_file"]
@@ -33,7 +32,7 @@ _WITH_FALLBACK = ("lint", "outline", "targets")
 def subrequest(request: SolveRequest, name: str) -> GatewayWork:
     """Returns the work of a solve that answers subrequest `frontend.NAME`.
 
-    A frontend that does not know it is replaced by FALLBACK_FRONTEND, once. The work raises AioRpcError, and
+    A frontend that does not know it is replaced by FALLBACK_FRONTEND, once. The work raises RpcError, and
     BuildFailed where neither knows it.
     """
     named = request.frontend_attrs.get("frontend.caps", "")
@@ -46,16 +45,16 @@ def subrequest(request: SolveRequest, name: str) -> GatewayWork:
     async def work(gateway: Gateway) -> GatewayResult:
         try:
             return await gateway.solve(request.frontend, options, request.frontend_inputs)
-        except grpc.aio.AioRpcError as error:
-            text = error.details() or ""
+        except RpcError as error:
+            text = error.text
             if not _unknown(text, name):
                 raise
             _LOG.debug("solve %s: %s; ask %s instead", request.ref, text, FALLBACK_FRONTEND)
         try:
             options["build-arg:BUILDKIT_SYNTAX"] = FALLBACK_FRONTEND
             return await gateway.solve(request.frontend, options, request.frontend_inputs)
-        except grpc.aio.AioRpcError as error:
-            _LOG.debug("solve %s: %s", request.ref, error.details())
+        except RpcError as error:
+            _LOG.debug("solve %s: %s", request.ref, error.text)
         raise _refused(text)
 
     return work
@@ -64,7 +63,7 @@ def subrequest(request: SolveRequest, name: str) -> GatewayWork:
 def unless_file(request: SolveRequest, path: str, refusal: ClientError, then: GatewayWork | None) -> GatewayWork:
     """Returns work that refuses a remote context with a file `path`, and else does `then`, or solves the request.
 
-    The work raises `refusal`, AioRpcError, and BuildFailed in docker buildx's words if it cannot be found out.
+    The work raises `refusal`, RpcError, and BuildFailed in docker buildx's words if it cannot be found out.
     """
     context = {
         key: text
@@ -88,14 +87,14 @@ async def _there(gateway: Gateway, context: Mapping[str, str], path: str) -> boo
     options = {**context, "filename": path, "frontend.caps": f"{_CAPABILITY}+forward", "requestid": "frontend.targets"}
     try:
         await gateway.solve("dockerfile.v0", options)
-    except grpc.aio.AioRpcError as error:
-        text = error.details() or ""
+    except RpcError as error:
+        text = error.text
         if _UNREADABLE.search(text):
             return True
         if "no such file" in text or "not found" in text or _WRONG_QUERY.search(text):
             # As for docker buildx, whatever was not found; if it was the context, the build itself will say so.
             return False
-        if error.code() != grpc.StatusCode.UNKNOWN:
+        if error.code != "Unknown":
             raise
         failed = BuildFailed(f"failed to stat policy file {path}: {_READING.sub('', text)}")
         failed.of_build = True

@@ -13,7 +13,6 @@ from typing import Any
 from buildclient.base.errors import UnreachableError
 from buildclient.base.streams import Connection, Endpoint
 from buildclient.contract.jsontext import MAX_SIZE, read_json
-from buildclient.daemon.bridge import is_own
 from buildclient.keep import wire
 from buildclient.keep.rules import keeper_key, private_folder, signature, socket_path
 from buildclient.kube.api import KubeApi
@@ -21,6 +20,7 @@ from buildclient.kube.kubeconfig import Access
 from buildclient.kube.pod import Pod
 from buildclient.kube.pods import KubernetesPods
 from buildclient.kube.tunnel import SpareConnection
+from buildclient.net.owner import is_own
 
 __all__ = ["Keeper", "KeptPods"]
 

@@ -29,12 +29,12 @@ from collections.abc import Callable, Sequence
 from buildclient.base.errors import ClientError, UnreachableError
 from buildclient.base.streams import Connection
 from buildclient.contract.jsontext import MAX_SIZE
-from buildclient.daemon.bridge import is_own
 from buildclient.keep import wire
 from buildclient.keep.rules import Files, expiry, signature
 from buildclient.keep.watches import BOUNDS, Bounds, HttpStatus, Watches
 from buildclient.kube.api import ApiError, KubeApi
 from buildclient.kube.tunnel import ExecEndpoint
+from buildclient.net.owner import is_own
 
 __all__ = ["Keep", "lock"]
 

@@ -164,7 +164,7 @@ class NodePods:
 
 def _load_aside() -> None:
     """Imports what a connection needs, the slowest imports, in a thread while the cluster answers."""
-    if "grpc" not in sys.modules:
+    if "buildclient.daemon.control" not in sys.modules:
         threading.Thread(target=_load, daemon=True).start()
 
 

@@ -25,7 +25,8 @@ import h2.settings
 
 from buildclient.session.call import Code, Handler, Status
 from buildclient.session.compression import ENCODING, Compression, Drain
-from buildclient.session.dataframes import Data, DataFrames, Window
+from buildclient.session.dataframes import Data, DataFrames, GoAway, Outgoing, Window
+from buildclient.session.senddata import send_data
 from buildclient.session.wire import GrpcReader, WireError, frame, frames, percent_encode
 
 __all__ = ["SessionServer"]
@@ -61,7 +62,7 @@ class _Call:
         self.metadata = metadata
         self.stream = stream
         self.task: asyncio.Task[None] | None = None
-        self.out = bytearray()
+        self.out = Outgoing()
         self.trailers: list[tuple[str, str]] | None = None
         self.headers_sent = False
         self._server = server
@@ -126,12 +127,11 @@ class _Call:
             data = await asyncio.to_thread(packing.frames, listed)
         await self._put(data)
 
-    def taken(self, size: int) -> None:
-        """Drops `size` bytes that were sent."""
-        del self.out[:size]
+    def sent(self, size: int) -> None:
+        """Notes that `size` bytes were sent."""
         if self.compression is not None:
-            self.compression.drain.took(size, len(self.out))
-        if len(self.out) < _HIGH:
+            self.compression.drain.took(size, self.out.size)
+        if self.out.size < _HIGH:
             self._room.set()
 
     async def _wait(self) -> None:
@@ -163,9 +163,9 @@ class _Call:
     async def _put(self, data: bytes) -> None:
         if self.gone:
             raise Status(Code.CANCELLED, "the daemon ended the call")
-        self.out += data
+        self.out.add(data)
         self._server.wake()
-        if len(self.out) >= _HIGH:
+        if self.out.size >= _HIGH:
             self._room.clear()
             await self._room.wait()
 
@@ -225,7 +225,7 @@ class SessionServer:
             self._latency = time.monotonic() - self._began
         for part in self._frames.feed(data):
             if not isinstance(part, Data):
-                self._receive(part)
+                self._receive(part.frame if isinstance(part, GoAway) else part)
             elif (call := self._calls.get(part.stream)) is None or call.gone or not self._agreed:
                 self._receive(part.frame)
             elif self._window.took(len(part.payload)) and call.window.took(len(part.payload)):
@@ -263,45 +263,38 @@ class SessionServer:
             await asyncio.wait(tasks, timeout=5)
 
     def _collect(self) -> bytes:
-        """Returns the next piece: control frames, then each stream's share, in turn."""
-        connection = self._h2
+        """Returns the next piece: control frames, and each stream's share, in turn."""
         budget = _PIECE
+        pieces: list[bytes | memoryview] = []
         # Shortest queue first, so that Health is not stuck behind a context.
-        for call in sorted(self._calls.values(), key=lambda call: len(call.out)):
+        for call in sorted(self._calls.values(), key=lambda call: call.out.size):
             if call.gone:
                 continue
             try:
-                budget -= self._push(call, budget)
+                budget -= self._push(call, budget, pieces)
             except h2.exceptions.StreamClosedError:
                 self._drop(call)
             if budget <= 0:
                 self._wake.set()
                 break
         updates, self._updates = self._updates, b""
-        return connection.data_to_send() + updates
+        return b"".join([*pieces, self._h2.data_to_send(), updates])
 
-    def _push(self, call: _Call, budget: int) -> int:
+    def _push(self, call: _Call, budget: int, pieces: list[bytes | memoryview]) -> int:
         """Moves a call's bytes into frames, as far as the peer's windows and the budget allow."""
         connection = self._h2
-        if (call.out or call.trailers) and not call.headers_sent:
-            if call.trailers and not call.out:
+        if (call.out.size or call.trailers) and not call.headers_sent:
+            if call.trailers and not call.out.size:
                 connection.send_headers(call.stream, [*_HEADERS, *call.trailers], end_stream=True)
                 self._drop(call)
                 return 0
             connection.send_headers(call.stream, _HEADERS if call.compression is None else _HEADERS_OF_COMPRESSED)
             call.headers_sent = True
         moved = 0
-        if call.out:
-            room = min(budget, connection.local_flow_control_window(call.stream), len(call.out))
-            step = connection.max_outbound_frame_size
-            view = memoryview(call.out)
-            while moved < room:
-                size = min(step, room - moved)
-                connection.send_data(call.stream, bytes(view[moved : moved + size]))
-                moved += size
-            view.release()
-            call.taken(moved)
-        if call.trailers and not call.out:
+        if call.out.size:
+            moved = send_data(connection, call.stream, call.out, budget, pieces)
+            call.sent(moved)
+        if call.trailers and not call.out.size:
             connection.send_headers(call.stream, call.trailers, end_stream=True)
             self._drop(call)
         return moved

@@ -15,6 +15,7 @@ __all__ = [
     "PREFIX",
     "GrpcReader",
     "WireError",
+    "bytes_head",
     "bytes_message",
     "frame",
     "frames",
@@ -46,8 +47,10 @@ def frames(messages: list[bytes]) -> bytes:
 class GrpcReader:
     """Splits a stream of bytes into gRPC messages."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = _MAX_MESSAGE) -> None:
+        """`most` is how many bytes a message may have."""
         self._buffer = bytearray()
+        self._most = most
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Returns the messages that `data` completes. Raises WireError."""
@@ -58,7 +61,7 @@ class GrpcReader:
             compressed, length = PREFIX.unpack_from(buffer, at)
             if compressed:
                 raise WireError("the daemon sent a compressed message, which was not agreed on")
-            if length > _MAX_MESSAGE:
+            if length > self._most:
                 raise WireError(f"a message of {length} bytes is longer than any of this protocol")
             if len(buffer) - at - 5 < length:
                 break
@@ -72,9 +75,14 @@ class GrpcReader:
         return bool(self._buffer)
 
 
+def bytes_head(size: int) -> bytes:
+    """What goes before `size` bytes of data to make them a `moby.buildkit.v1.BytesMessage` (field 1)."""
+    return b"\x0a" + encode_varint(size)
+
+
 def bytes_message(data: bytes | memoryview) -> bytes:
-    """`moby.buildkit.v1.BytesMessage{data}` (field 1)."""
-    return b"".join((b"\x0a", encode_varint(len(data)), data))
+    """`moby.buildkit.v1.BytesMessage{data}`."""
+    return b"".join((bytes_head(len(data)), data))
 
 
 def read_bytes_message(message: bytes) -> bytes | memoryview:

@@ -23,8 +23,6 @@ from buildkit_builders.options.table import TABLE, OptionRow
 from buildkit_builders.options.text import as_text
 from buildkit_builders.spec import BUILDER_KEYS, check_builder
 from google.protobuf.message import DecodeError
-from grpc import StatusCode
-from grpc.aio import AioRpcError, Metadata
 
 from buildclient.base.csvtext import CsvError, csv_fields
 from buildclient.base.errors import BuildFailed, ClientError, InvalidBuild, UnreachableError, UsageError
@@ -33,6 +31,7 @@ from buildclient.contract.jsontext import read_json
 from buildclient.contract.output import BuilderOutput, OutputError
 from buildclient.contract.platform import PlatformError, parse_platforms
 from buildclient.daemon.provenance import Provenance, provenance_entries
+from buildclient.daemon.rpcerror import RpcError
 from buildclient.daemon.source_policy import encode_source_policy
 from buildclient.daemon.status import events, failure, workers
 from buildclient.discovery.addresses import output_of_addresses
@@ -185,9 +184,7 @@ def _merge(value: Any) -> None:
 
 
 def _failure(data: bytes) -> None:
-    trailers = Metadata()
-    trailers.add("grpc-status-details-bin", data)
-    str(failure(AioRpcError(StatusCode.UNKNOWN, Metadata(), trailers, details="why"), "here"))
+    str(failure(RpcError("Unknown", "why", data), "here"))
 
 
 def _detail(name: str) -> Callable[[bytes], None]:
