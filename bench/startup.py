@@ -45,7 +45,7 @@ for name in json.load(open(sys.argv[1])):
 os._exit(0)
 """
 # By top module; whatever is not here is the standard library's.
-_PACKAGES = {"grpc": "grpcio", "typing_extensions": "grpcio", "h2": "h2", "hpack": "h2", "hyperframe": "h2",
+_PACKAGES = {"h2": "h2", "hpack": "h2", "hyperframe": "h2",
              "google": "protobuf", "click": "click", "yaml": "PyYAML", "buildclient": "buildclient"}  # fmt: skip
 _TRACE = re.compile(r"import time: +(\d+) \| +\d+ \| +([\w.]+)")
 _TRACES = 5

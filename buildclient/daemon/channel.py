@@ -301,8 +301,9 @@ class Channel:
         except UnreachableError as error:
             self.error = error
             self._break(RpcError("Unavailable", error.message))
-        except (WireError, h2.exceptions.ProtocolError) as error:
-            self._break(RpcError("Unavailable", f"the daemon's stream is broken: {error}"))
+        except Exception as error:
+            # WireError, ProtocolError, and whatever else h2 makes of wrong bytes.
+            self._break(RpcError("Unavailable", f"the daemon's stream is broken: {error or type(error).__name__}"))
         else:
             self._break(RpcError("Unavailable", "the connection was closed"))
 

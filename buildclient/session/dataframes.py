@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from buildclient.session.wire import WireError
+
 __all__ = ["Data", "DataFrames", "GoAway", "Outgoing", "Window"]
 
 _PREFACE = 24
@@ -58,7 +60,10 @@ class DataFrames:
         self._preface = _PREFACE if of_client else 0
 
     def feed(self, data: bytes) -> Iterator[Data | GoAway | bytes]:
-        """Returns DATA and GOAWAY frames and the bytes between them, in order; a frame that is not whole waits."""
+        """Returns DATA and GOAWAY frames and the bytes between them, in order; a frame that is not whole waits.
+
+        Raises WireError for a frame that is larger than was agreed on.
+        """
         if self._preface:
             begin, data = data[: self._preface], data[self._preface :]
             self._preface -= len(begin)
@@ -69,7 +74,9 @@ class DataFrames:
         while end - at >= _SIZE:
             high, low, kind, flags, stream = _HEAD.unpack_from(data, at)
             length = high << 8 | low
-            if kind == 0 and flags == 0 and 0 < length <= _LARGEST:
+            if length > _LARGEST:
+                raise WireError(f"a frame of {length} bytes is larger than was agreed on")
+            if kind == 0 and flags == 0 and length:
                 if at + _SIZE + length > end:
                     break
                 if at > begun:
@@ -93,10 +100,6 @@ class DataFrames:
         if at > begun:
             yield data[begun:at]
         self._buffer = data[at:]
-        if len(self._buffer) > _SIZE + _LARGEST:
-            # More than any frame may have: h2 says what is wrong with it.
-            yield self._buffer
-            self._buffer = b""
 
 
 class Window:

@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 
 __all__ = ["build_client_image"]
 
-_PACKAGES = ("click", "google", "grpc", "h2", "hpack", "hyperframe", "yaml", "typing_extensions.py")
+_PACKAGES = ("click", "google", "h2", "hpack", "hyperframe", "yaml")
 _LEFT_OUT = (
     "test", "_test*", "_ctypes_test*", "unittest", "distutils", "idlelib", "tkinter", "ensurepip", "lib2to3",
     "turtledemo", "pydoc_data", "site-packages", "config-*",
