@@ -234,14 +234,17 @@ class GrpcControl:
     async def _session(
         self, session: str, shared_key: str, services: Sequence[Service], sink: EventSink
     ) -> AsyncIterator[asyncio.Future[str]]:
-        """Serves a session; yields a future that gets the reason if the session breaks."""
+        """Serves a session; yields a future that gets the reason if the session breaks. Raises UnreachableError."""
         methods = methods_of([health(), *services])
         metadata = [
             ("x-docker-expose-session-uuid", session),
             *shared_key_headers(shared_key),
             *(("x-docker-expose-session-grpc-method", method) for method in methods),
         ]
-        stream = self._channel.open(f"{_SERVICE}Session", metadata=metadata)
+        try:
+            stream = self._channel.open(f"{_SERVICE}Session", metadata=metadata)
+        except RpcError as error:
+            raise self._failure(error) from None
 
         async def send(data: bytes) -> None:
             await stream.write(bytes_head(len(data)), data)
