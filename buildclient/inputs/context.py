@@ -23,6 +23,7 @@ from buildclient.inputs.policy import check_policies
 from buildclient.inputs.stdin import Stdin
 from buildclient.inputs.upload import address, upload
 from buildclient.inputs.vcs import vcs_attrs
+from buildclient.request.attrs import provenance_is_kept
 from buildclient.request.solve import CacheEntry
 from buildclient.request.values import BuildRequest
 from buildclient.session.call import Service
@@ -173,10 +174,18 @@ class _Inputs:
             if context := self.dirs.get("context"):
                 added = ignore_file(context.handle, folder.handle, name)
                 self.dirs["dockerfile"] = folder._replace(added=added)
-                # A policy has rules for folders, and the daemon takes a Dockerfile that was piped in from one alone.
-                if "dockerfilekey" not in self.attrs and not self._request.source_policy:
+                if self._goes_along():
                     self._input = dockerfile_input(folder.handle, name, added)
         self.attrs["filename"] = name
+
+    def _goes_along(self) -> bool:
+        """Whether the Dockerfile may go along with the solve.
+
+        The daemon takes one that was piped in from a folder alone, a policy has rules for folders, and in a provenance
+        the input would stand in for the folder.
+        """
+        request = self._request
+        return not ("dockerfilekey" in self.attrs or request.source_policy or provenance_is_kept(request))
 
     @property
     def frontend_inputs(self) -> Mapping[str, bytes]:

@@ -22,6 +22,7 @@ __all__ = [
     "IMAGE_TYPES",
     "image_names",
     "insecure_registries",
+    "provenance_is_kept",
     "push_once",
     "pushes",
     "solve_request",
@@ -91,6 +92,15 @@ def solve_request(
         source_policy=request.source_policy,
         internal=bool(request.call),
     )
+
+
+def provenance_is_kept(request: BuildRequest) -> bool:
+    """Returns whether a build's provenance gets out of the daemon: with an image, as a file or in the metadata."""
+    if request.metadata_provenance:
+        return True
+    if "provenance" in request.attests:
+        return request.attests["provenance"] is not None
+    return any(output.type in IMAGE_TYPES for output in request.outputs)
 
 
 def _sent_exports(entries: Sequence[CacheEntry]) -> Sequence[CacheEntry]:

@@ -142,10 +142,10 @@ def test_equal_files_make_an_equal_definition(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["missing", "empty", "link", "pipe", "folder", "large", "ignore link", "name", "policy"]
+    "kind", ["missing", "empty", "link", "pipe", "folder", "large", "ignore link", "name", "policy", "provenance"]
 )
 def test_what_is_no_plain_small_file_is_left_to_the_daemon_as_well(tmp_path: Path, kind: str) -> None:
-    """It follows links within the folder, has words for the rest, and holds a folder to the rules of a policy."""
+    """It follows links within the folder, has words for the rest; policies and a provenance are about folders."""
     path, more = tmp_path / "Dockerfile", {}
     if kind == "link":
         (tmp_path / "other").write_text("FROM scratch\n")
@@ -167,4 +167,6 @@ def test_what_is_no_plain_small_file_is_left_to_the_daemon_as_well(tmp_path: Pat
         Path(more["dockerfile"]).write_text("FROM scratch\n")
     elif kind == "policy":
         more["source_policy"] = b"\x08\x01"
+    elif kind == "provenance":
+        more["attests"] = {"provenance": "mode=max"}
     assert _input(tmp_path, **more) == {}

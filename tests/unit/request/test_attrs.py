@@ -15,7 +15,7 @@ import pytest
 from buildclient.cli.flags import request_of
 from buildclient.cli.main import main, status_of
 from buildclient.contract.platform import parse_platform
-from buildclient.request.attrs import solve_request
+from buildclient.request.attrs import provenance_is_kept, solve_request
 from buildclient.request.destinations import ToEngine, ToFile, ToFolder
 from buildclient.request.flagtext import parse_tags
 from buildclient.request.make import without_artifacts
@@ -164,3 +164,21 @@ def test_attestations_may_be_kept_from_being_artifacts() -> None:
         {"oci-artifact": "true"},
         {},
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "kept"),
+    [
+        ({}, False),
+        ({"outputs": (Output("image"),)}, True),
+        ({"outputs": (Output("oci"),)}, True),
+        ({"outputs": (Output("docker"), Output("local"), Output("tar"))}, False),
+        ({"outputs": (Output("image"),), "attests": {"provenance": None}}, False),
+        ({"outputs": (Output("local"),), "attests": {"provenance": "mode=max"}}, True),
+        ({"outputs": (Output("image"),), "attests": {"sbom": ""}}, True),
+        ({"metadata_provenance": "min", "attests": {"provenance": None}}, True),
+    ],
+)
+def test_it_is_known_whether_a_provenance_gets_out(fields: dict[str, Any], kept: bool) -> None:
+    """By default with images alone; asked for, with every output."""
+    assert provenance_is_kept(BuildRequest(context=".", **fields)) is kept
