@@ -51,6 +51,12 @@ _HIGH = 1 << 20
 """Bytes of one call that may wait to be sent."""
 _PIECE = 128 << 10
 """Bytes passed to the connection at a time."""
+_SMALL = 4096
+"""Bytes of a piece that is small: of these, many may come one by one, such as questions for the files of a context."""
+_OFTEN, _OFTEN_SECONDS = 32, 0.1
+"""So many small pieces within so many seconds are often."""
+_LINGER = 0.003
+"""Seconds to leave small pieces unread that come often, so that several are taken at a time."""
 _CLOSE_GRACE = 0.5
 """Seconds for what is due to be sent before the connection is closed."""
 _DETAILS = b"grpc-status-details-bin"
@@ -294,10 +300,20 @@ class Channel:
         self.wake()
 
     async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
+        lately: deque[float] = deque([-1.0] * _OFTEN, maxlen=_OFTEN)
+        lingered = 0.0
         try:
             while data := await self._connection.read():
                 self.heard += 1
                 self._receive(data)
+                if len(data) < _SMALL:
+                    now = loop.time()
+                    lately.append(now)
+                    # What had come meanwhile is taken at once.
+                    if now - lately[0] < _OFTEN_SECONDS and now - lingered > _LINGER / 4:
+                        await asyncio.sleep(_LINGER)
+                        lingered = loop.time()
         except UnreachableError as error:
             self.error = error
             self._break(RpcError("Unavailable", error.message))

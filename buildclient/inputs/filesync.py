@@ -38,6 +38,14 @@ _CHUNK = 256 << 10
 """Bytes of a file in one DATA packet."""
 _TOGETHER = 1 << 20
 """Bytes of small files that are read and sent at a time."""
+_FEW = 32
+"""Files that are sent without waiting for more: a small context is sent at once."""
+_LINGER = 0.004
+"""Seconds to wait for more files to be asked for, once there have been many.
+
+The daemon asks for them one by one, without waiting for the one before; each answer of its own costs a wake-up of every
+part on the way.
+"""
 
 
 _GONE = frozenset((errno.ENOENT, errno.ENXIO))
@@ -138,8 +146,10 @@ class _Sender:
 
     async def _contents(self) -> None:
         async with _thread("context", self._folder.folders()) as (run, folders):
-            fin = False
+            fin, sent = False, 0
             while not fin and (first := await self._wanted.get()) is not None:
+                if sent > _FEW:
+                    await asyncio.sleep(_LINGER)
                 wanted = [first]
                 while not self._wanted.empty() and len(wanted) < 256:
                     more = self._wanted.get_nowait()
@@ -147,6 +157,7 @@ class _Sender:
                         fin = True
                         break
                     wanted.append(more)
+                sent += len(wanted)
                 reading = _read(folders, [(file, self._path(file)) for file in wanted], self._folder.added)
                 while piece := await run(_next, reading):
                     await self._call.write_batch(piece)

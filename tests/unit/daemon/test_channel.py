@@ -346,3 +346,35 @@ async def test_it_sends_no_more_than_it_may() -> None:
     await asyncio.sleep(0.05)
     assert stream.out.size == 0
     await channel.close()
+
+
+async def test_small_pieces_that_come_often_are_taken_together() -> None:
+    """A question for each of a thousand files; the first ones are taken as they come."""
+    memory = _Memory()
+    channel = Channel(memory, "daemon")
+    stream = channel.open("/s/Both")
+    await asyncio.wait_for(memory.arrived.wait(), busy(5))
+    memory.begins(1)
+    memory.says()
+    messages = 0
+
+    async def read() -> None:
+        nonlocal messages
+        while await stream.read() is not None:
+            messages += 1
+
+    reading = asyncio.ensure_future(read())
+    turns = []
+    for number in range(300):
+        memory.says(_frame(0, 0, 1, b"\0\0\0\0\x01x"))
+        await asyncio.sleep(0.001)
+        turns.append(messages)
+        if number == 10:
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert messages == 11
+    while messages < 300:
+        await asyncio.sleep(0.001)
+    assert len(set(turns)) < 200
+    reading.cancel()
+    await channel.close()

@@ -8,6 +8,7 @@ import shutil
 import socket
 import stat as st
 import subprocess
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from buildclient.inputs.walk import Walk, WalkError
 from buildclient.session import diffcopy
 from buildclient.session.call import Code, Status
 from buildclient.session.diffcopy import Stat, decode
+from tests.load import busy
 from tests.unit.filesync_call import MemoryCall
 
 _METHOD = "/moby.filesync.v1.FileSync/DiffCopy"
@@ -308,3 +310,37 @@ def test_devices_keep_their_numbers(tmp_path: Path) -> None:
     block, null = _listed(tmp_path)
     assert (null.mode, null.devmajor, null.devminor) == (diffcopy.GO_DEVICE | diffcopy.GO_CHAR | 0o600, 1, 3)
     assert (block.mode, block.devmajor, block.devminor) == (diffcopy.GO_DEVICE | 0o600, 259, 70_000)
+
+
+async def test_many_files_asked_for_one_by_one_are_answered_together(tmp_path: Path) -> None:
+    """Each answer of its own would wake every part on the way; a few files are answered at once."""
+    for number in range(200):
+        (tmp_path / f"f{number}").write_text(str(number))
+    call, answers = _Batches({"dir-name": ("context",)}), []
+    (handler,) = filesync({"context": LocalDir(str(tmp_path))}).values()
+    task = asyncio.ensure_future(handler(call))
+    while (packet := diffcopy.decode(await call.said())).stat:
+        answers.append(packet.stat.path)
+    for number in range(200):
+        call.incoming.put_nowait(diffcopy.encode_request(number))
+        await asyncio.sleep(0.001)
+    call.incoming.put_nowait(diffcopy.FIN)
+    await asyncio.wait_for(task, busy(10))
+    assert len(answers) == 200
+    assert sum(call.batches) == 400
+    assert len(call.batches) < 120
+    assert call.batches[0] == 2
+
+
+class _Batches(MemoryCall):
+    """Notes how many contents, and ends of them, come together."""
+
+    def __init__(self, metadata: Mapping[str, tuple[str, ...]]) -> None:
+        super().__init__(metadata)
+        self.batches: list[int] = []
+
+    async def write_batch(self, messages: Iterable[bytes]) -> None:
+        listed = list(messages)
+        if diffcopy.decode(listed[0]).type == diffcopy.DATA:
+            self.batches.append(len(listed))
+        await super().write_batch(listed)
