@@ -74,7 +74,10 @@ def _read(folder: int, name: str) -> bytes | None:
     try:
         if not st.S_ISREG(os.fstat(handle).st_mode):
             return None
-        data = os.read(handle, _MAX_SIZE + 1)
+        data = b""
+        # A file system in user space may give less than is there.
+        while len(data) <= _MAX_SIZE and (piece := os.read(handle, _MAX_SIZE + 1 - len(data))):
+            data += piece
     except OSError:
         return None
     finally:

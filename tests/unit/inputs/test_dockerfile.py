@@ -170,3 +170,12 @@ def test_what_is_no_plain_small_file_is_left_to_the_daemon_as_well(tmp_path: Pat
     elif kind == "provenance":
         more["attests"] = {"provenance": "mode=max"}
     assert _input(tmp_path, **more) == {}
+
+
+def test_a_file_that_comes_in_pieces_is_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """File systems in user space may give less at a time than there is."""
+    patterns = b"".join(b"folder-%d\n" % number for number in range(1000))
+    (tmp_path / ".dockerignore").write_bytes(patterns)
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda handle, size: read(handle, min(size, 1000)))
+    assert _added(tmp_path) == {b"Dockerfile.dockerignore": patterns}
