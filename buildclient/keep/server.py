@@ -349,8 +349,11 @@ class _Reads:
         target = self._api.target(request.path, request.query)
         headers = {"Accept": "application/json", **dict(self._api.authority.headers())}
         while True:
-            kept = bool(self._idle)
-            connection = self._idle.pop() if kept else self._api.connection()
+            try:
+                # Another thread may take the last one.
+                connection, kept = self._idle.pop(), True
+            except IndexError:
+                connection, kept = self._api.connection(), False
             try:
                 connection.request("GET", target, headers=headers)
                 response = connection.getresponse()

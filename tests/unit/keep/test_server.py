@@ -8,10 +8,14 @@ import os
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 
+from buildclient.keep import wire
+from buildclient.keep.server import _Reads
 from buildclient.keep.watches import BOUNDS
+from buildclient.kube.api import KubeApi
 from tests.load import busy
 from tests.unit.keep.ground import POD, SETTINGS, Ground, until
 
@@ -197,3 +201,18 @@ async def test_tunnels_are_opened_anew_when_the_machine_has_slept(ground: Ground
     await until(lambda: len(ground.cluster.execs) == 4)
     assert ground.cluster.execs[2].state.name == "CLOSED"
     assert not ground.keep.ended.is_set()
+
+
+class _Raced(list[Any]):
+    """Seems to have one, which another thread has taken."""
+
+    def __len__(self) -> int:
+        return 1
+
+
+async def test_two_threads_do_not_take_one_connection(ground: Ground) -> None:
+    """The one that comes too late opens another; a watch would end for good otherwise."""
+    reads = _Reads(KubeApi(ground.access, {}))
+    reads._idle = _Raced()
+    asked = wire.Get("/api/v1/namespaces/space/pods", (("labelSelector", "app=x"),))
+    assert b"pod-0" in await asyncio.to_thread(reads.get, asked)
