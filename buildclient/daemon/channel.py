@@ -18,7 +18,8 @@ import base64
 import binascii
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from typing import TypeVar
 from urllib.parse import unquote
 
 import h2.config
@@ -76,7 +77,7 @@ _BY_HTTP = {
     b"429": "Unavailable", b"502": "Unavailable", b"503": "Unavailable", b"504": "Unavailable",
 }  # fmt: skip
 """The codes of answers that are not gRPC's, by HTTP's status."""
-_Headers = Iterable[tuple[bytes, bytes]]
+_T = TypeVar("_T")
 
 
 class Stream:
@@ -87,6 +88,8 @@ class Stream:
         self.out = Outgoing()
         self.last = False
         """Whether nothing follows what waits to be sent."""
+        self.turn = 0
+        """When bytes of it were last sent, counted in turns of all calls."""
         self.window = Window(number, _WINDOW)
         self.error: RpcError | None = None
         self.ended = False
@@ -180,6 +183,7 @@ class Channel:
         self._idle = asyncio.Event()
         self._broken: RpcError | None = None
         self._leaving = ""
+        self._turns = 0
         self.error: UnreachableError | None = None
         """Why the connection broke."""
         self.heard = 0
@@ -241,38 +245,34 @@ class Channel:
 
     async def answered(
         self, method: str, request: bytes, timeout: float | None = None, metadata: Iterable[tuple[str, str]] = ()
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Returns all answers to a request, serialized. `timeout` in seconds is for the whole call. Raises RpcError."""
         stream = self.open(method, timeout, metadata)
         loop = asyncio.get_running_loop()
         until = None if timeout is None else loop.time() + timeout
         try:
             stream.last = True
-            await stream.write(request)
-            while True:
-                try:
-                    async with asyncio.timeout_at(until):
-                        message = await stream.read()
-                except TimeoutError:
-                    raise RpcError("DeadlineExceeded", "Deadline Exceeded") from None
-                if message is None:
-                    return
+            await _until(until, stream.write(request))
+            while (message := await _until(until, stream.read())) is not None:
                 yield message
         finally:
             stream.cancel()
 
     async def close(self) -> None:
         """Ends every call and the connection; may be called twice."""
-        # That calls were given up is told, where the connection takes it at once.
-        self.wake()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_GRACE):
-                await self._idle.wait()
-        self._break(RpcError("Canceled", "the channel is closed"))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._connection.close()
+        try:
+            if self._broken is None:
+                # That calls were given up is told, where the connection takes it at once.
+                self.wake()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_CLOSE_GRACE):
+                        await self._idle.wait()
+        finally:
+            self._break(RpcError("Canceled", "the channel is closed"))
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._connection.close()
 
     def wake(self) -> None:
         """Wakes the writer: there is something to send."""
@@ -334,6 +334,9 @@ class Channel:
         except UnreachableError as error:
             self.error = self.error or error
             self._break(RpcError("Unavailable", error.message))
+        except Exception as error:
+            # Nothing is sent any more: whoever waits for that would wait for ever.
+            self._break(RpcError("Unavailable", f"cannot send: {error or type(error).__name__}"))
         finally:
             self._idle.set()
 
@@ -369,10 +372,13 @@ class Channel:
         """Returns the next piece: control frames, and each stream's share, in turn."""
         budget = _PIECE
         pieces: list[bytes | memoryview] = []
-        for stream in sorted(self._streams.values(), key=lambda one: one.out.size):
+        # Who has waited the longest is first: a new call, and a session's Health beside another one's context.
+        for stream in sorted(self._streams.values(), key=lambda one: one.turn):
             try:
-                if stream.out.size:
-                    budget -= send_data(self._h2, stream.number, stream.out, budget, pieces)
+                if stream.out.size and (moved := send_data(self._h2, stream.number, stream.out, budget, pieces)):
+                    budget -= moved
+                    self._turns += 1
+                    stream.turn = self._turns
                     stream.sent()
                 if stream.last and not stream.out.size:
                     stream.last = False
@@ -445,6 +451,15 @@ _ON: dict[type, Callable[..., None]] = {
     h2.events.StreamEnded: Channel._on_end,
     h2.events.StreamReset: Channel._on_reset,
 }
+
+
+async def _until(deadline: float | None, work: Awaitable[_T]) -> _T:
+    """Returns what `work` gives. Raises RpcError at the deadline, on the loop's clock."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await work
+    except TimeoutError:
+        raise RpcError("DeadlineExceeded", "Deadline Exceeded") from None
 
 
 def _status(headers: dict[bytes, bytes]) -> RpcError | None:

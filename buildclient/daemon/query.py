@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from buildclient.daemon.channel import Channel
+from buildclient.daemon.rpcerror import RpcError
 from buildclient.daemon.status import seconds
 
 __all__ = ["Query", "attributes", "server_stream", "stamp", "unary"]
@@ -27,7 +29,7 @@ def unary(channel: Channel, method: str, response: Any) -> Callable[..., Awaitab
     """
 
     async def call(request: Message, *, timeout: float | None = None, metadata: _Metadata = ()) -> Any:
-        return response.FromString(await channel.unary(method, request.SerializeToString(), timeout, metadata))
+        return _read(response, await channel.unary(method, request.SerializeToString(), timeout, metadata))
 
     return call
 
@@ -36,10 +38,19 @@ def server_stream(channel: Channel, method: str, response: Any) -> Callable[...,
     """Returns a callable for a method with one request and a stream of responses; it takes what `unary`'s does."""
 
     async def call(request: Message, *, timeout: float | None = None) -> AsyncIterator[Any]:
-        async for message in channel.answered(method, request.SerializeToString(), timeout):
-            yield response.FromString(message)
+        answered = channel.answered(method, request.SerializeToString(), timeout)
+        async with contextlib.aclosing(answered) as messages:
+            async for message in messages:
+                yield _read(response, message)
 
     return call
+
+
+def _read(response: Any, message: bytes) -> Any:
+    try:
+        return response.FromString(message)
+    except DecodeError:
+        raise RpcError("Internal", f"the daemon's answer is no {response.DESCRIPTOR.full_name}") from None
 
 
 def stamp(message: Any, field: str) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,11 @@ import pytest
 from buildclient.base.errors import UnreachableError
 from buildclient.contract.address import Unix
 from buildclient.daemon.address import AddressEndpoint
-from buildclient.daemon.channel import Channel
+from buildclient.daemon.channel import Channel, Stream
+from buildclient.daemon.query import server_stream, unary
 from buildclient.daemon.rpcerror import RpcError
+from buildclient.proto import control_pb2
+from buildclient.session.dataframes import Data, DataFrames
 from tests.load import busy
 
 _DETAILS = "grpc-status-details-bin"
@@ -171,6 +175,8 @@ class _Memory:
         self.incoming: asyncio.Queue[bytes | UnreachableError] = asyncio.Queue()
         self.written = bytearray()
         self.arrived = asyncio.Event()
+        self.fault: Exception | None = None
+        """What happens to the next bytes."""
         config = h2.config.H2Configuration(client_side=False, validate_inbound_headers=False)
         self.h2 = h2.connection.H2Connection(config)
         self.h2.initiate_connection()
@@ -182,6 +188,8 @@ class _Memory:
         return found
 
     async def write(self, data: bytes | memoryview) -> None:
+        if self.fault:
+            raise self.fault
         self.h2.receive_data(bytes(data))
         self.written += data
         self.arrived.set()
@@ -346,6 +354,101 @@ async def test_it_sends_no_more_than_it_may() -> None:
     await asyncio.sleep(0.05)
     assert stream.out.size == 0
     await channel.close()
+
+
+class _Link(_Memory):
+    """One that takes time, and counts the bytes of each call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: Counter[int] = Counter()
+        self._frames = DataFrames()
+
+    async def write(self, data: bytes | memoryview) -> None:
+        await super().write(data)
+        for part in self._frames.feed(bytes(data)):
+            if isinstance(part, Data):
+                self.sent[part.stream] += len(part.payload)
+        await asyncio.sleep(0.001)
+
+
+async def test_a_call_that_waits_comes_before_those_that_send_all_the_time() -> None:
+    """However long the pieces are in which they write: a build is lost whose session does not answer for long."""
+    link = _Link()
+    link.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 2**31 - 1})
+    link.h2.increment_flow_control_window(1 << 30)
+    link.says()
+    channel = Channel(link, "daemon")
+    await asyncio.sleep(0.05)
+    streams = [channel.open("/s/Both") for _ in range(2)]
+
+    async def write(stream: Stream, size: int) -> None:
+        while True:
+            await stream.write(bytes(size))
+            await asyncio.sleep(0)
+
+    sizes = (100_000, 1_300_000)
+    writing = [asyncio.ensure_future(write(stream, size)) for stream, size in zip(streams, sizes, strict=True)]
+    await asyncio.sleep(0.5)
+    for one in writing:
+        one.cancel()
+    await asyncio.gather(*writing, return_exceptions=True)
+    sent = [link.sent[stream.number] for stream in streams]
+    await channel.close()
+    assert min(sent) > 0.8 * max(sent)
+
+
+async def test_a_time_limit_counts_while_the_request_is_sent() -> None:
+    """The daemon takes the beginning of it."""
+    memory = _Memory()
+    memory.says()
+    channel = Channel(memory, "daemon")
+    with pytest.raises(RpcError) as caught:
+        await asyncio.wait_for(channel.unary("/s/Call", bytes(2 * _MEGABYTE), 0.2), busy(5))
+    assert caught.value.code == "DeadlineExceeded"
+    await channel.close()
+
+
+async def test_a_fault_while_sending_ends_the_calls() -> None:
+    """Whatever it is, nothing is sent any more; and there is nothing to wait for when the channel is closed."""
+    memory = _Memory()
+    channel = Channel(memory, "daemon")
+    stream = channel.open("/s/Both")
+    await asyncio.wait_for(memory.arrived.wait(), busy(5))
+    memory.fault = OSError("no such transport")
+    await asyncio.wait_for(stream.write(bytes(2 * _MEGABYTE)), busy(5))
+    with pytest.raises(RpcError, match="no such transport"):
+        await asyncio.wait_for(stream.read(), busy(5))
+    await channel.close()
+
+
+async def test_a_broken_connection_is_closed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one that is closed already."""
+    monkeypatch.setattr("buildclient.daemon.channel._CLOSE_GRACE", 1000)
+    memory = _Memory()
+    channel = Channel(memory, "daemon")
+    stream = channel.open("/s/Both")
+    await asyncio.wait_for(memory.arrived.wait(), busy(5))
+    memory.fault = UnreachableError("it is cut")
+    await stream.write(b"x")
+    with pytest.raises(RpcError, match="it is cut"):
+        await asyncio.wait_for(stream.read(), busy(5))
+    for _ in range(2):
+        await asyncio.wait_for(channel.close(), busy(5))
+
+
+async def test_an_answer_that_is_no_message_is_the_daemons_fault() -> None:
+    """Of one answer and of many; the call is given up."""
+    for call in (unary, server_stream):
+        memory = _Memory()
+        channel = Channel(memory, "daemon")
+        answer = call(channel, "/s/Call", control_pb2.ListWorkersResponse)(control_pb2.ListWorkersRequest())
+        waiting = asyncio.ensure_future(anext(answer) if isinstance(answer, AsyncIterator) else answer)
+        await asyncio.wait_for(memory.arrived.wait(), busy(5))
+        _answers(memory, b"\0\0\0\0\x02\x0a\x05", _OK)
+        with pytest.raises(RpcError, match=r"Internal: .* is no buildclient.control.ListWorkersResponse"):
+            await asyncio.wait_for(waiting, busy(5))
+        await channel.close()
 
 
 async def test_small_pieces_that_come_often_are_taken_together() -> None:
