@@ -162,20 +162,22 @@ def _many(ground: Ground, failed: list[str]) -> tuple[Figure, int] | None:
 
 def _plots(ground: Ground, asked: argparse.Namespace, failed: list[str], until: float) -> Sequence[tuple[str, str]]:
     plots: list[tuple[str, str]] = []
+    if not asked.write:
+        return plots
     for sweep in SWEEPS:
-        wanted = sweep.name in (asked.plot or ()) if asked.plot else asked.plots
-        if not wanted or not asked.write or time.monotonic() > until:
-            continue
-        _say(f"{sweep.title} …")
-        try:
-            text = drawn(ground, sweep, asked.rounds or _QUICK_ROUNDS)
-        except BenchError as error:
-            _say(f"bench: {error}")
-            failed.append(f"{sweep.title} (plot): {str(error).splitlines()[0]}")
-            continue
         file = asked.write.with_name(f"{asked.write.stem}-{sweep.name}.svg")
-        file.write_text(text)
-        plots.append((sweep.title, file.name))
+        wanted = sweep.name in (asked.plot or ()) if asked.plot else asked.plots
+        if wanted and time.monotonic() < until:
+            _say(f"{sweep.title} …")
+            try:
+                file.write_text(drawn(ground, sweep, asked.rounds or _QUICK_ROUNDS))
+            except BenchError as error:
+                _say(f"bench: {error}")
+                failed.append(f"{sweep.title} (plot): {str(error).splitlines()[0]}")
+                continue
+            plots.append((sweep.title, file.name))
+        elif file.exists():
+            plots.append((f"{sweep.title} (drawn by an earlier run)", file.name))
     return plots
 
 
