@@ -60,8 +60,8 @@ class Tools(Protocol):
     def services(self, request: BuildRequest) -> Sequence[Service]:
         """Returns the other services of every node's session: credentials, secrets, SSH agents."""
 
-    def merge_soon(self) -> None:
-        """Begins to load, in a thread, what `merge` needs. May be left out."""
+    def merge_soon(self, request: BuildRequest) -> None:
+        """Begins to load what `merge` needs, and to log in where it will push. May be left out."""
 
     async def merge(self, request: BuildRequest, responses: Sequence[Mapping[str, str]]) -> str:
         """Pushes one index over the nodes' images under every tag and returns its digest. Raises ClientError."""
@@ -116,7 +116,7 @@ async def build(
         for step in steps:
             stack.callback(step.abort)
         shared = tools.services(request)
-        told = _at_export(sink, tools.merge_soon) if merged else sink
+        told = _at_export(sink, lambda: tools.merge_soon(request)) if merged else sink
         solves = Solves(output.name, request, prepared, steps, shared, told, push_retry_delays, placed, nodes)
         results = await solves.solve_all()
         for step in steps:

@@ -5,8 +5,9 @@ It imports them when they are needed, since a cached build is mostly start-up ti
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from buildclient.nodes.interfaces import Node
     from buildclient.nodes.line import Queued
     from buildclient.nodes.nodepods import Waiting
+    from buildclient.registry.client import OciRegistry
     from buildclient.results.interfaces import CommitStep
     from buildclient.results.loads import Loads
     from buildclient.session.call import Service
@@ -52,6 +54,9 @@ class BuildTools:
         self.loads: Loads | None = None
         self._sink = sink
         self._named: tuple[Service, ...] = ()
+        self._merged_in: OciRegistry | None = None
+        self.soon: asyncio.Future[None] | None = None
+        """What `merge_soon` began."""
 
     async def find_named(self, request: BuildRequest) -> None:
         """Finds what the request's secrets and SSH agents name. Raises UsageError if something of it is not there."""
@@ -96,26 +101,47 @@ class BuildTools:
 
         return (auth(self.docker, fetch_token, TokenSeeds(os.path.dirname(self.docker.path))), *self._named)
 
-    def merge_soon(self) -> None:
-        def load() -> None:
-            import urllib3  # noqa: F401
-
-            import buildclient.registry.publish  # noqa: F401
-
-        threading.Thread(target=load, daemon=True).start()
+    def merge_soon(self, request: BuildRequest) -> None:
+        self.soon = asyncio.ensure_future(self._log_in(request))
 
     async def merge(self, request: BuildRequest, responses: Sequence[Mapping[str, str]]) -> str:
-        from buildclient.registry.client import OciRegistry
         from buildclient.registry.merge import index_annotations
         from buildclient.registry.publish import publish_index
         from buildclient.request.annotations import annotation_attrs
-        from buildclient.request.attrs import image_names, insecure_registries
+        from buildclient.request.attrs import image_names
 
-        listed = self._environ.get("BUILDCLIENT_INSECURE_REGISTRIES", "")
-        insecure = [host.strip() for host in listed.split(",") if host.strip()]
-        registry = OciRegistry(self.docker, [*insecure, *insecure_registries(request)])
         attributes = [*(output.attrs for output in request.outputs), annotation_attrs(request.annotations)]
+        registry = self._registry(request)
         return await publish_index(registry, image_names(request), responses, index_annotations(attributes))
+
+    def _registry(self, request: BuildRequest) -> OciRegistry:
+        """The registries that a build's image is merged in; their connections and logins are kept."""
+        if self._merged_in is None:
+            from buildclient.registry.client import OciRegistry
+            from buildclient.request.attrs import insecure_registries
+
+            listed = self._environ.get("BUILDCLIENT_INSECURE_REGISTRIES", "")
+            insecure = [host.strip() for host in listed.split(",") if host.strip()]
+            self._merged_in = OciRegistry(self.docker, [*insecure, *insecure_registries(request)])
+        return self._merged_in
+
+    async def _log_in(self, request: BuildRequest) -> None:
+        from buildclient.base.threads import in_thread
+
+        await in_thread(_load_merge)
+        from buildclient.registry.reference import repositories
+        from buildclient.request.attrs import image_names
+
+        registry = self._registry(request)
+        # What is wrong is found again, and told, by the merge.
+        with contextlib.suppress(Exception):
+            await asyncio.gather(*(registry.log_in(one) for one in repositories(image_names(request))))
+
+
+def _load_merge() -> None:
+    import urllib3  # noqa: F401
+
+    import buildclient.registry.publish  # noqa: F401
 
 
 def routing_key_of(request: BuildRequest) -> str:

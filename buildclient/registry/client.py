@@ -34,6 +34,8 @@ _ACCEPT = (
 _MAX_MANIFEST = 16 << 20
 """Bytes; containerd and distribution allow 4 MiB."""
 _CHUNK = 1 << 20
+_PULL, _BOTH = "pull", "pull,push"
+"""Actions of a token's scope."""
 _DIGEST_OR_TAG = pattern(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _CHALLENGE = pattern(r'(?<![a-zA-Z])([a-zA-Z]+)="((?:[^"\\]|\\.)*)"')
 
@@ -52,6 +54,18 @@ class OciRegistry:
         self._http = RegistryHttp(insecure, os.environ if environ is None else environ)
         self._authorization: dict[tuple[str, str], str] = {}
 
+    async def log_in(self, reference: str) -> None:
+        """Opens a connection and logs in for pulls and pushes, so that what is asked later waits for neither.
+
+        A registry without logins gets one request. Raises ClientError.
+        """
+        where = parse_reference(reference)
+        answer = await self._http.send("GET", registry_host(where.domain), "")
+        if answer.status == 401:
+            login = await self._authorize(answer.headers.get("WWW-Authenticate", ""), where, _BOTH)
+            for actions in (_PULL, _BOTH):
+                self._authorization.setdefault((where.name, actions), login)
+
     async def get_manifest(self, reference: str, digest: str, *, fresh: bool = False) -> tuple[str, bytes]:
         """Media type and exact bytes of a manifest, checked against its digest. Raises ClientError.
 
@@ -61,7 +75,7 @@ class OciRegistry:
         _check_digest(digest, where)
         headers = {"Accept": ", ".join(_ACCEPT)}
         answer = await self._ask(
-            "GET", f"manifests/{digest}", where, "pull", headers=headers, preload_content=False, fresh=fresh
+            "GET", f"manifests/{digest}", where, _PULL, headers=headers, preload_content=False, fresh=fresh
         )
         data = await self._http.read(answer, _MAX_MANIFEST + 1)
         answer.release_conn()
@@ -76,16 +90,14 @@ class OciRegistry:
         """Pushes a manifest under a tag or digest (else `latest`) and returns its digest. Raises ClientError."""
         where = parse_reference(reference)
         target = where.digest or where.tag or "latest"
-        await self._ask(
-            "PUT", f"manifests/{target}", where, "pull,push", body=data, headers={"Content-Type": media_type}
-        )
+        await self._ask("PUT", f"manifests/{target}", where, _BOTH, body=data, headers={"Content-Type": media_type})
         return digest_of(data)
 
     async def blob(self, reference: str, digest: str, *, fresh: bool = False) -> AsyncIterator[bytes]:
         """A blob's bytes, in pieces; `fresh` as in `get_manifest`. Raises ClientError."""
         where = parse_reference(reference)
         _check_digest(digest, where)
-        answer = await self._ask("GET", f"blobs/{digest}", where, "pull", preload_content=False, fresh=fresh)
+        answer = await self._ask("GET", f"blobs/{digest}", where, _PULL, preload_content=False, fresh=fresh)
         try:
             while piece := await self._http.read(answer, _CHUNK):
                 yield piece

@@ -200,7 +200,7 @@ class World:
     def services(self, request: BuildRequest) -> Sequence[Service]:
         return ({"/credentials": _serve}, *self.extra)
 
-    def merge_soon(self) -> None:
+    def merge_soon(self, request: BuildRequest) -> None:
         self.soon += 1
 
     async def merge(self, request: BuildRequest, responses: Sequence[Mapping[str, str]]) -> str:

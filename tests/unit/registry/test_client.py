@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import hashlib
 import json
@@ -21,6 +22,9 @@ from buildclient.registry.credentials import Credentials
 from buildclient.registry.http import plain_http
 from buildclient.registry.publish import publish_index
 from buildclient.registry.token import fetch_token
+from buildclient.request.flagtext import parse_tags
+from buildclient.request.values import BuildRequest, Output
+from buildclient.tools import BuildTools
 from tests.load import busy
 from tests.proxies import IN_URL, LOGIN, Proxy, in_thread
 from tests.registries import (
@@ -37,6 +41,7 @@ from tests.registries import (
 )
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+_PUSHED = Output("image", {"push": "true"})
 EMPTY_INDEX = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}, indent=3).encode()
 
 
@@ -132,6 +137,40 @@ async def test_tokens_are_fetched_for_the_action(tmp_path: Path, oauth: bool) ->
         asked = " ".join(one.path + one.body for one in server.asked)
         assert "repository%3At%2Ft%3Apull%2Cpush" in asked
         assert [one.method for one in server.asked][:2] == (["POST", "POST"] if oauth else ["POST", "GET"])
+
+
+async def test_who_has_logged_in_is_not_asked_again(tmp_path: Path) -> None:
+    """One token serves the pulls and pushes that follow; a registry without logins takes it as well."""
+    with TokenServer(tmp_path).serving() as server, registry(tmp_path, server.auth) as host:
+        one = OciRegistry(Fixed(USER, PASSWORD))
+        await one.log_in(f"{host}/team/app")
+        asked = len(server.asked)
+        assert asked
+        digest = await one.put_manifest(f"{host}/team/app:1", OCI_INDEX, EMPTY_INDEX)
+        assert (await one.get_manifest(f"{host}/team/app", digest))[1] == EMPTY_INDEX
+        assert len(server.asked) == asked
+
+
+async def test_a_login_that_is_not_needed_is_none(open_registry: str) -> None:
+    """And what follows works as without it."""
+    one = OciRegistry(Fixed())
+    await one.log_in(f"{open_registry}/team/app")
+    await one.put_manifest(f"{open_registry}/team/app:1", OCI_INDEX, EMPTY_INDEX)
+
+
+async def test_a_merge_logs_in_while_the_nodes_push(tmp_path: Path) -> None:
+    """What is wrong there is left to the merge itself."""
+    (tmp_path / "docker").mkdir()
+    with TokenServer(tmp_path).serving() as server, registry(tmp_path, server.auth) as host:
+        login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        (tmp_path / "docker" / "config.json").write_text(json.dumps({"auths": {host: {"auth": login}}}))
+        for folder, asked in (("docker", True), ("nowhere", False)):
+            server.asked.clear()
+            tools = BuildTools({"DOCKER_CONFIG": str(tmp_path / folder)}, lambda *_: (), lambda _: None)
+            tools.merge_soon(BuildRequest(context=".", tags=parse_tags((f"{host}/app:1",)), outputs=(_PUSHED,)))
+            assert tools.soon is not None
+            await asyncio.wait_for(tools.soon, busy(20))
+            assert bool([one for one in server.asked if one.method == "POST" or one.authorization]) is asked
 
 
 async def test_an_identity_token_is_enough(tmp_path: Path) -> None:
