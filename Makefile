@@ -39,7 +39,7 @@ image: venv ## the client's image, for builders that scale to zero: IMAGE=regist
 	@test -n "$(IMAGE)" || { echo 'give IMAGE=registry.example/buildclient:1'; exit 2; }
 	@$(BIN)/buildclient build -f images/buildclient.Dockerfile $(if $(PLATFORM),--platform $(PLATFORM)) --push -t $(IMAGE) .
 
-bench: venv ## side by side with docker buildx; QUICK=1: less than ten minutes, fails where a goal is missed by a fifth
+bench: venv ## side by side with docker buildx; QUICK=1: less than ten minutes, fails where a goal or bound is missed by a fifth
 	@$(BIN)/python -m localcluster up && $(BIN)/python -m bench $(if $(filter-out 0,$(QUICK)),--quick,--plots --write docs/speed.md --json bench/latest.json)
 
 faults: venv ## builds while pods break, are rolled, scaled down and drained, beside docker buildx; three hours

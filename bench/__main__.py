@@ -1,7 +1,7 @@
 """`python -m bench`: measures all cases, prints a table, writes it where told.
 
 QUICK=1 takes the contexts small and the rounds few, for less than ten minutes, and fails where a case is more than a
-fifth behind its goal.
+fifth behind its goal and its bound.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bench.ground import Ground, cluster_environment
 from bench.measure import BenchError
 from bench.report import Report, Row, figure, line, page
 from bench.sweeps import SWEEPS, drawn
-from bench.verdict import Figure, behind, latest
+from bench.verdict import BOUNDS, Figure, behind, latest
 
 __all__ = ["main"]
 
@@ -48,7 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
     late = behind(figures)
     for one in late:
         value = f"{one.ours:.3f} s" if one.ratio is None else f"{one.ratio:.2f}"
-        print(f"bench: {one.name} is behind: {value}, goal {one.goal:g}", file=sys.stderr)
+        bound = f", bound {BOUNDS[one.name]:g}" if one.name in BOUNDS else ""
+        print(f"bench: {one.name} is behind: {value}, goal {one.goal:g}{bound}", file=sys.stderr)
     return 1 if report.failed or (asked.quick and late) else 0
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from bench import manypods
 from bench.measure import CLIENTS, Pair
 from bench.startup import Imports
-from bench.verdict import Figure, verdict
+from bench.verdict import BOUNDS, Figure, verdict
 
 __all__ = ["Report", "Row", "figure", "line", "page", "table"]
 
@@ -59,7 +59,8 @@ def line(row: Row) -> str:
     """A row of the table: medians with their spread, the ratio and its goal, processor, memory, bytes."""
     pair = row.pair
     times = [f"{_seconds(pair.seconds(client))} ({_spread(pair, client)})" for client in CLIENTS]
-    goal = "" if row.goal is None else f"≤ {row.goal:g} {verdict(figure(row))}"
+    bound = f" (bound {BOUNDS[row.name]:g})" if row.name in BOUNDS else ""
+    goal = "" if row.goal is None else f"≤ {row.goal:g} {verdict(figure(row))}{bound}"
     cells = [row.title, *times, f"{pair.ratio:.2f}", goal]
     cells.append(" · ".join(_seconds(pair.processor(client)) for client in CLIENTS))
     cells.append(" · ".join(f"{pair.memory(client) / _MIB:.0f}" for client in CLIENTS))
@@ -176,7 +177,8 @@ shortest and the longest time. Processor time, memory and bytes are ours · dock
 the command's processes alone, a median; memory the most that they held in any round, added up where several run at
 once. A kept connection's background process is not in either. "First" and the large file begin with emptied caches.
 Each client has a context of its own, so that neither is spared what the other sent. A case that was measured "at 0.1 of
-its size" is held against the goal of the whole size all the same.
+its size" is held against the goal of the whole size all the same. A bound is what is within reach where a goal is not:
+[where-time-goes.md](where-time-goes.md); `QUICK=1` fails where a case is more than a fifth behind both.
 
 After each case it is seen that both made the same, or there is no figure: of a context, the sums of its files as the
 daemon got them; of files and archives that came back, every file's or layer's digest; of a pushed image its platforms

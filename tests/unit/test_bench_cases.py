@@ -17,7 +17,7 @@ from bench.cases import CASES, Case, Line
 from bench.curves import curves
 from bench.measure import BenchError, Pair, Ran, in_turns, timed_at_once
 from bench.report import Report, Row, figure, line, page
-from bench.verdict import Figure, behind, latest, verdict
+from bench.verdict import BOUNDS, Figure, behind, latest, verdict
 
 _MEETING = """
 import os, pathlib, time
@@ -82,6 +82,15 @@ def test_a_verdict_allows_a_fifth(value: float, goal: float | None, expected: st
     assert verdict(Figure("case", value, 1.0, goal)) == expected
 
 
+def test_a_goal_out_of_reach_has_a_bound() -> None:
+    """The verdict is about the goal; a run fails by the bound. Bounds are of cases, and above their goals."""
+    late, later = Figure("cached", 1.5, 1.0, 1.2), Figure("cached", 1.6, 1.0, 1.2)
+    assert (verdict(late), verdict(later)) == ("behind", "behind")
+    assert behind([late, later]) == [later]
+    goals = {**{case.name: case.goal for case in CASES}, "planning": planning.GOAL}
+    assert all(bound > (goals[name] or 0) for name, bound in BOUNDS.items())
+
+
 def test_those_behind_are_told_the_farthest_first() -> None:
     """A goal without a peer is one of seconds."""
     figures = [
@@ -104,12 +113,12 @@ def test_the_figures_are_read_as_json() -> None:
 
 def test_a_row_has_time_spread_goal_processor_memory_and_bytes() -> None:
     """Bytes only where there was a link."""
-    row = Row("cached", "rebuild", _pair((0.5, 0.6, 0.7), (1.0, 1.2, 1.4), 2_500_000), 0.45)
+    row = Row("other", "rebuild", _pair((0.5, 0.6, 0.7), (1.0, 1.2, 1.4), 2_500_000), 0.45)
     assert line(row) == (
         "| rebuild | 0.60 s (0.50–0.70) | 1.20 s (1.00–1.40) | 0.50 | ≤ 0.45 near | 0.30 s · 0.60 s | 50 · 50 | "
         "2.5 · 2.5 | 3 |"
     )
-    assert figure(row) == Figure("cached", 0.6, 1.2, 0.45)
+    assert figure(row) == Figure("other", 0.6, 1.2, 0.45)
     assert "|  | 3 |" in line(row._replace(pair=_pair((0.5, 0.6, 0.7), (1.0, 1.2, 1.4))))
 
 
