@@ -19,7 +19,7 @@ import binascii
 import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import h2.config
@@ -33,16 +33,12 @@ import h2.settings
 from buildclient.base.errors import UnreachableError
 from buildclient.base.streams import Connection
 from buildclient.daemon.rpcerror import CODES, RpcError
-from buildclient.session.dataframes import Data, DataFrames, GoAway, Outgoing, Window
-from buildclient.session.senddata import send_data
+from buildclient.session.dataframes import Data, DataFrames, GoAway, Outgoing
+from buildclient.session.flow import WINDOW, Inbox, Receiving, send_data
 from buildclient.session.wire import PREFIX, GrpcReader, WireError
 
 __all__ = ["Channel", "Stream"]
 
-_WINDOW = 4 << 20
-"""Bytes that the daemon may send on one stream, and on the connection, before they are read."""
-_DEFAULT_WINDOW = 65535
-"""Bytes of the connection's window before it is enlarged (RFC 9113, 6.9.2)."""
 _HEADERS_SIZE = 16 << 20
 """Bytes of one answer's headers: an error's details are there, with the Dockerfile. Go allows as many."""
 _LARGEST_FRAME = 16384
@@ -83,25 +79,20 @@ _T = TypeVar("_T")
 class Stream:
     """One call."""
 
-    def __init__(self, channel: Channel, number: int) -> None:
+    def __init__(self, channel: Channel, number: int, receiving: Receiving) -> None:
         self.number = number
         self.out = Outgoing()
         self.last = False
         """Whether nothing follows what waits to be sent."""
         self.turn = 0
         """When bytes of it were last sent, counted in turns of all calls."""
-        self.window = Window(number, _WINDOW)
+        self.inbox = Inbox(number, receiving, GrpcReader(_MAX_MESSAGE))
         self.error: RpcError | None = None
         self.ended = False
         """Whether the daemon's answer is whole, or `error` says why not."""
         self._channel = channel
-        self._reader = GrpcReader(_MAX_MESSAGE)
-        self._messages: deque[bytes] = deque()
-        self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
-        self._unread = 0
-        self._plain = 0
 
     async def write(self, *parts: bytes | memoryview) -> None:
         """Sends one message; waits while too much is to be sent. Raises RpcError once the call has ended."""
@@ -115,16 +106,10 @@ class Stream:
 
     async def read(self) -> bytes | None:
         """Returns the next message; None after the last. Raises RpcError."""
-        while not self._messages and not self.ended:
-            # The beginning of a message: held back, it would keep the rest away.
-            self.acknowledge()
-            self._arrived.clear()
-            await self._arrived.wait()
-        if self._messages:
-            message = self._messages.popleft()
-            if not self._messages:
-                self.acknowledge()
-            return message
+        while not self.inbox and not self.ended:
+            await self.inbox.more()
+        if self.inbox:
+            return self.inbox.take()
         if self.error is not None:
             raise self.error
         return None
@@ -133,39 +118,21 @@ class Stream:
         """Gives the call up, if it has not ended."""
         self._channel.cancel(self)
 
-    def feed(self, data: bytes, *, plain: bool, flow: int) -> None:
-        """Takes bytes of the answer; `plain` are those of a frame that h2 has not seen. Raises WireError."""
-        if plain:
-            self._plain += flow
-        else:
-            self._unread += flow
-        self._messages.extend(self._reader.feed(data))
-        self._arrived.set()
-
     def end(self, error: RpcError | None) -> None:
         """Ends the call, with an error or because the answer is whole; what comes first counts."""
         if self.ended:
             return
-        if error is None and self._reader.partial:
+        if error is None and self.inbox.partial:
             error = RpcError("Internal", "the daemon's answer ends inside a message")
         self.ended, self.error = True, error
-        self.acknowledge()
-        self._arrived.set()
+        self.inbox.close()
+        self.inbox.wake()
         self._room.set()
 
     def sent(self) -> None:
         """Notes that bytes have left."""
         if self.out.size < _HIGH:
             self._room.set()
-
-    def acknowledge(self) -> None:
-        """Opens the daemon's window by what has come."""
-        if self._unread:
-            self._channel.acknowledge(self.number, self._unread)
-            self._unread = 0
-        if self._plain:
-            self._channel.acknowledge_plain(None if self.ended else self.window, self._plain)
-            self._plain = 0
 
 
 class Channel:
@@ -177,8 +144,6 @@ class Channel:
         self._authority = authority
         self._streams: dict[int, Stream] = {}
         self._frames = DataFrames(of_client=False)
-        self._window = Window(0, _WINDOW + _DEFAULT_WINDOW)
-        self._updates = b""
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._broken: RpcError | None = None
@@ -195,14 +160,14 @@ class Channel:
         codes = h2.settings.SettingCodes
         wanted = {
             codes.ENABLE_PUSH: 0,
-            codes.INITIAL_WINDOW_SIZE: _WINDOW,
+            codes.INITIAL_WINDOW_SIZE: WINDOW,
             codes.MAX_FRAME_SIZE: _LARGEST_FRAME,
             codes.MAX_HEADER_LIST_SIZE: _HEADERS_SIZE,
         }
         self._h2.local_settings = h2.settings.Settings(client=True, initial_values=wanted)
         self._h2.decoder.max_header_list_size = _HEADERS_SIZE
         self._h2.initiate_connection()
-        self._h2.increment_flow_control_window(_WINDOW)
+        self._receiving = Receiving(self._h2, self.wake)
         self._tasks = [asyncio.ensure_future(work) for work in (self._read(), self._write())]
         self.wake()
 
@@ -228,7 +193,7 @@ class Channel:
             self._h2.send_headers(number, headers)
         except h2.exceptions.ProtocolError as error:
             raise RpcError("Unavailable", f"no more calls over this connection: {error}") from None
-        stream = self._streams[number] = Stream(self, number)
+        stream = self._streams[number] = Stream(self, number, self._receiving)
         self.wake()
         return stream
 
@@ -281,23 +246,9 @@ class Channel:
 
     def cancel(self, stream: Stream) -> None:
         """Resets a call's stream, unless it has ended."""
-        if self._streams.pop(stream.number, None) is None:
-            return
-        stream.end(RpcError("Canceled", "the client ended the call"))
-        with contextlib.suppress(h2.exceptions.ProtocolError):
-            self._h2.reset_stream(stream.number, h2.errors.ErrorCodes.CANCEL)
-        self.wake()
-
-    def acknowledge(self, stream: int, size: int) -> None:
-        """Opens the daemon's window by as many bytes, of frames that h2 has seen."""
-        with contextlib.suppress(h2.exceptions.ProtocolError, KeyError):
-            self._h2.acknowledge_received_data(size, stream)
-        self.wake()
-
-    def acknowledge_plain(self, window: Window | None, size: int) -> None:
-        """As `acknowledge`, of frames that h2 has not seen; without a stream's window for one that has ended."""
-        self._updates += (window.read(size) if window else b"") + self._window.read(size)
-        self.wake()
+        if stream.number in self._streams:
+            self._end(stream, RpcError("Canceled", "the client ended the call"), reset=True)
+            self.wake()
 
     async def _read(self) -> None:
         loop = asyncio.get_running_loop()
@@ -350,8 +301,8 @@ class Channel:
             elif (stream := self._streams.get(part.stream)) is None:
                 # Of a call that was given up, or of none: h2 knows.
                 self._take(part.frame)
-            elif self._window.took(len(part.payload)) and stream.window.took(len(part.payload)):
-                self._feed(stream, part.payload, plain=True, flow=len(part.payload))
+            elif stream.inbox.took(len(part.payload)):
+                self._feed(stream, stream.inbox.feed_plain, part.payload)
             else:
                 raise WireError("it sent more than it may")
         self.wake()
@@ -362,9 +313,9 @@ class Channel:
             if action:
                 action(self, event)
 
-    def _feed(self, stream: Stream, data: bytes, *, plain: bool, flow: int) -> None:
+    def _feed(self, stream: Stream, feed: Callable[..., None], *arguments: Any) -> None:
         try:
-            stream.feed(data, plain=plain, flow=flow)
+            feed(*arguments)
         except WireError as error:
             self._end(stream, RpcError("Internal", str(error)), reset=True)
 
@@ -388,8 +339,7 @@ class Channel:
             if budget <= 0:
                 self.wake()
                 break
-        updates, self._updates = self._updates, b""
-        return b"".join([*pieces, self._h2.data_to_send(), updates])
+        return b"".join([*pieces, self._h2.data_to_send(), self._receiving.updates()])
 
     def _leave(self, told: GoAway) -> None:
         """Takes no more calls: the daemon ends. Those that it has taken go on (RFC 9113, 6.8)."""
@@ -430,9 +380,9 @@ class Channel:
     def _on_data(self, event: h2.events.DataReceived) -> None:
         flow = event.flow_controlled_length or 0
         if stream := self._streams.get(event.stream_id or 0):
-            self._feed(stream, event.data or b"", plain=False, flow=flow)
+            self._feed(stream, stream.inbox.feed, event.data or b"", flow)
         else:
-            self.acknowledge(event.stream_id or 0, flow)
+            self._receiving.acknowledge(event.stream_id or 0, flow)
 
     def _on_end(self, event: h2.events.StreamEnded) -> None:
         if stream := self._streams.get(event.stream_id or 0):

@@ -11,10 +11,8 @@ The daemon is the HTTP/2 client inside that stream, we are the server (h2, sans 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import h2.config
@@ -25,17 +23,13 @@ import h2.settings
 
 from buildclient.session.call import Code, Handler, Status
 from buildclient.session.compression import ENCODING, Compression, Drain
-from buildclient.session.dataframes import Data, DataFrames, GoAway, Outgoing, Window
-from buildclient.session.senddata import send_data
+from buildclient.session.dataframes import Data, DataFrames, GoAway, Outgoing
+from buildclient.session.flow import WINDOW, Inbox, Receiving, send_data
 from buildclient.session.wire import GrpcReader, WireError, frame, frames, percent_encode
 
 __all__ = ["SessionServer"]
 
 _LOG = logging.getLogger("buildclient.session")
-_WINDOW = 4 << 20
-"""Bytes that the daemon may send on one stream, and on the connection, before they are read."""
-_DEFAULT_WINDOW = 65535
-"""Bytes of the connection's window before it is enlarged (RFC 9113, 6.9.2)."""
 _HEADERS_SIZE = 4 << 20
 """Bytes of one call's headers: each .dockerignore pattern is one, perhaps thousands (Go allows 16 MiB)."""
 _HIGH = 1 << 20
@@ -66,53 +60,34 @@ class _Call:
         self.trailers: list[tuple[str, str]] | None = None
         self.headers_sent = False
         self._server = server
-        self._reader = GrpcReader()
-        self._messages: deque[bytes] = deque()
-        self._unread = 0
-        self._plain = 0
-        self.window = Window(stream, _WINDOW)
+        self.inbox = Inbox(stream, server.receiving, GrpcReader())
         self._half_closed = False
-        self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
         self.gone = False
         self.compression = Compression(Drain(server.latency)) if _accepts(method, metadata) else None
         self._turn = asyncio.Lock()
 
-    def feed(self, data: bytes, flow: int) -> None:
-        self._messages.extend(self._reader.feed(data))
-        self._unread += flow
-        self._arrived.set()
-
-    def feed_plain(self, data: bytes) -> None:
-        """Takes the payload of a frame that h2 has not seen."""
-        self._messages.extend(self._reader.feed(data))
-        self._plain += len(data)
-        self._arrived.set()
-
     def half_close(self) -> None:
         self._half_closed = True
-        self._arrived.set()
+        self.inbox.wake()
 
     def end(self) -> None:
         """Marks the stream as ended and wakes everyone who waits on it."""
         self.gone = True
-        self.acknowledge()
-        self._arrived.set()
+        self.inbox.close()
+        self.inbox.wake()
         self._room.set()
         if self.task:
             self.task.cancel()
 
     async def read(self) -> bytes | None:
         await self._wait()
-        return self._take() if self._messages else None
+        return self.inbox.take() if self.inbox else None
 
     async def read_batch(self) -> list[bytes]:
         await self._wait()
-        found = list(self._messages)
-        self._messages.clear()
-        self.acknowledge()
-        return found
+        return self.inbox.take_all()
 
     async def write(self, *parts: bytes | memoryview) -> None:
         await self._put(frame(*parts))
@@ -135,30 +110,12 @@ class _Call:
             self._room.set()
 
     async def _wait(self) -> None:
-        while not self._messages and not self._half_closed:
+        while not self.inbox and not self._half_closed:
             if self.gone:
                 raise Status(Code.CANCELLED, "the daemon ended the call")
-            # The beginning of a message: held back, those of a few calls would use up the connection's window.
-            self.acknowledge()
-            self._arrived.clear()
-            await self._arrived.wait()
-        if not self._messages and self._reader.partial:
+            await self.inbox.more()
+        if not self.inbox and self.inbox.partial:
             raise Status(Code.INTERNAL, "the daemon's stream ends inside a message")
-
-    def _take(self) -> bytes:
-        message = self._messages.popleft()
-        if not self._messages:
-            self.acknowledge()
-        return message
-
-    def acknowledge(self) -> None:
-        """Opens the daemon's window by what has come, read or not: all calls share the connection's."""
-        if self._unread:
-            self._server.acknowledge(self.stream, self._unread)
-            self._unread = 0
-        if self._plain:
-            self._server.acknowledge_plain(None if self.gone else self.window, self._plain)
-            self._plain = 0
 
     async def _put(self, data: bytes) -> None:
         if self.gone:
@@ -182,8 +139,6 @@ class SessionServer:
         self._latency: float | None = None
         self._calls: dict[int, _Call] = {}
         self._frames = DataFrames()
-        self._window = Window(0, _WINDOW + _DEFAULT_WINDOW)
-        self._updates = b""
         self._agreed = False
         self.compressed = 0
         """Bytes that calls which have ended sent compressed, before that."""
@@ -196,23 +151,13 @@ class SessionServer:
         self._h2.initiate_connection()
         # Set before the preface is queued, the window would never reach the peer.
         codes = h2.settings.SettingCodes
-        self._h2.update_settings({codes.INITIAL_WINDOW_SIZE: _WINDOW, codes.MAX_HEADER_LIST_SIZE: _HEADERS_SIZE})
-        self._h2.increment_flow_control_window(_WINDOW)
+        self._h2.update_settings({codes.INITIAL_WINDOW_SIZE: WINDOW, codes.MAX_HEADER_LIST_SIZE: _HEADERS_SIZE})
+        self.receiving = Receiving(self._h2, self.wake)
+        """What the daemon may send, on all streams."""
 
     def wake(self) -> None:
         """Wakes the writer: there is something to send."""
         self._wake.set()
-
-    def acknowledge(self, stream: int, size: int) -> None:
-        """Opens the daemon's window by as many bytes as a handler has read."""
-        with contextlib.suppress(h2.exceptions.ProtocolError, KeyError):
-            self._h2.acknowledge_received_data(size, stream)
-        self.wake()
-
-    def acknowledge_plain(self, window: Window | None, size: int) -> None:
-        """As `acknowledge`, of frames that h2 has not seen; without a stream's window for one that has ended."""
-        self._updates += (window.read(size) if window else b"") + self._window.read(size)
-        self.wake()
 
     @property
     def latency(self) -> float:
@@ -228,8 +173,8 @@ class SessionServer:
                 self._receive(part.frame if isinstance(part, GoAway) else part)
             elif (call := self._calls.get(part.stream)) is None or call.gone or not self._agreed:
                 self._receive(part.frame)
-            elif self._window.took(len(part.payload)) and call.window.took(len(part.payload)):
-                call.feed_plain(part.payload)
+            elif call.inbox.took(len(part.payload)):
+                call.inbox.feed_plain(part.payload)
             else:
                 raise WireError("the session's stream is broken: the daemon sent more than it may")
         self.wake()
@@ -277,8 +222,7 @@ class SessionServer:
             if budget <= 0:
                 self._wake.set()
                 break
-        updates, self._updates = self._updates, b""
-        return b"".join([*pieces, self._h2.data_to_send(), updates])
+        return b"".join([*pieces, self._h2.data_to_send(), self.receiving.updates()])
 
     def _push(self, call: _Call, budget: int, pieces: list[bytes | memoryview]) -> int:
         """Moves a call's bytes into frames, as far as the peer's windows and the budget allow."""
@@ -301,7 +245,7 @@ class SessionServer:
 
     def _drop(self, call: _Call) -> None:
         call.gone = True
-        call.acknowledge()
+        call.inbox.close()
         if call.compression is not None:
             self.compressed += call.compression.plain
             self.compressed_to += call.compression.sent
@@ -326,7 +270,7 @@ class SessionServer:
             # The handler has ended; late data must not use up the connection's window.
             self._h2.acknowledge_received_data(flow, event.stream_id or 0)
             return
-        call.feed(event.data or b"", flow)
+        call.inbox.feed(event.data or b"", flow)
 
     def _on_end(self, event: h2.events.StreamEnded) -> None:
         if call := self._calls.get(event.stream_id or 0):

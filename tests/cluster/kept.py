@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.cluster.client_builder import HandMadeBuilder
 from tests.load import busy
 
-__all__ = ["How", "Kept", "until"]
+__all__ = ["How", "Kept", "until", "user_of"]
 
 _BUILD = ("-D", "build", "--provenance=false", "--progress=plain", "--platform", "linux/amd64")
 _KEPT = "through the keeper"
@@ -74,6 +75,15 @@ class Kept:
     def settled(self, count: int) -> None:
         """Waits until so many keepers are there."""
         until(lambda: self.keepers == count)
+
+
+@contextlib.contextmanager
+def user_of(builder: HandMadeBuilder) -> Iterator[Kept]:
+    """A user of the builder with no keeper yet; the last one is ended by its kubeconfig's end."""
+    one = Kept(builder, builder.folder)
+    yield one
+    one.config.write_text("{}")
+    one.settled(0)
 
 
 def until(true: Callable[[], bool]) -> None:

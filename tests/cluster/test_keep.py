@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.client_builder import HandMadeBuilder, hand_made
-from tests.cluster.kept import Kept, until
+from tests.cluster.kept import Kept, until, user_of
 from tests.load import busy
 
 pytestmark = pytest.mark.cluster
@@ -22,11 +22,9 @@ def builder(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def kept(builder: HandMadeBuilder) -> Iterator[Kept]:
-    """A user with no keeper yet; the last one is ended by its kubeconfig's end."""
-    one = Kept(builder, builder.folder)
-    yield one
-    one.config.write_text("{}")
-    one.settled(0)
+    """A user with no keeper yet."""
+    with user_of(builder) as one:
+        yield one
 
 
 def test_the_next_command_finds_the_connections(kept: Kept) -> None:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.cluster.client_builder import HandMadeBuilder, hand_made
-from tests.cluster.kept import Kept, until
+from tests.cluster.kept import Kept, until, user_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -31,11 +31,9 @@ def builder(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def kept(builder: HandMadeBuilder) -> Iterator[Kept]:
-    """A user with no keeper yet; the last one is ended by its kubeconfig's end."""
-    one = Kept(builder, builder.folder)
-    yield one
-    one.config.write_text("{}")
-    one.settled(0)
+    """A user with no keeper yet."""
+    with user_of(builder) as one:
+        yield one
 
 
 def _scale(builder: HandMadeBuilder, pods: int) -> None:

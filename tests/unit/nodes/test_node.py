@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,21 +10,8 @@ import pytest
 
 from buildclient.base.errors import ConfigurationError, UnreachableError
 from buildclient.contract.output import NodeOutput
-from buildclient.daemon.rpcerror import RpcError
 from buildclient.kube.pod import Pod
 from buildclient.nodes.node import NodeClient
-from buildclient.proto import control_pb2 as pb
-
-
-def error(code: str, text: str, *details: tuple[str, Any]) -> RpcError:
-    """A call's error, with details as BuildKit packs them."""
-    if not details:
-        return RpcError(code, text)
-    status = pb.Status(message=text)
-    for name, body in details:
-        value = body if isinstance(body, bytes) else json.dumps(body).encode()
-        status.details.add(type_url=f"github.com/moby/buildkit/{name}+json", value=value)
-    return RpcError(code, text, status.SerializeToString())
 
 
 class _Endpoint:
