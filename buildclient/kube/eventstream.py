@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from buildclient.base.errors import UnreachableError
 from buildclient.kube.api import KubeApi, api_failure, read_event
 from buildclient.kube.frames import WebSocketError
-from buildclient.kube.websocket import Closed, Refused, Target, WebSocket, connect
+from buildclient.kube.tunnel import target_of
+from buildclient.kube.websocket import Closed, Refused, WebSocket, connect
 
 __all__ = ["EventStream"]
 
@@ -46,14 +47,12 @@ class EventStream:
 
         Raises ApiError where the cluster refuses, UnreachableError.
         """
-        ssl_context = await asyncio.to_thread(api.authority.ssl_context)
-        proxy_context = await asyncio.to_thread(api.proxy_context)
         server = urlsplit(api.access.server)
         origin = f"{server.scheme}://{server.netloc.rpartition('@')[2]}"
         # The API server takes no watch over a WebSocket without an origin.
         headers = [("User-Agent", "buildclient"), ("Origin", origin), *await asyncio.to_thread(api.authority.headers)]
         url = f"{server.scheme}://{server.netloc}{api.target(path, {**query, 'watch': '1'})}"
-        target = Target(url, ssl_context, api.access.tls_server_name, api.proxy, proxy_context)
+        target = await target_of(api, url)
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT):
                 opened = await connect(target, headers, (), ping_interval=ping_interval, ping_timeout=_PING_TIMEOUT)

@@ -28,7 +28,7 @@ from buildclient.kube.frames import LocalProtocolError, RemoteProtocolError
 from buildclient.kube.websocket import PING_INTERVAL, Closed, Refused, Target, WebSocket, connect, dial
 from buildclient.net.proxy import ProxyRefused, redacted
 
-__all__ = ["ExecConnection", "ExecEndpoint", "SpareConnection", "backoff"]
+__all__ = ["ExecConnection", "ExecEndpoint", "SpareConnection", "backoff", "target_of"]
 
 _LOG = logging.getLogger("buildclient.kube")
 _COMMAND = ("buildctl", "dial-stdio")
@@ -56,6 +56,14 @@ def backoff() -> Iterator[float]:
     yield from (0.1, 0.2, 0.5, 1.0, 2.0)
     while True:
         yield 4.0
+
+
+async def target_of(api: KubeApi, url: str) -> Target:
+    """Returns how a WebSocket reaches a URL of the API server, with its TLS and through its proxy."""
+    # An exec plugin may run first, which would block the event loop.
+    ssl_context = await asyncio.to_thread(api.authority.ssl_context)
+    proxy_context = await asyncio.to_thread(api.proxy_context)
+    return Target(url, ssl_context, api.access.tls_server_name, api.proxy, proxy_context)
 
 
 class ExecEndpoint:
@@ -131,15 +139,11 @@ class ExecEndpoint:
                 await connection.close()
 
     async def _upgrade(self) -> WebSocket:
-        api, access = self._api, self._api.access
-        # An exec plugin may run first, which would block the event loop.
-        ssl_context = await asyncio.to_thread(api.authority.ssl_context)
-        proxy_context = await asyncio.to_thread(api.proxy_context)
-        headers = [("User-Agent", "buildclient"), *await asyncio.to_thread(api.authority.headers)]
+        target = await target_of(self._api, self._url())
+        headers = [("User-Agent", "buildclient"), *await asyncio.to_thread(self._api.authority.headers)]
         began = time.monotonic()
         opened = await self._spare.take() if self._spare else None
         with map_exceptions(self._faults()):
-            target = Target(self._url(), ssl_context, access.tls_server_name, api.proxy, proxy_context)
             websocket = await connect(target, headers, SUBPROTOCOLS, ping_interval=self._ping_interval, opened=opened)
         _LOG.debug("exec upgraded to %s in %.0f ms", websocket.subprotocol, 1000 * (time.monotonic() - began))
         _bound_unsent(websocket)
@@ -218,11 +222,9 @@ class SpareConnection:
                 websocket.abort()
 
     async def _open(self) -> WebSocket:
-        api, access = self._api, self._api.access
-        ssl_context = await asyncio.to_thread(api.authority.ssl_context)
-        proxy_context = await asyncio.to_thread(api.proxy_context)
+        target = await target_of(self._api, self._api.access.server)
         async with asyncio.timeout(_ATTEMPT_TIMEOUT):
-            return await dial(Target(access.server, ssl_context, access.tls_server_name, api.proxy, proxy_context))
+            return await dial(target)
 
 
 class ExecConnection:
